@@ -1,0 +1,57 @@
+# How every target of ours is compiled.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+# Kernels are named by looking their addresses up, and modules resolve the platform in the executable.
+set(CMAKE_ENABLE_EXPORTS ON)
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+# Asserts stay in: they guard internal invariants, and none stands in a hot loop.
+set(CMAKE_CXX_FLAGS_RELEASE "-O2" CACHE STRING "" FORCE)
+
+# Nothing may relax IEEE arithmetic: NaN, infinity and division are part of every op's contract.
+foreach(flag -ffast-math -Ofast -funsafe-math-optimizations -ffinite-math-only --use_fast_math)
+  foreach(flags "${CMAKE_CXX_FLAGS}" "${CMAKE_CXX_FLAGS_${CMAKE_BUILD_TYPE}}" "$ENV{CXXFLAGS}")
+    if("${flags}" MATCHES "(^| )${flag}( |$)")
+      message(FATAL_ERROR "hipforge cannot be built with ${flag}: its results would no longer be IEEE")
+    endif()
+  endforeach()
+endforeach()
+# A fused multiply-add is written as one, never made by the compiler: results do not depend on its mood.
+add_compile_options(-ffp-contract=off)
+
+# The code is built where it runs. With hardware FMA and half conversions fmaf is an instruction, not a call.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND EXISTS /proc/cpuinfo)
+  file(STRINGS /proc/cpuinfo cpu_flags REGEX "^flags" LIMIT_COUNT 1)
+  set(vector_default ON)
+  foreach(flag avx2 fma f16c bmi2)
+    if(NOT "${cpu_flags} " MATCHES " ${flag} ")
+      set(vector_default OFF)
+    endif()
+  endforeach()
+  option(HIPFORGE_X86_64_V3 "Compile for AVX2, FMA and F16C" ${vector_default})
+  if(HIPFORGE_X86_64_V3)
+    add_compile_options(-mavx2 -mfma -mf16c -mbmi -mbmi2 -mlzcnt)
+  endif()
+endif()
+
+if(HIPFORGE_SANITIZE)
+  if(NOT HIPFORGE_SANITIZE STREQUAL "address")
+    message(FATAL_ERROR "HIPFORGE_SANITIZE is ${HIPFORGE_SANITIZE}, supported: address")
+  endif()
+  add_compile_options(-fsanitize=${HIPFORGE_SANITIZE} -fno-omit-frame-pointer -g1)
+  add_link_options(-fsanitize=${HIPFORGE_SANITIZE})
+endif()
+
+# hipforge_warnings(target): our own code is warning-free.
+function(hipforge_warnings target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
+  # `#pragma unroll` speaks to clang and nvcc; g++ unrolls these loops without being asked.
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(${target} PRIVATE -Wno-unknown-pragmas)
+  endif()
+endfunction()

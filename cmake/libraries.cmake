@@ -1,0 +1,29 @@
+# hipforge::kernels and hipforge::reference, from the slices that add_op named.
+
+get_property(hipforge_ops GLOBAL PROPERTY HIPFORGE_BUILT_OPS)
+
+file(GLOB runtime_sources CONFIGURE_DEPENDS kernels/runtime/*.cpp)
+add_library(hipforge_kernels STATIC ${runtime_sources})
+add_library(hipforge::kernels ALIAS hipforge_kernels)
+target_link_libraries(hipforge_kernels PUBLIC hipforge_platform)
+target_include_directories(hipforge_kernels PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
+                                                   $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/hipforge>)
+target_include_directories(hipforge_kernels SYSTEM PRIVATE ${ROCRAND_INCLUDE_DIR})
+target_compile_features(hipforge_kernels PUBLIC cxx_std_20)
+hipforge_warnings(hipforge_kernels)
+
+add_library(hipforge_reference STATIC)
+add_library(hipforge::reference ALIAS hipforge_reference)
+target_link_libraries(hipforge_reference PUBLIC Eigen3::Eigen)
+target_include_directories(hipforge_reference PUBLIC ${PROJECT_SOURCE_DIR})
+hipforge_warnings(hipforge_reference)
+
+foreach(op ${hipforge_ops})
+  hipforge_kernel_sources(hipforge_kernels ${PROJECT_SOURCE_DIR}/kernels/${op}.hip)
+  # An op that outgrew a file keeps the rest in a folder of its name.
+  file(GLOB parts CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/${op}/*.hip)
+  if(parts)
+    hipforge_kernel_sources(hipforge_kernels ${parts})
+  endif()
+  target_sources(hipforge_reference PRIVATE ${PROJECT_SOURCE_DIR}/reference/${op}.cpp)
+endforeach()

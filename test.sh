@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds and runs every test, and says what each part took.
+#   ./test.sh [--platform cpu] [--only build|ctest|check|asan]
+# Exit codes: 0 all passed, 1 something failed, 2 usage, 3 could not run.
+set -euo pipefail
+cd "$(dirname "$0")"
+. cmake/setup.sh
+
+asked=""
+only=""
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --platform) [ $# -ge 2 ] || die 2 "--platform needs a name"; asked="$2"; shift 2 ;;
+    --only) [ $# -ge 2 ] || die 2 "--only needs a part"; only="$2"; shift 2 ;;
+    *) die 2 "unknown argument $1 (./test.sh [--platform cpu] [--only build|ctest|check|asan])" ;;
+  esac
+done
+case "$only" in
+  ""|build|ctest|check|asan) ;;
+  *) die 2 "part $only is not known, choose from build, ctest, check, asan" ;;
+esac
+choose_platform "$asked"
+install_packages "${hipforge_packages[@]}"
+
+passed=0 failed=0 skipped=0
+summary=()
+
+# part NAME COMMAND...: runs it unless --only names another, and notes its time.
+part() {
+  local name="$1" begin=$SECONDS outcome=ok
+  shift
+  [ -z "$only" ] || [ "$only" = "$name" ] || return 0
+  echo "== $name"
+  "$@" || outcome=FAILED
+  summary+=("$(printf '%-8s %-7s %4d s' "$name" "$outcome" $((SECONDS - begin)))")
+}
+
+# count_ctest LOG: adds ctest's verdicts to the totals.
+count_ctest() {
+  passed=$((passed + $(grep -c ' Passed  ' "$1" || true)))
+  skipped=$((skipped + $(grep -c '\*\*\*Skipped' "$1" || true)))
+  failed=$((failed + $(grep -cE '\*\*\*(Failed|Timeout|Exception|Not Run)' "$1" || true)))
+}
+
+build_part() { build "$platform"; }
+
+ctest_part() {
+  build "$platform"
+  local log="build/$platform/ctest.log" status=0
+  ctest --test-dir "build/$platform" --output-on-failure --parallel "$(nproc)" >"$log" 2>&1 || status=1
+  count_ctest "$log"
+  if [ $status -ne 0 ]; then
+    sed -n '/\*\*\*/,$p' "$log" | head -n 200
+  fi
+  sed -n '/tests passed/,$p' "$log"
+  return $status
+}
+
+check_part() {
+  build "$platform" hipforge
+  local log="build/$platform/check.log" status=0
+  "build/$platform/hipforge" check --junit "build/$platform/check.xml" >"$log" || status=1
+  cat "$log"
+  "build/$platform/hipforge" check --coverage >"build/$platform/coverage.log" || status=1
+  grep -E 'HOLE|cases in all' "build/$platform/coverage.log" || true
+  passed=$((passed + $(sed -nE 's/^([0-9]+) passed, .*/\1/p' "$log" | tail -n 1)))
+  failed=$((failed + $(sed -nE 's/^[0-9]+ passed, ([0-9]+) failed.*/\1/p' "$log" | tail -n 1)))
+  return $status
+}
+
+# Every out-of-bounds access of global and shared memory, over the platform's own tests and the short check.
+asan_part() {
+  build cpu-asan platform_cpu_test hipforge
+  local log="build/cpu-asan/ctest.log" status=0
+  ctest --test-dir build/cpu-asan --output-on-failure --parallel "$(nproc)" -L platform_cpu >"$log" 2>&1 || status=1
+  count_ctest "$log"
+  [ $status -eq 0 ] || sed -n '/\*\*\*/,$p' "$log" | head -n 200
+  sed -n '/tests passed/,$p' "$log"
+  HIPFORGE_CPU_WAVE=32 build/cpu-asan/hipforge check --quick >build/cpu-asan/check.log || status=1
+  tail -n 2 build/cpu-asan/check.log
+  passed=$((passed + $(sed -nE 's/^([0-9]+) passed, .*/\1/p' build/cpu-asan/check.log | tail -n 1)))
+  failed=$((failed + $(sed -nE 's/^[0-9]+ passed, ([0-9]+) failed.*/\1/p' build/cpu-asan/check.log | tail -n 1)))
+  return $status
+}
+
+begin=$SECONDS
+part build build_part
+part ctest ctest_part
+part check check_part
+part asan asan_part
+
+echo
+printf '%s\n' "${summary[@]}"
+printf '%-8s %-7s %4d s\n' total "" $((SECONDS - begin))
+echo "$passed passed, $failed failed, $skipped skipped"
+[[ "${summary[*]}" != *FAILED* ]] && [ "$failed" -eq 0 ]
