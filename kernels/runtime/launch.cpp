@@ -1,0 +1,35 @@
+#include "kernels/runtime/launch.h"
+
+#include "kernels/runtime/check.h"
+
+namespace hipforge::detail {
+namespace {
+
+// Above this, devices want to be asked before a launch may use more.
+constexpr unsigned kDefaultSharedBytes = 48 * 1024;
+
+}  // namespace
+
+Status prepare_launch(const LaunchPlan& plan) {
+  if (plan.function == nullptr) {
+    return failure(StatusCode::kNotFound, "kernel ", plan.kernel == nullptr ? "(unnamed)" : plan.kernel,
+                   " has no address");
+  }
+  if (plan.shared_bytes > kDefaultSharedBytes) {
+    HIPFORGE_TRY(
+        hip_status(hipFuncSetAttribute(plan.function, hipFuncAttributeMaxDynamicSharedMemorySize,
+                                       static_cast<int>(plan.shared_bytes)),
+                   concat("kernel ", plan.kernel, ": ", plan.shared_bytes, " bytes of shared memory")));
+  }
+  return {};
+}
+
+Status finish_launch(const LaunchPlan& plan) {
+  const hipError_t error = hipGetLastError();
+  if (error == hipSuccess) return {};
+  return hip_status(error, concat("launch of ", plan.kernel, ", grid [", plan.grid.x, ", ", plan.grid.y, ", ",
+                                  plan.grid.z, "], block [", plan.block.x, ", ", plan.block.y, ", ",
+                                  plan.block.z, "], ", plan.shared_bytes, " bytes of shared memory"));
+}
+
+}  // namespace hipforge::detail

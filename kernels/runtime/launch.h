@@ -1,0 +1,38 @@
+#pragma once
+
+#include "kernels/runtime/status.h"
+
+#include <hip/hip_runtime.h>
+
+#include <type_traits>
+
+namespace hipforge {
+
+/// One kernel launch, decided but not made. A pure function of an op's params and a Target makes it.
+struct LaunchPlan {
+  const char* kernel = nullptr;    ///< extern "C" name: op, dtype, wave and tile
+  const void* function = nullptr;  ///< its address on the host
+  dim3 grid{1, 1, 1};              ///< blocks
+  dim3 block{1, 1, 1};             ///< threads
+  unsigned shared_bytes = 0;       ///< dynamic shared memory
+};
+
+namespace detail {
+/// What must be arranged before a launch (more shared memory than the default limit).
+Status prepare_launch(const LaunchPlan& plan);
+/// hipGetLastError after a launch, with the plan's numbers in the message.
+Status finish_launch(const LaunchPlan& plan);
+}  // namespace detail
+
+/// Launches a kernel that takes one trivially copyable struct by value: the only form that hipforge's kernels
+/// have, so that a launch can be recorded as a name, a geometry and the raw bytes of `args`.
+template <class Args>
+Status launch(const LaunchPlan& plan, const Args& args, hipStream_t stream) {
+  static_assert(std::is_trivially_copyable_v<Args>);
+  if (Status status = detail::prepare_launch(plan); !status.ok()) return status;
+  auto function = reinterpret_cast<void (*)(Args)>(const_cast<void*>(plan.function));
+  hipLaunchKernelGGL(function, plan.grid, plan.block, plan.shared_bytes, stream, args);
+  return detail::finish_launch(plan);
+}
+
+}  // namespace hipforge

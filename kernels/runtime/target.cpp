@@ -1,0 +1,119 @@
+#include "kernels/runtime/target.h"
+
+#include "kernels/runtime/check.h"
+
+#include <algorithm>
+#include <mutex>
+
+#if defined(HIPFORGE_PLATFORM_CPU)
+#include <hipforge_cpu.h>
+#endif
+
+namespace hipforge {
+namespace {
+
+struct KnownTarget {
+  const char* architecture;
+  int wave;
+  MatrixUnit matrix_unit;
+};
+
+constexpr KnownTarget kKnownTargets[] = {
+    {"gfx90a", 64, MatrixUnit::kMfma},  {"gfx942", 64, MatrixUnit::kMfma},
+    {"gfx1030", 32, MatrixUnit::kNone}, {"gfx1100", 32, MatrixUnit::kWmma},
+    {"gfx1201", 32, MatrixUnit::kWmma}, {"sm_80", 32, MatrixUnit::kMma},
+    {"sm_90", 32, MatrixUnit::kMma},
+};
+
+std::mutex target_mutex;
+std::optional<Target> target_override;
+
+#if !defined(HIPFORGE_PLATFORM_CPU)
+// The architecture name without feature suffixes: "gfx90a:sramecc+:xnack-" is gfx90a.
+std::string base_architecture(const hipDeviceProp_t& properties) {
+  std::string name(properties.gcnArchName);
+  if (const auto colon = name.find(':'); colon != std::string::npos) name.resize(colon);
+  return name;
+}
+#endif
+
+Status device_target(Target& target) {
+  int device = 0;
+  HIPFORGE_HIP_TRY(hipGetDevice(&device));
+#if defined(HIPFORGE_PLATFORM_CPU)
+  target = Target{"cpu", hipforge_cpu_wave(), MatrixUnit::kNone};
+  return {};
+#else
+  thread_local int cached_device = -1;
+  thread_local Target cached;
+  if (device != cached_device) {
+    hipDeviceProp_t properties{};
+    HIPFORGE_HIP_TRY(hipGetDeviceProperties(&properties, device));
+    Target found{base_architecture(properties), properties.warpSize, MatrixUnit::kNone};
+    for (const KnownTarget& known : kKnownTargets) {
+      if (found.architecture == known.architecture) found.matrix_unit = known.matrix_unit;
+    }
+    cached = found;
+    cached_device = device;
+  }
+  target = cached;
+  return {};
+#endif
+}
+
+}  // namespace
+
+std::vector<std::string> known_targets() {
+  std::vector<std::string> names{"cpu"};
+  for (const KnownTarget& known : kKnownTargets) names.emplace_back(known.architecture);
+  return names;
+}
+
+Status target_from_name(const std::string& name, int cpu_wave, Target& target) {
+  if (name == "cpu") {
+    if (cpu_wave != 32 && cpu_wave != 64) {
+      return invalid_argument("target cpu: wave is ", cpu_wave, ", needs 32 or 64");
+    }
+    target = Target{"cpu", cpu_wave, MatrixUnit::kNone};
+    return {};
+  }
+  for (const KnownTarget& known : kKnownTargets) {
+    if (name != known.architecture) continue;
+    target = Target{known.architecture, known.wave, known.matrix_unit};
+    return {};
+  }
+  std::string names;
+  for (const std::string& known : known_targets()) names += (names.empty() ? "" : ", ") + known;
+  return unsupported("target ", name, " is not known, supported: ", names);
+}
+
+Status current_target(Target& target) {
+  {
+    const std::lock_guard lock(target_mutex);
+    if (target_override) {
+      target = *target_override;
+      return {};
+    }
+  }
+  return device_target(target);
+}
+
+Status set_target_override(const std::optional<Target>& target) {
+  if (target) {
+#if defined(HIPFORGE_PLATFORM_CPU)
+    HIPFORGE_HIP_TRY(hipforge_cpu_set_wave(target->wave));
+#else
+    Target device;
+    HIPFORGE_TRY(device_target(device));
+    if (device.wave != target->wave) {
+      return unsupported("target ", target->architecture, " has waves of ", target->wave, ", this device (",
+                         device.architecture, ") has ", device.wave);
+    }
+#endif
+  }
+  const std::lock_guard lock(target_mutex);
+  target_override = target;
+  return {};
+}
+
+}  // namespace hipforge
