@@ -1,0 +1,84 @@
+#include "harness/case.h"
+
+#include "harness/device_info.h"
+#include "kernels/runtime/device_error.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+namespace hipforge::harness {
+namespace {
+
+CaseResult failed(std::string message) {
+  CaseResult result;
+  result.worst_share = std::numeric_limits<double>::infinity();
+  result.message = std::move(message);
+  return result;
+}
+
+}  // namespace
+
+CaseResult check_case(PreparedCase& prepared) {
+  try {
+    if (const Status status = prepared.rig->finish(); !status.ok()) {
+      const std::string fault = fault_text();
+      return failed(fault.empty() ? status.message : fmt::format("{}: {}", status.message, fault));
+    }
+    if (const std::uint32_t word = prepared.rig->read_error_word(); word != prepared.expected_error_word) {
+      return failed(fmt::format("device error word is {:#x} ({}), needs {:#x} ({})", word,
+                                device_error_text(word), prepared.expected_error_word,
+                                device_error_text(prepared.expected_error_word)));
+    }
+    CaseResult result;
+    result.passed = true;
+    const auto take = [&](const Comparison& comparison, const std::string& output) {
+      result.bounded = result.bounded || comparison.bounded;
+      if (comparison.worst_share >= result.worst_share) {
+        result.worst_share = comparison.worst_share;
+        result.where = output + comparison.where;
+      }
+      if (comparison.passed) return;
+      result.passed = false;
+      result.message +=
+          fmt::format("{}{}: {}", result.message.empty() ? "" : "; ", output, comparison.message);
+    };
+    if (prepared.judge) {
+      take(prepared.judge(*prepared.rig), "");
+    } else {
+      const std::vector<OutputExpectation> expectations = prepared.expect();
+      if (expectations.empty()) return failed("the case compares nothing");
+      for (const OutputExpectation& expectation : expectations) {
+        take(compare(prepared.rig->read(expectation.output), expectation.expected), expectation.output);
+      }
+    }
+    return result;
+  } catch (const std::exception& error) {
+    return failed(error.what());
+  }
+}
+
+CaseResult run_case(const Case& test, const CaseEnvironment& environment) {
+  try {
+    PreparedCase prepared = test.prepare(environment);
+    if (const Status status = prepared.rig->reset(); !status.ok()) return failed(status.message);
+    if (const Status status = prepared.launch(environment.stream); !status.ok())
+      return failed(status.message);
+    return check_case(prepared);
+  } catch (const std::exception& error) {
+    return failed(error.what());
+  }
+}
+
+std::string shape_name(const Shape& shape) {
+  std::string text;
+  for (std::int64_t size : shape) text += fmt::format("{}{}", text.empty() ? "" : "x", size);
+  return text;
+}
+
+bool any_odd(const Shape& shape) {
+  return std::any_of(shape.begin(), shape.end(), [](std::int64_t size) { return size > 1 && size % 2 != 0; });
+}
+
+}  // namespace hipforge::harness

@@ -1,0 +1,102 @@
+#pragma once
+
+#include "harness/compare.h"
+#include "harness/rig.h"
+#include "kernels/runtime/target.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace hipforge::harness {
+
+/// What a case runs under.
+struct CaseEnvironment {
+  Target target;
+  std::uint64_t seed = 1;
+  hipStream_t stream = nullptr;
+};
+
+/// One output and what it must be.
+struct OutputExpectation {
+  std::string output;  ///< an operand of the rig
+  Expected expected;
+};
+
+/// Which measured ceiling an op is held against.
+enum class Ceiling { kCopy, kRead, kWrite, kMatrix };
+
+/// A case with its operands made: it can be launched again and again (benches) and checked after any launch.
+struct PreparedCase {
+  std::unique_ptr<Rig> rig;
+  std::function<Status(hipStream_t)> launch;
+  /// The oracle's word on each output; computed from rig->values(), so valid for any launch.
+  std::function<std::vector<OutputExpectation>()> expect;
+  /// Where an output is not a matter of values and bounds (a drawn token): replaces expect.
+  std::function<Comparison(const Rig&)> judge;
+  std::uint32_t expected_error_word = 0;
+  std::int64_t bytes = 0;  ///< least traffic: each input once, each output once
+  std::int64_t flops = 0;
+  Ceiling ceiling = Ceiling::kCopy;
+};
+
+/// One check of one op. `id` is unique: op/dtype/layout/what, made of [a-z0-9_./-].
+struct Case {
+  std::string id;
+  std::string op;
+  DType dtype = DType::kF32;
+  std::string layout;
+  std::vector<std::string> features;
+  std::string shape;       ///< for counting distinct shapes
+  bool odd = false;        ///< some dimension is odd and over 1
+  bool over_tile = false;  ///< more than one tile, wave or block of the kernel
+  bool quick = false;      ///< part of --quick
+  std::function<PreparedCase(const CaseEnvironment&)> prepare;
+};
+
+struct CaseResult {
+  bool passed = false;
+  bool bounded = false;  ///< some element had a bound over 0
+  double worst_share = 0.0;
+  std::string where;
+  std::string message;
+};
+
+/// Prepares, poisons, launches, synchronises, checks guards and inputs, then compares. Never throws for what
+/// the case did wrong: that is a failed result.
+[[nodiscard]] CaseResult run_case(const Case& test, const CaseEnvironment& environment);
+/// The checking half, for a prepared case that was launched.
+[[nodiscard]] CaseResult check_case(PreparedCase& prepared);
+
+/// A feature that cannot meet a layout, and why.
+struct Exclusion {
+  std::string feature;
+  std::string layout;  ///< empty: none at all
+  std::string reason;
+  std::vector<DType> dtypes{};  ///< empty: whatever the dtype
+};
+
+/// Everything the harness knows of one op. Coverage wants a case in every cell of features × dtypes × layouts
+/// but the excluded ones, and for each feature three shapes, one odd and one over a tile.
+struct OpSuite {
+  std::string op;
+  std::vector<DType> dtypes;
+  std::vector<std::string> features;
+  std::vector<std::string> layouts;
+  std::vector<Exclusion> exclusions;
+  std::vector<Case> cases;
+  /// Cases of a size worth timing; not part of a check.
+  std::vector<Case> bench_cases;
+};
+
+/// All ops, in the order of the design.
+[[nodiscard]] const std::vector<OpSuite>& all_suites();
+
+/// "128x4096" from sizes.
+[[nodiscard]] std::string shape_name(const Shape& shape);
+/// Any dimension odd and over 1.
+[[nodiscard]] bool any_odd(const Shape& shape);
+
+}  // namespace hipforge::harness

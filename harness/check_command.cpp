@@ -1,0 +1,343 @@
+#include "harness/check_command.h"
+
+#include "harness/device_info.h"
+#include "harness/report.h"
+#include "kernels/runtime/check.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <map>
+#include <regex>
+#include <set>
+#include <tuple>
+
+namespace hipforge::harness {
+namespace {
+
+template <class T>
+bool selected(const std::vector<T>& wanted, const T& value) {
+  return wanted.empty() || std::find(wanted.begin(), wanted.end(), value) != wanted.end();
+}
+
+// Names in `wanted` that are not among the legal ones, as one message; empty where all are.
+std::string unknown_names(const char* what, const std::vector<std::string>& wanted,
+                          const std::vector<std::string>& legal) {
+  for (const std::string& name : wanted) {
+    if (std::find(legal.begin(), legal.end(), name) != legal.end()) continue;
+    return fmt::format("{} {} is not known, choose from {}", what, name, fmt::join(legal, ", "));
+  }
+  return {};
+}
+
+std::vector<std::string> op_names() {
+  std::vector<std::string> names;
+  for (const OpSuite& suite : all_suites()) names.push_back(suite.op);
+  return names;
+}
+
+int usage_error(const std::string& message) {
+  fmt::print(stderr, "hipforge check: {}\n", message);
+  return kExitUsage;
+}
+
+std::vector<Target> targets_of(const CheckOptions& options) {
+  std::vector<Target> targets;
+  const std::vector<int> waves = options.waves.empty() ? default_waves() : options.waves;
+  for (int wave : waves) {
+    Target target;
+    if (options.target.empty()) {
+#if defined(HIPFORGE_PLATFORM_CPU)
+      throw_if_error(target_from_name("cpu", wave, target));
+#else
+      throw_if_error(current_target(target));
+#endif
+    } else {
+      throw_if_error(target_from_name(options.target, wave, target));
+    }
+    if (std::find(targets.begin(), targets.end(), target) == targets.end()) targets.push_back(target);
+  }
+  return targets;
+}
+
+std::vector<const Case*> select_cases(const CheckOptions& options) {
+  const std::regex filter(options.filter);
+  std::vector<const Case*> cases;
+  for (const OpSuite& suite : all_suites()) {
+    if (!selected(options.ops, suite.op)) continue;
+    for (const Case& test : suite.cases) {
+      if (!selected(options.dtypes, std::string(dtype_name(test.dtype)))) continue;
+      if (options.quick && !test.quick) continue;
+      if (!options.filter.empty() && !std::regex_search(test.id, filter)) continue;
+      cases.push_back(&test);
+    }
+  }
+  return cases;
+}
+
+// A line on the terminal that says how far the run is; nothing where stderr is no terminal.
+class Progress {
+ public:
+  explicit Progress(std::size_t total) : total_(total), on_(isatty(STDERR_FILENO) != 0) {}
+  ~Progress() { clear(); }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  void step(const std::string& id) {
+    ++done_;
+    const auto now = std::chrono::steady_clock::now();
+    if (!on_ || now - shown_ < std::chrono::milliseconds(100)) return;
+    shown_ = now;
+    const double spent = std::chrono::duration<double>(now - start_).count();
+    const double left = spent / static_cast<double>(done_) * static_cast<double>(total_ - done_);
+    fmt::print(stderr, "\r\033[K{}/{}  {:.0f} s left  {}", done_, total_, left, id.substr(0, 80));
+    std::fflush(stderr);
+  }
+  void clear() const {
+    if (on_) fmt::print(stderr, "\r\033[K");
+  }
+
+ private:
+  std::size_t total_;
+  std::size_t done_ = 0;
+  bool on_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point shown_ = start_;
+};
+
+struct Group {
+  std::size_t cases = 0;
+  std::size_t failed = 0;
+  bool bounded = false;
+  double worst_share = 0.0;
+  std::string where;
+  double seconds = 0.0;
+};
+
+using GroupKey = std::tuple<std::string, std::string, int>;
+
+std::string share_text(const Group& group) {
+  if (!group.bounded && group.worst_share == 0.0) return "exact";
+  return std::isinf(group.worst_share) ? "wrong" : fmt::format("{:.3f}", group.worst_share);
+}
+
+// Prints the table; returns messages for groups whose bound nothing comes near.
+std::vector<std::string> print_table(const std::vector<CaseRecord>& records, bool whole_suite) {
+  std::vector<GroupKey> order;
+  std::map<GroupKey, Group> groups;
+  for (const CaseRecord& record : records) {
+    const GroupKey key{record.test->op, dtype_name(record.test->dtype), record.target.wave};
+    if (!groups.contains(key)) order.push_back(key);
+    Group& group = groups[key];
+    ++group.cases;
+    group.failed += record.result.passed ? 0 : 1;
+    group.bounded = group.bounded || record.result.bounded;
+    group.seconds += record.seconds;
+    if (record.result.worst_share >= group.worst_share) {
+      group.worst_share = record.result.worst_share;
+      group.where = fmt::format("{} {}", record.test->id, record.result.where);
+    }
+  }
+  fmt::print("{:<18}{:<6}{:>5}{:>8}{:>8}{:>9}{:>8}  {}\n", "op", "dtype", "wave", "cases", "failed", "share",
+             "s", "worst at");
+  std::vector<std::string> loose;
+  for (const GroupKey& key : order) {
+    const Group& group = groups.at(key);
+    const auto& [op, dtype, wave] = key;
+    fmt::print("{:<18}{:<6}{:>5}{:>8}{:>8}{:>9}{:>8.1f}  {}\n", op, dtype, wave, group.cases, group.failed,
+               share_text(group), group.seconds, group.bounded || group.failed > 0 ? group.where : "");
+    if (whole_suite && group.bounded && group.worst_share < kLooseShare) {
+      loose.push_back(fmt::format(
+          "{} {} wave {}: no case comes near the bound (worst share {:.4f}, needs {}): it is too loose", op,
+          dtype, wave, group.worst_share, kLooseShare));
+    }
+  }
+  return loose;
+}
+
+bool is_excluded(const OpSuite& suite, const std::string& feature, const std::string& layout, DType dtype) {
+  return std::any_of(suite.exclusions.begin(), suite.exclusions.end(), [&](const Exclusion& exclusion) {
+    return exclusion.feature == feature && (exclusion.layout.empty() || exclusion.layout == layout) &&
+           selected(exclusion.dtypes, dtype);
+  });
+}
+
+int run_coverage(const CheckOptions& options) {
+  const std::vector<int> waves = options.waves.empty() ? std::vector<int>{32, 64} : options.waves;
+  std::size_t holes = 0;
+  std::size_t total = 0;
+  for (const OpSuite& suite : all_suites()) {
+    if (!selected(options.ops, suite.op)) continue;
+    fmt::print("{}: {} cases\n", suite.op, suite.cases.size() * waves.size());
+    total += suite.cases.size() * waves.size();
+    fmt::print("  {:<22}{:<6}{:>5}", "feature", "dtype", "wave");
+    for (const std::string& layout : suite.layouts) fmt::print("{:>14}", layout);
+    fmt::print("{:>8}{:>6}{:>6}\n", "shapes", "odd", "tile");
+    for (const std::string& feature : suite.features) {
+      for (DType dtype : suite.dtypes) {
+        const FeatureCount count = count_feature(suite, feature, dtype);
+        for (int wave : waves) {
+          fmt::print("  {:<22}{:<6}{:>5}", feature, dtype_name(dtype), wave);
+          for (const std::string& layout : suite.layouts) {
+            const bool excluded = is_excluded(suite, feature, layout, dtype);
+            const auto at = count.by_layout.find(layout);
+            const std::size_t cases = at == count.by_layout.end() ? 0 : at->second;
+            fmt::print("{:>14}", excluded && cases == 0 ? "n/a" : std::to_string(cases));
+          }
+          fmt::print("{:>8}{:>6}{:>6}\n", count.shapes, count.odd, count.over_tile);
+        }
+      }
+    }
+    for (const Exclusion& exclusion : suite.exclusions) {
+      std::string dtypes;
+      for (DType dtype : exclusion.dtypes) dtypes += fmt::format(" {}", dtype_name(dtype));
+      fmt::print("  n/a: {} ×{} {}: {}\n", exclusion.feature, dtypes,
+                 exclusion.layout.empty() ? "any layout" : exclusion.layout, exclusion.reason);
+    }
+    for (const std::string& hole : coverage_holes(suite)) {
+      fmt::print("  HOLE {}\n", hole);
+      ++holes;
+    }
+  }
+  fmt::print("{} cases in all, {} holes\n", total, holes);
+  return holes == 0 ? kExitGood : kExitFailed;
+}
+
+}  // namespace
+
+FeatureCount count_feature(const OpSuite& suite, const std::string& feature, DType dtype) {
+  FeatureCount count;
+  std::set<std::string> shapes;
+  for (const Case& test : suite.cases) {
+    if (test.dtype != dtype) continue;
+    if (std::find(test.features.begin(), test.features.end(), feature) == test.features.end()) continue;
+    ++count.by_layout[test.layout];
+    shapes.insert(test.shape);
+    count.odd += test.odd ? 1 : 0;
+    count.over_tile += test.over_tile ? 1 : 0;
+  }
+  count.shapes = shapes.size();
+  return count;
+}
+
+std::vector<std::string> coverage_holes(const OpSuite& suite) {
+  std::vector<std::string> holes;
+  for (const std::string& feature : suite.features) {
+    for (DType dtype : suite.dtypes) {
+      const FeatureCount count = count_feature(suite, feature, dtype);
+      const std::string cell = fmt::format("{} {} {}", suite.op, feature, dtype_name(dtype));
+      for (const std::string& layout : suite.layouts) {
+        const bool excluded = is_excluded(suite, feature, layout, dtype);
+        if (!excluded && !count.by_layout.contains(layout))
+          holes.push_back(fmt::format("{}: no case is {}", cell, layout));
+      }
+      const bool possible =
+          std::any_of(suite.layouts.begin(), suite.layouts.end(),
+                      [&](const std::string& layout) { return !is_excluded(suite, feature, layout, dtype); });
+      if (!possible) continue;
+      if (count.shapes < kShapesPerFeature) {
+        holes.push_back(fmt::format("{}: {} shapes, needs {}", cell, count.shapes, kShapesPerFeature));
+      }
+      if (count.odd == 0) holes.push_back(fmt::format("{}: no odd shape", cell));
+      if (count.over_tile == 0) holes.push_back(fmt::format("{}: no shape over a tile", cell));
+    }
+  }
+  // A feature, layout or dtype that cases use and the suite does not declare would never be counted.
+  std::set<std::string> undeclared;
+  for (const Case& test : suite.cases) {
+    for (const std::string& feature : test.features) {
+      if (!selected(suite.features, feature)) undeclared.insert("feature " + feature);
+    }
+    if (!selected(suite.layouts, test.layout)) undeclared.insert("layout " + test.layout);
+  }
+  for (const std::string& name : undeclared)
+    holes.push_back(fmt::format("{}: {} is not declared", suite.op, name));
+  return holes;
+}
+
+std::string repro_command(const CaseRecord& record, const CheckOptions& options) {
+  std::string pattern;
+  for (char c : record.test->id) {
+    if (c == '.' || c == '+') pattern += '\\';
+    pattern += c;
+  }
+  const bool named_target = !options.target.empty();
+  return fmt::format("{}{} check --filter '^{}$' --seed {} --wave {}{}",
+                     repro_environment(record.target.wave), options.program, pattern, options.seed,
+                     record.target.wave, named_target ? " --target " + options.target : "");
+}
+
+int run_check(const CheckOptions& options) {
+  if (std::string bad = unknown_names("op", options.ops, op_names()); !bad.empty()) return usage_error(bad);
+  if (std::string bad = unknown_names("dtype", options.dtypes, {"f32", "f16", "bf16"}); !bad.empty()) {
+    return usage_error(bad);
+  }
+  for (int wave : options.waves) {
+    if (wave != 32 && wave != 64)
+      return usage_error(fmt::format("wave {} is not known, choose from 32, 64", wave));
+  }
+  if (!options.target.empty()) {
+    if (std::string bad = unknown_names("target", {options.target}, known_targets()); !bad.empty()) {
+      return usage_error(bad);
+    }
+  }
+  if (options.coverage) return run_coverage(options);
+
+  std::vector<const Case*> cases;
+  try {
+    cases = select_cases(options);
+  } catch (const std::regex_error& error) {
+    return usage_error(
+        fmt::format("--filter '{}' is no regular expression: {}", options.filter, error.what()));
+  }
+  if (cases.empty()) return usage_error("no case matches");
+  if (options.list) {
+    for (const Case* test : cases) fmt::print("{}\n", test->id);
+    return kExitGood;
+  }
+
+  const std::vector<Target> targets = targets_of(options);
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<CaseRecord> records;
+  {
+    Progress progress(cases.size() * targets.size());
+    for (const Target& target : targets) {
+      throw_if_error(set_target_override(target));
+      for (const Case* test : cases) {
+        const auto begin = std::chrono::steady_clock::now();
+        CaseRecord record{test, target, run_case(*test, {target, options.seed, nullptr}), 0.0};
+        record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+        progress.step(test->id);
+        if (!record.result.passed) {
+          progress.clear();
+          fmt::print("FAIL {} (wave {}): {}\n     repeat: {}\n", test->id, target.wave, record.result.message,
+                     repro_command(record, options));
+          std::fflush(stdout);
+          if (!recover_device()) {
+            throw Error(
+                failure(StatusCode::kHipError, "the device cannot go on after the fault of ", test->id));
+          }
+        }
+        records.push_back(std::move(record));
+      }
+    }
+    throw_if_error(set_target_override(std::nullopt));
+  }
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+
+  const bool whole_suite = !options.quick && options.filter.empty();
+  const std::vector<std::string> loose = print_table(records, whole_suite);
+  for (const std::string& message : loose) fmt::print("FAIL {}\n", message);
+  const auto failed = static_cast<std::size_t>(std::count_if(
+      records.begin(), records.end(), [](const CaseRecord& record) { return !record.result.passed; }));
+  if (!options.json_path.empty()) write_json(options, records, seconds);
+  if (!options.junit_path.empty()) write_junit(options, records, seconds);
+  fmt::print("checked in {:.1f} s, seed {}\n", seconds, options.seed);
+  fmt::print("{} passed, {} failed\n", records.size() - failed, failed + loose.size());
+  return failed == 0 && loose.empty() ? kExitGood : kExitFailed;
+}
+
+}  // namespace hipforge::harness

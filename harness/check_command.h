@@ -1,0 +1,66 @@
+#pragma once
+
+#include "harness/case.h"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace hipforge::harness {
+
+/// Exit codes of every command.
+inline constexpr int kExitGood = 0;
+inline constexpr int kExitFailed = 1;     ///< a check failed
+inline constexpr int kExitUsage = 2;      ///< bad usage, or nothing matched
+inline constexpr int kExitCannotRun = 3;  ///< no device, no file, a bad file, out of memory
+
+struct CheckOptions {
+  std::string program = "hipforge";  ///< as it was called, for repro lines
+  std::vector<std::string> ops;
+  std::vector<std::string> dtypes;
+  std::vector<int> waves;
+  std::string target;
+  std::string filter;
+  std::uint64_t seed = 1;
+  bool quick = false;
+  bool list = false;
+  bool coverage = false;
+  std::string json_path;
+  std::string junit_path;
+};
+
+/// `hipforge check`: returns an exit code; throws Error where it could not run.
+[[nodiscard]] int run_check(const CheckOptions& options);
+
+/// One case under one target, as it ran.
+struct CaseRecord {
+  const Case* test = nullptr;
+  Target target;
+  CaseResult result;
+  double seconds = 0.0;
+};
+
+/// A shell command that runs this case again, alone, as it ran.
+[[nodiscard]] std::string repro_command(const CaseRecord& record, const CheckOptions& options);
+
+/// How often a suite's cases of a dtype use a feature.
+struct FeatureCount {
+  std::map<std::string, std::size_t> by_layout;
+  std::size_t shapes = 0;  ///< distinct
+  std::size_t odd = 0;
+  std::size_t over_tile = 0;
+};
+[[nodiscard]] FeatureCount count_feature(const OpSuite& suite, const std::string& feature, DType dtype);
+
+inline constexpr std::size_t kShapesPerFeature = 3;
+
+/// What the cases of a suite lack: an empty cell of feature × dtype × layout that is not excluded, a feature
+/// with fewer than kShapesPerFeature shapes, without an odd one or without one over a tile. Empty where
+/// nothing.
+[[nodiscard]] std::vector<std::string> coverage_holes(const OpSuite& suite);
+
+/// Whether the worst share of an op and dtype says that its bound is too loose to mean anything.
+inline constexpr double kLooseShare = 0.02;
+
+}  // namespace hipforge::harness

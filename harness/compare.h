@@ -1,0 +1,41 @@
+#pragma once
+
+#include "kernels/runtime/dtype.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace hipforge::harness {
+
+/// What an output must be: per element the oracle's value and the largest error allowed (0: exactly equal).
+struct Expected {
+  DType dtype = DType::kF32;        ///< of the output: where a finite oracle may round to infinity
+  std::vector<std::int64_t> shape;  ///< for "where"; row-major
+  std::vector<double> value;
+  std::vector<double> bound;
+};
+
+/// The outcome of one comparison. `worst_share` is the largest error / bound; above 1 (or NaN) the element
+/// failed.
+struct Comparison {
+  bool passed = true;
+  bool bounded = false;  ///< some element had a bound over 0
+  double worst_share = 0.0;
+  std::size_t elements = 0;
+  std::size_t failures = 0;
+  std::size_t worst_index = 0;
+  std::string where;    ///< "[3, 17]" of the worst element
+  std::string message;  ///< of the worst failure: index, value, oracle, bound; empty where all passed
+};
+
+/// Compares every element, with no quota. An element passes where !(|actual − value| <= bound) does not hold;
+/// where the oracle is NaN or infinite, only by being of the same class and sign. Sizes that differ fail.
+[[nodiscard]] Comparison compare(std::span<const double> actual, const Expected& expected);
+
+/// "[3, 17]" for a row-major index.
+[[nodiscard]] std::string index_text(std::size_t index, std::span<const std::int64_t> shape);
+
+}  // namespace hipforge::harness

@@ -1,0 +1,35 @@
+#pragma once
+
+#include "kernels/runtime/status.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace hipforge::harness {
+
+/// What ran, for reports and repro lines.
+struct DeviceInfo {
+  std::string platform;  ///< "cpu"
+  std::string name;      ///< the device's own name
+  std::string compiler;
+};
+
+/// Throws Error where there is no device.
+[[nodiscard]] DeviceInfo device_info();
+
+/// Wave sizes that a check runs unless told otherwise: both on the cpu platform, or the one that
+/// HIPFORGE_CPU_WAVE names; elsewhere the device's.
+[[nodiscard]] std::vector<int> default_waves();
+
+/// The environment that repeats the current run on the cpu platform ("HIPFORGE_CPU_WAVE=64
+/// HIPFORGE_CPU_SCHEDULE=7 HIPFORGE_CPU_WORKERS=1 "); empty elsewhere.
+[[nodiscard]] std::string repro_environment(int wave);
+
+/// What a kernel's fault said of itself, where the platform can tell; else empty.
+[[nodiscard]] std::string fault_text();
+
+/// Makes a device that a fault stopped usable again. All its memory is gone. False where that cannot be done.
+[[nodiscard]] bool recover_device();
+
+}  // namespace hipforge::harness

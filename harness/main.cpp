@@ -1,0 +1,45 @@
+// The `hipforge` command.
+
+#include "harness/check_command.h"
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include <exception>
+
+int main(int argc, char** argv) {
+  using namespace hipforge::harness;
+  CLI::App app{"hipforge: are the kernels right?"};
+  app.set_version_flag("--version", HIPFORGE_VERSION);
+  app.require_subcommand(1);
+
+  CheckOptions options;
+  options.program = argv[0];
+  CLI::App* check = app.add_subcommand("check", "Run every case of every op against its oracle");
+  check->add_option("--op", options.ops, "Only these ops")->delimiter(',');
+  check->add_option("--dtype", options.dtypes, "Only these activation dtypes: f32, f16, bf16")
+      ->delimiter(',');
+  check->add_option("--wave", options.waves, "Wave sizes, 32 or 64 (cpu platform; default: both)")
+      ->delimiter(',');
+  check->add_option("--target", options.target, "Launch exactly what this architecture would get");
+  check->add_option("--filter", options.filter, "Only cases whose id matches this regular expression");
+  check->add_option("--seed", options.seed, "Seed of the inputs")->capture_default_str();
+  check->add_flag("--quick", options.quick, "The short selection");
+  check->add_option("--json", options.json_path, "Write every result as JSON");
+  check->add_option("--junit", options.junit_path, "Write every result as JUnit XML");
+  check->add_flag("--list", options.list, "Print the ids of the selected cases and run nothing");
+  check->add_flag("--coverage", options.coverage,
+                  "Count cases by feature, dtype, wave and layout; fail on a hole");
+
+  try {
+    app.parse(argc, argv);
+    return run_check(options);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    fmt::print(stderr, "hipforge: {}\n", error.what());
+    return kExitUsage;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "hipforge: {}\n", error.what());
+    return kExitCannotRun;
+  }
+}

@@ -1,0 +1,129 @@
+#include "harness/check_command.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+namespace hipforge::harness {
+namespace {
+
+TEST(Coverage, EveryCellOfEverySuiteIsCovered) {
+  for (const OpSuite& suite : all_suites()) {
+    for (const std::string& hole : coverage_holes(suite)) ADD_FAILURE() << hole;
+  }
+}
+
+TEST(Coverage, AnEmptyCellAndAMissingShapeAreHoles) {
+  OpSuite suite = all_suites().front();
+  suite.features.emplace_back("no_such_feature");
+  EXPECT_GE(coverage_holes(suite).size(), suite.dtypes.size() * suite.layouts.size());
+  suite = all_suites().front();
+  std::erase_if(suite.cases, [](const Case& test) { return test.odd; });
+  const std::vector<std::string> holes = coverage_holes(suite);
+  EXPECT_TRUE(std::any_of(holes.begin(), holes.end(), [](const std::string& hole) {
+    return hole.find("no odd shape") != std::string::npos;
+  }));
+  suite = all_suites().front();
+  suite.cases.front().features.emplace_back("undeclared");
+  EXPECT_FALSE(coverage_holes(suite).empty());
+}
+
+TEST(Suites, IdsAreUniqueAndPlain) {
+  std::set<std::string> ids;
+  for (const OpSuite& suite : all_suites()) {
+    for (const std::vector<Case>* cases : {&suite.cases, &suite.bench_cases}) {
+      std::set<std::string> within;
+      for (const Case& test : *cases) {
+        EXPECT_TRUE(within.insert(test.id).second) << test.id << " stands twice";
+        EXPECT_EQ(test.id.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_./-"), std::string::npos)
+            << test.id;
+        EXPECT_EQ(test.id.rfind(suite.op + "/" + dtype_name(test.dtype) + "/", 0), 0u) << test.id;
+      }
+    }
+    EXPECT_TRUE(
+        std::any_of(suite.cases.begin(), suite.cases.end(), [](const Case& test) { return test.quick; }))
+        << suite.op << " has no quick case";
+  }
+}
+
+TEST(CheckCommand, UsageErrors) {
+  CheckOptions options;
+  options.ops = {"no_such_op"};
+  EXPECT_EQ(run_check(options), kExitUsage);
+  options = {};
+  options.dtypes = {"f8"};
+  EXPECT_EQ(run_check(options), kExitUsage);
+  options = {};
+  options.waves = {48};
+  EXPECT_EQ(run_check(options), kExitUsage);
+  options = {};
+  options.target = "gfx000";
+  EXPECT_EQ(run_check(options), kExitUsage);
+  options = {};
+  options.filter = "(";
+  EXPECT_EQ(run_check(options), kExitUsage);
+  options.filter = "matches nothing at all";
+  EXPECT_EQ(run_check(options), kExitUsage);
+}
+
+TEST(CheckCommand, WritesJsonAndJunitThatAgree) {
+  const auto folder = std::filesystem::temp_directory_path() / "hipforge_check_command_test";
+  std::filesystem::create_directories(folder);
+  CheckOptions options;
+  options.filter = "rms_norm/f16/strided/5x257/";
+  options.json_path = folder / "out.json";
+  options.junit_path = folder / "out.xml";
+  ASSERT_EQ(run_check(options), kExitGood);
+  std::ifstream file(options.json_path);
+  const nlohmann::json root = nlohmann::json::parse(file);
+  EXPECT_EQ(root["failed"], 0);
+  EXPECT_EQ(root["passed"], root["results"].size());
+  EXPECT_GT(root["results"].size(), 0u);
+  for (const auto& row : root["results"]) {
+    EXPECT_GT(row["worst_share"].get<double>(), 0.0);
+    EXPECT_LE(row["worst_share"].get<double>(), 1.0);
+  }
+  std::ifstream xml_file(options.junit_path);
+  const std::string xml((std::istreambuf_iterator<char>(xml_file)), {});
+  std::size_t cases = 0;
+  for (std::size_t at = xml.find("<testcase"); at != std::string::npos; at = xml.find("<testcase", at + 1))
+    ++cases;
+  EXPECT_EQ(cases, root["results"].size());
+  std::filesystem::remove_all(folder);
+}
+
+TEST(CheckCommand, AnUnwritableReportIsAnErrorThatNamesIt) {
+  CheckOptions options;
+  options.filter = "rms_norm/f16/strided/5x257/";
+  options.json_path = "/no/such/folder/out.json";
+  try {
+    (void)run_check(options);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("/no/such/folder/out.json"), std::string::npos);
+  }
+}
+
+TEST(CheckCommand, ReproLinesNameTheCaseTheSeedAndTheWave) {
+  const Case& test = all_suites().front().cases.front();
+  CaseRecord record;
+  record.test = &test;
+  record.target.wave = 64;
+  CheckOptions options;
+  options.seed = 9;
+  const std::string line = repro_command(record, options);
+  EXPECT_NE(line.find("--seed 9"), std::string::npos);
+  EXPECT_NE(line.find("--wave 64"), std::string::npos);
+#if defined(HIPFORGE_PLATFORM_CPU)
+  for (const char* name : {"HIPFORGE_CPU_WAVE=64", "HIPFORGE_CPU_SCHEDULE=", "HIPFORGE_CPU_WORKERS="}) {
+    EXPECT_NE(line.find(name), std::string::npos) << line;
+  }
+#endif
+}
+
+}  // namespace
+}  // namespace hipforge::harness
