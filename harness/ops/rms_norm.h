@@ -1,0 +1,34 @@
+#pragma once
+
+#include "harness/case.h"
+
+#include <cstdint>
+#include <span>
+
+namespace hipforge::harness {
+
+/// Host values of one RMSNorm, row-major and already rounded to their dtypes.
+struct RmsNormInputs {
+  std::span<const double> x;
+  std::span<const double> residual;  ///< empty without the fused add
+  std::span<const double> weight;
+  std::int64_t rows = 0;
+  std::int64_t hidden = 0;
+  double eps = 0.0;
+  DType y_dtype = DType::kF32;
+  DType residual_dtype = DType::kF32;
+};
+
+struct RmsNormExpected {
+  Expected y;
+  Expected residual_out;  ///< empty without the fused add
+};
+
+/// Oracle and bound. With u = 2⁻²⁴ and r = 1 / sqrt(mean(s²) + eps):
+///   s: one addition, u·|s|;  the sum of squares: relative (depth + 2)·u, and 2u from s, halved by the root;
+///   root, division, mean and two products: 5u;  then the store. All relative to |y|.
+[[nodiscard]] RmsNormExpected rms_norm_expected(const RmsNormInputs& inputs, const Target& target);
+
+[[nodiscard]] OpSuite rms_norm_suite();
+
+}  // namespace hipforge::harness

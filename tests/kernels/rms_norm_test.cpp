@@ -1,0 +1,158 @@
+#include "kernels/rms_norm.h"
+
+#include "harness/rig.h"
+#include "tests/status_matchers.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+namespace hipforge {
+namespace {
+
+using harness::Layout;
+using harness::Rig;
+using harness::Shape;
+
+// A legal call; each test spoils one thing.
+struct Fixture {
+  Rig rig{1, nullptr};
+  RmsNormParams params;
+
+  explicit Fixture(Shape shape = {3, 40}, DType dtype = DType::kF32) {
+    params.x = rig.input("x", dtype, shape);
+    params.weight = rig.input("weight", DType::kF32, {shape[1]});
+    params.y = rig.output("y", dtype, shape);
+  }
+  void add_residual(DType dtype) {
+    const Shape shape{params.x.shape[0], params.x.shape[1]};
+    params.residual = rig.input("residual", dtype, shape);
+    params.residual_out = rig.output("residual_out", dtype, shape);
+  }
+};
+
+TEST(RmsNorm, RefusesABufferThatIsTooSmallWithBothNumbers) {
+  Fixture f;
+  f.params.x.elements = 119;
+  expect_status(rms_norm(f.params, nullptr), StatusCode::kInvalidArgument,
+                "x holds 119 elements, shape [3, 40] needs 120");
+}
+
+TEST(RmsNorm, RefusesShapesThatDisagree) {
+  Fixture f;
+  f.params.weight = f.rig.input("narrow", DType::kF32, {39});
+  expect_status(rms_norm(f.params, nullptr), StatusCode::kInvalidArgument, "weight has shape [39]",
+                "needs 40");
+  Fixture g;
+  g.params.y.shape[0] = 2;
+  expect_status(rms_norm(g.params, nullptr), StatusCode::kInvalidArgument, "y has shape [2, 40]", "needs 3");
+  Fixture h;
+  h.params.x.rank = 1;
+  expect_status(rms_norm(h.params, nullptr), StatusCode::kInvalidArgument, "x has rank 1", "needs rank 2");
+}
+
+TEST(RmsNorm, RefusesEmptyRowsOfHiddenZeroAndBadEps) {
+  Fixture f({3, 1});
+  f.params.x.shape[1] = f.params.y.shape[1] = f.params.weight.shape[0] = 0;
+  expect_status(rms_norm(f.params, nullptr), StatusCode::kInvalidArgument, "hidden is 0");
+  Fixture g;
+  g.params.eps = -1.0f;
+  expect_status(rms_norm(g.params, nullptr), StatusCode::kInvalidArgument, "eps is -1");
+  g.params.eps = std::numeric_limits<float>::quiet_NaN();
+  expect_status(rms_norm(g.params, nullptr), StatusCode::kInvalidArgument, "eps is nan");
+}
+
+TEST(RmsNorm, RefusesAnUnsupportedDtypeAndNamesTheLegalOnes) {
+  Fixture f;
+  f.params.x.dtype = DType::kI32;
+  expect_status(rms_norm(f.params, nullptr), StatusCode::kUnsupported, "x has dtype i32", "f32, f16, bf16");
+  Fixture g({3, 40}, DType::kF16);
+  g.params.y.dtype = DType::kBF16;
+  expect_status(rms_norm(g.params, nullptr), StatusCode::kUnsupported, "y has dtype bf16", "f16");
+  Fixture h({3, 40}, DType::kF16);
+  h.add_residual(DType::kBF16);
+  expect_status(rms_norm(h.params, nullptr), StatusCode::kUnsupported, "residual has dtype bf16", "f32, f16");
+}
+
+TEST(RmsNorm, RefusesHalfAResidualAndOverlaps) {
+  Fixture f;
+  f.add_residual(DType::kF32);
+  f.params.residual_out = {};
+  expect_status(rms_norm(f.params, nullptr), StatusCode::kInvalidArgument, "residual alone");
+  Fixture g;
+  g.params.y.data = g.params.x.as<float>() + 1;
+  g.params.y.shape[0] = g.params.x.shape[0] = 2;
+  expect_status(rms_norm(g.params, nullptr), StatusCode::kInvalidArgument, "x and y overlap");
+  Fixture h;
+  h.params.y.strides[0] = 39;
+  expect_status(rms_norm(h.params, nullptr), StatusCode::kInvalidArgument, "y", "overlaps itself",
+                "stride 39");
+}
+
+TEST(RmsNorm, NoRowsLaunchNothing) {
+  Fixture f;
+  f.params.x.shape[0] = f.params.y.shape[0] = 0;
+  f.params.x.data = f.params.y.data = nullptr;
+  ASSERT_OK(rms_norm(f.params, nullptr));
+  LaunchPlan plan;
+  ASSERT_OK(rms_norm_plan(f.params, Target{"cpu", 32, MatrixUnit::kNone}, plan));
+  EXPECT_EQ(plan.grid.x, 0u);
+}
+
+TEST(RmsNorm, PlanIsAPureFunctionOfParamsAndTarget) {
+  Fixture f;
+  LaunchPlan first;
+  LaunchPlan second;
+  LaunchPlan wide;
+  ASSERT_OK(rms_norm_plan(f.params, Target{"gfx1100", 32, MatrixUnit::kWmma}, first));
+  ASSERT_OK(rms_norm_plan(f.params, Target{"gfx1100", 32, MatrixUnit::kWmma}, second));
+  ASSERT_OK(rms_norm_plan(f.params, Target{"gfx942", 64, MatrixUnit::kMfma}, wide));
+  EXPECT_EQ(first.function, second.function);
+  EXPECT_STREQ(first.kernel, "rms_norm_f32_f32_f32_f32_w32");
+  EXPECT_STREQ(wide.kernel, "rms_norm_f32_f32_f32_f32_w64");
+  EXPECT_EQ(wide.block.x % 64, 0u);
+  EXPECT_EQ(first.grid.x, 3u);
+}
+
+TEST(RmsNorm, NaNAndInfinityStayInTheirRow) {
+  Rig rig(1, nullptr);
+  std::vector<double> x(3 * 40, 1.0);
+  x[5] = std::nan("");
+  x[40 + 7] = std::numeric_limits<double>::infinity();
+  RmsNormParams params;
+  params.x = rig.input_values("x", DType::kF32, {3, 40}, x);
+  params.weight = rig.input("weight", DType::kF32, {40}, harness::Family::kEqual);
+  params.y = rig.output("y", DType::kF32, {3, 40});
+  ASSERT_OK(rms_norm(params, nullptr));
+  ASSERT_OK(rig.finish());
+  const std::vector<double> y = rig.read("y");
+  for (std::size_t i = 0; i < 40; ++i) {
+    EXPECT_TRUE(std::isnan(y[i]));
+    EXPECT_TRUE(i == 7 ? std::isnan(y[40 + i]) : y[40 + i] == 0.0);
+    EXPECT_NEAR(y[80 + i], 1.0, 1e-5);
+  }
+}
+
+TEST(RmsNorm, ARowsBitsDoNotDependOnOtherRows) {
+  Rig rig(7, nullptr);
+  RmsNormParams params;
+  params.x = rig.input("x", DType::kF16, {9, 333});
+  params.weight = rig.input("weight", DType::kF16, {333});
+  params.y = rig.output("y", DType::kF16, {9, 333});
+  ASSERT_OK(rms_norm(params, nullptr));
+  ASSERT_OK(rig.finish());
+  const std::vector<double> all = rig.read("y");
+  params.x.data = static_cast<std::uint16_t*>(params.x.data) + 4 * 333;
+  params.y.data = static_cast<std::uint16_t*>(params.y.data) + 4 * 333;
+  params.x.shape[0] = params.y.shape[0] = 1;
+  params.x.elements = params.y.elements = 333;
+  ASSERT_OK(rig.reset());
+  ASSERT_OK(rms_norm(params, nullptr));
+  ASSERT_OK(rig.finish());
+  const std::vector<double> alone = rig.read("y");
+  for (std::size_t i = 4 * 333; i < 5 * 333; ++i) EXPECT_EQ(all[i], alone[i]) << i;
+}
+
+}  // namespace
+}  // namespace hipforge
