@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and generates text from the embedded model, every op checked on the way.
-#   ./run.sh [--platform cpu] [model_runner arguments]
+#   ./run.sh [--platform cpu|nvidia] [model_runner arguments]
 # Exit codes: 0 good, 1 a check failed, 2 usage, 3 could not run.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -13,7 +13,8 @@ if [ "${1:-}" = "--platform" ]; then
   shift 2
 fi
 choose_platform "$asked"
-install_packages "${hipforge_packages[@]}"
+read -ra packages <<<"$(needed_packages)"
+install_packages "${packages[@]}"
 build "$platform" model_runner
 if [ $# -gt 0 ]; then
   exec "build/$platform/model_runner" "$@"

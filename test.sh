@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds and runs every test, and says what each part took.
-#   ./test.sh [--platform cpu] [--only build|ctest|check|asan]
+#   ./test.sh [--platform cpu|nvidia] [--only build|ctest|check|asan]
 # Exit codes: 0 all passed, 1 something failed, 2 usage, 3 could not run.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -12,7 +12,7 @@ while [ $# -gt 0 ]; do
   case "$1" in
     --platform) [ $# -ge 2 ] || die 2 "--platform needs a name"; asked="$2"; shift 2 ;;
     --only) [ $# -ge 2 ] || die 2 "--only needs a part"; only="$2"; shift 2 ;;
-    *) die 2 "unknown argument $1 (./test.sh [--platform cpu] [--only build|ctest|check|asan])" ;;
+    *) die 2 "unknown argument $1 (./test.sh [--platform cpu|nvidia] [--only build|ctest|check|asan])" ;;
   esac
 done
 case "$only" in
@@ -20,7 +20,8 @@ case "$only" in
   *) die 2 "part $only is not known, choose from build, ctest, check, asan" ;;
 esac
 choose_platform "$asked"
-install_packages "${hipforge_packages[@]}"
+read -ra packages <<<"$(needed_packages)"
+install_packages "${packages[@]}"
 
 passed=0 failed=0 skipped=0
 summary=()
@@ -90,6 +91,7 @@ part check check_part
 part asan asan_part
 
 echo
+list_stale_results
 printf '%s\n' "${summary[@]}"
 printf '%-8s %-7s %4d s\n' total "" $((SECONDS - begin))
 echo "$passed passed, $failed failed, $skipped skipped"

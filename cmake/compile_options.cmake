@@ -22,7 +22,7 @@ foreach(flag -ffast-math -Ofast -funsafe-math-optimizations -ffinite-math-only -
   endforeach()
 endforeach()
 # A fused multiply-add is written as one, never made by the compiler: results do not depend on its mood.
-add_compile_options(-ffp-contract=off)
+add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off> $<$<COMPILE_LANGUAGE:CUDA>:-fmad=false>)
 
 # The code is built where it runs. With hardware FMA and half conversions fmaf is an instruction, not a call.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND EXISTS /proc/cpuinfo)
@@ -35,7 +35,9 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND EXISTS /proc/cpuinfo)
   endforeach()
   option(HIPFORGE_X86_64_V3 "Compile for AVX2, FMA and F16C" ${vector_default})
   if(HIPFORGE_X86_64_V3)
-    add_compile_options(-mavx2 -mfma -mf16c -mbmi -mbmi2 -mlzcnt)
+    foreach(flag -mavx2 -mfma -mf16c -mbmi -mbmi2 -mlzcnt)
+      add_compile_options($<$<COMPILE_LANGUAGE:CXX>:${flag}> $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=${flag}>)
+    endforeach()
   endif()
 endif()
 
@@ -49,9 +51,16 @@ endif()
 
 # hipforge_warnings(target): our own code is warning-free.
 function(hipforge_warnings target)
-  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
+  foreach(warning -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${warning}>)
+    # The code that nvcc wraps around a kernel is not pedantic.
+    if(NOT warning STREQUAL "-Wpedantic")
+      target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=${warning}>)
+    endif()
+  endforeach()
   # `#pragma unroll` speaks to clang and nvcc; g++ unrolls these loops without being asked.
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    target_compile_options(${target} PRIVATE -Wno-unknown-pragmas)
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wno-unknown-pragmas>
+                                             $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wno-unknown-pragmas>)
   endif()
 endfunction()

@@ -16,6 +16,9 @@ foreach(room runtime device)
           FILES_MATCHING PATTERN "*.h")
 endforeach()
 
+install(DIRECTORY kernels/platform/${HIPFORGE_PLATFORM}/include/
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/hipforge/platform)
+
 configure_package_config_file(cmake/hipforge-config.cmake.in ${PROJECT_BINARY_DIR}/hipforge-config.cmake
                               INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/hipforge)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/hipforge-config-version.cmake

@@ -1,16 +1,40 @@
-# hipforge::platform: where <hip/hip_runtime.h> comes from.
+# hipforge::platform: where <hip/hip_runtime.h> comes from, and who compiles HIP sources.
 
-set(hipforge_platforms cpu)
+set(hipforge_platforms cpu nvidia)
 if(NOT HIPFORGE_PLATFORM IN_LIST hipforge_platforms)
   list(JOIN hipforge_platforms ", " names)
   message(FATAL_ERROR "HIPFORGE_PLATFORM is ${HIPFORGE_PLATFORM}, supported: ${names}")
+endif()
+
+if(HIPFORGE_PLATFORM STREQUAL "nvidia")
+  # The architecture of the GPU found; without one, every machine code from Ampere on that hipforge is meant for.
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    if(EXISTS /dev/nvidia0)
+      set(CMAKE_CUDA_ARCHITECTURES native)
+    else()
+      set(CMAKE_CUDA_ARCHITECTURES 80-real 90)
+    endif()
+  endif()
+  enable_language(CUDA)
+  # CMake 3.25 does not know how nvcc spells C++20. The platform's header asserts that it arrived.
+  if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+    list(APPEND CMAKE_CUDA_COMPILE_FEATURES cuda_std_20)
+  endif()
+  add_compile_options($<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr>)
+  set(hipforge_kernel_language CUDA)
+  set(hipforge_kernel_options "")
+else()
+  set(hipforge_kernel_language CXX)
+  set(hipforge_kernel_options "-O3")
 endif()
 add_subdirectory(kernels/platform/${HIPFORGE_PLATFORM})
 
 # hipforge_kernel_sources(target files...): HIP sources, compiled as the platform compiles them.
 function(hipforge_kernel_sources target)
   foreach(source ${ARGN})
-    set_source_files_properties(${source} TARGET_DIRECTORY ${target} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-O3")
+    set_source_files_properties(${source} TARGET_DIRECTORY ${target} PROPERTIES
+                                LANGUAGE ${hipforge_kernel_language} COMPILE_OPTIONS "${hipforge_kernel_options}")
     target_sources(${target} PRIVATE ${source})
   endforeach()
 endfunction()

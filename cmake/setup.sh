@@ -1,39 +1,89 @@
 # Shared by run.sh and test.sh: which platform, which packages, how to build. Sourced, not run.
 
-hipforge_packages=(g++ cmake ninja-build libtbb-dev libboost-context-dev libeigen3-dev libfmt-dev
-  nlohmann-json3-dev libcli11-dev libpcre2-dev librocrand-dev libgtest-dev libbenchmark-dev)
+# For a machine without a network:
+#   HIPFORGE_DEPS=DIR    a root of unpacked .deb packages, searched beside the system's own
+#   HIPFORGE_OFFLINE=1   install nothing; say what is missing and go on
+
+# Prints the packages that $platform needs.
+needed_packages() {
+  local packages=(g++ cmake ninja-build libeigen3-dev libfmt-dev nlohmann-json3-dev libcli11-dev libpcre2-dev
+    librocrand-dev libgtest-dev libbenchmark-dev)
+  [ "$platform" != cpu ] || packages+=(libtbb-dev libboost-context-dev)
+  echo "${packages[@]}"
+}
 
 die() {  # die CODE MESSAGE
   echo "$(basename "$0"): $2" >&2
   exit "$1"
 }
 
-# Sets `platform`. $1: what was asked for, or empty.
+# The hash of every source that a measured number depends on.
+source_hash() {
+  git ls-files -s -- CMakeLists.txt CMakePresets.json cmake kernels reference harness bench model_runner |
+    sha256sum | cut -c 1-16
+}
+
+# Names the files under results/ that other sources made.
+list_stale_results() {
+  git rev-parse HEAD >/dev/null 2>&1 || return 0
+  local now file
+  now=$(source_hash)
+  for file in results/*/*.json; do
+    [ -e "$file" ] || continue
+    grep -q "\"sources\": \"$now\"" "$file" || echo "stale: $file was made by other sources (bench/record.sh makes it anew)"
+  done
+}
+
+# Sets `platform`. $1: what was asked for, or empty: nvidia where its GPU and its compiler are there, else cpu.
 choose_platform() {
-  local found=""
-  if [ -e /dev/kfd ]; then
-    found="an AMD GPU (/dev/kfd)"
-  elif [ -e /dev/nvidia0 ]; then
-    found="an NVIDIA GPU (/dev/nvidia0)"
-  fi
   case "$1" in
-    ""|cpu) platform=cpu ;;
-    nvidia|amd) die 2 "platform $1 is not there yet, supported: cpu" ;;
-    *) die 2 "platform $1 is not known, supported: cpu" ;;
+    cpu|nvidia) platform="$1" ;;
+    amd) die 2 "platform amd is not there yet, supported: cpu, nvidia" ;;
+    "")
+      platform=cpu
+      if [ -e /dev/nvidia0 ] && find_nvcc; then
+        platform=nvidia
+      elif [ -e /dev/nvidia0 ]; then
+        echo "found an NVIDIA GPU (/dev/nvidia0) but no nvcc: using the cpu platform" >&2
+      elif [ -e /dev/kfd ]; then
+        echo "found an AMD GPU (/dev/kfd): hipforge does not run on it yet, using the cpu platform" >&2
+      fi ;;
+    *) die 2 "platform $1 is not known, supported: cpu, nvidia" ;;
   esac
-  if [ -n "$found" ] && [ -z "$1" ]; then
-    echo "found $found; hipforge runs on the cpu platform for now" >&2
+  if [ "$platform" = nvidia ]; then
+    find_nvcc || die 3 "platform nvidia needs CUDA 12 or newer: no nvcc on the PATH or in /usr/local/cuda/bin"
   fi
+}
+
+# Sets CUDACXX where nvcc is found.
+find_nvcc() {
+  local candidate
+  for candidate in "${CUDACXX:-}" "$(command -v nvcc || true)" /usr/local/cuda/bin/nvcc; do
+    if [ -n "$candidate" ] && [ -x "$candidate" ]; then
+      export CUDACXX="$candidate"
+      return 0
+    fi
+  done
+  return 1
+}
+
+has_package() {
+  [ -n "${HIPFORGE_DEPS:-}" ] && [ -d "$HIPFORGE_DEPS/usr/share/doc/$1" ] && return 0
+  dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed'
 }
 
 # install_packages NAME...: installs what is missing and says so; nothing where nothing is.
 install_packages() {
-  command -v dpkg-query >/dev/null || die 3 "this is no Debian or Ubuntu: install the equivalents of: $*"
   local missing=() name
   for name in "$@"; do
-    dpkg-query -W -f='${Status}' "$name" 2>/dev/null | grep -q 'ok installed' || missing+=("$name")
+    has_package "$name" || missing+=("$name")
   done
   [ ${#missing[@]} -eq 0 ] && return 0
+  if [ "${HIPFORGE_OFFLINE:-0}" = 1 ]; then
+    echo "offline, not installed: ${missing[*]}" >&2
+    return 0
+  fi
+  command -v apt-get >/dev/null || die 3 "this is no Debian or Ubuntu: install the equivalents of: ${missing[*]}"
   local as_root=()
   if [ "$(id -u)" -ne 0 ]; then
     if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
@@ -60,7 +110,7 @@ build() {
   log="build/$preset/build.log"
   mkdir -p "build/$preset"
   echo "building $preset (log: $log)" >&2
-  if ! { cmake --preset "$preset" && cmake --build "build/$preset" --parallel "$(nproc)" \
+  if ! { cmake --preset "$preset" ${HIPFORGE_DEPS:+"-DCMAKE_PREFIX_PATH=$HIPFORGE_DEPS/usr"} && cmake --build "build/$preset" --parallel "$(nproc)" \
       ${1:+--target "$@"}; } >"$log" 2>&1; then
     grep -E 'error|Error|FAILED' "$log" | head -n 20 >&2
     die 3 "the build failed; the whole log is in $log"

@@ -33,6 +33,8 @@ DeviceInfo device_info() {
   HIPFORGE_HIP_CHECK(hipGetDeviceProperties(&properties, device));
 #if defined(HIPFORGE_PLATFORM_CPU)
   const char* platform = "cpu";
+#elif defined(HIPFORGE_PLATFORM_NVIDIA)
+  const char* platform = "nvidia";
 #else
 #error "no platform"
 #endif
