@@ -1,0 +1,25 @@
+// The platform's settings: environment variables first, setters later.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace hipforge::cpu {
+
+struct Config {
+  uint64_t schedule = 0;
+  int workers = 0;  // 0: the default for the schedule
+  int timeout_ms = 120000;
+  size_t memory_limit_bytes = 0;
+  std::string error;  // why the environment is unusable; empty if it is not
+
+  int effective_workers() const;
+};
+
+/// Read from the environment at the first call.
+Config& config();
+
+inline constexpr int kMaxWorkers = 1024;
+
+}  // namespace hipforge::cpu

@@ -1,0 +1,65 @@
+// What the cpu platform offers beyond HIP: settings, the text of a fault, a look at memory and launches.
+#pragma once
+
+#include <hip/hip_runtime_api.h>
+
+#include <stdint.h>
+
+extern "C" {
+
+/// The text of the last fault inside a kernel ("kernel NAME block (x,y,z) thread (x,y,z): …"), or "" if
+/// there was none since the last reset. Stays valid until the calling thread asks again.
+HIPFORGE_CPU_API const char* hipforge_cpu_last_fault(void);
+/// Why this host thread's last failing HIP call failed, with the numbers; "" if none did.
+HIPFORGE_CPU_API const char* hipforge_cpu_last_error_detail(void);
+/// Forgets a fault and its sticky error, and frees nothing (hipDeviceReset() frees all memory).
+HIPFORGE_CPU_API void hipforge_cpu_clear_fault(void);
+
+/// Threads in a wave, 32 or 64; first HIPFORGE_CPU_WAVE, else 32.
+HIPFORGE_CPU_API int hipforge_cpu_wave(void);
+/// For the launches that follow. hipErrorInvalidValue: neither 32 nor 64.
+HIPFORGE_CPU_API hipError_t hipforge_cpu_set_wave(int wave);
+
+/// The seed for the order of threads and blocks; first HIPFORGE_CPU_SCHEDULE, else 0: in order.
+HIPFORGE_CPU_API uint64_t hipforge_cpu_schedule(void);
+/// For the launches that follow. The order depends on the seed, the launch's shape and nothing else.
+HIPFORGE_CPU_API hipError_t hipforge_cpu_set_schedule(uint64_t seed);
+
+/// Threads of the host that run blocks: HIPFORGE_CPU_WORKERS, else one for a schedule that is not 0, else
+/// as many as there are processors.
+HIPFORGE_CPU_API int hipforge_cpu_workers(void);
+/// 0 returns to the default. hipErrorInvalidValue: negative, or over 1024.
+HIPFORGE_CPU_API hipError_t hipforge_cpu_set_workers(int workers);
+
+/// How long a block may run before it counts as hung; first HIPFORGE_CPU_TIMEOUT_MS, else 120,000.
+HIPFORGE_CPU_API int hipforge_cpu_timeout_ms(void);
+/// hipErrorInvalidValue: not positive.
+HIPFORGE_CPU_API hipError_t hipforge_cpu_set_timeout_ms(int milliseconds);
+
+typedef struct HipforgeCpuAllocation {
+  void* address;
+  size_t bytes;
+  hipMemoryType type;
+} HipforgeCpuAllocation;
+
+/// Writes up to `capacity` live allocations in the order of their addresses; returns how many there are.
+HIPFORGE_CPU_API size_t hipforge_cpu_allocations(HipforgeCpuAllocation* allocations, size_t capacity);
+
+typedef struct HipforgeCpuLaunch {
+  const char* name;
+  const void* function;
+  dim3 grid;
+  dim3 block;
+  size_t shared_bytes;
+  const void* arguments;  // packed, each at its natural alignment; valid during the call alone
+  size_t argument_bytes;
+  int wave;
+  uint64_t schedule;
+  hipStream_t stream;
+} HipforgeCpuLaunch;
+
+typedef void (*HipforgeCpuLaunchHook)(const HipforgeCpuLaunch* launch, void* user);
+/// `hook` sees every launch that passed the checks, before it runs; null ends that.
+HIPFORGE_CPU_API void hipforge_cpu_set_launch_hook(HipforgeCpuLaunchHook hook, void* user);
+
+}  // extern "C"
