@@ -14,16 +14,18 @@ namespace hipforge {
 /// that was rescaled n times has shrunk by at least exp(−lag·n), and no exponential exceeds exp(lag).
 inline constexpr float kMaxLag = 4.0f;
 
-/// The weight of a removed element: −0 adds nothing to a sum, and is told from a weight that underflowed (+0).
+/// The weight of a removed element: −0 adds nothing to a sum, and is told from a weight that underflowed
+/// (+0). A sum that starts from it is still it exactly where every element was removed.
 inline constexpr float kRemovedWeight = -0.0f;
 
 __device__ inline bool weight_is_removed(float weight) {
   return detail::bit_cast<std::uint32_t>(weight) == 0x80000000u;
 }
 
-/// Adds `term` to a sum that runs with a compensation (Kahan, "Further remarks on reducing truncation errors",
-/// 1965): the error stays near 2u·Σ|term| however many terms there are. `excess` is what `sum` holds too much; it
-/// stays finite, so that an infinite sum stays infinite.
+/// Adds `term` to a sum that runs with a compensation (Kahan, "Further remarks on reducing truncation
+/// errors", 1965): the error stays near 2u·Σ|term| however many terms there are. `excess` is what `sum` holds
+/// too much; it stays finite, so that an infinite sum stays infinite. Adding 0 may round `excess` away: it is
+/// not the same as adding nothing.
 __device__ inline void compensated_add(float& sum, float& excess, float term) {
   const float corrected = term - excess;
   const float next = sum + corrected;
@@ -32,14 +34,15 @@ __device__ inline void compensated_add(float& sum, float& excess, float term) {
   sum = next;
 }
 
-/// Multiplies such a sum. The added 0 turns −0 into +0: then no term of ±0 ever changes a bit of a sum, and
-/// skipping a tile without a visible element gives the same bits as adding it.
+/// Multiplies such a sum. The added 0 turns −0 into +0, so that no sum depends on the sign of a term that is
+/// zero.
 __device__ inline void compensated_scale(float& sum, float& excess, float factor) {
   sum = sum * factor + 0.0f;
   excess *= factor;
 }
 
-/// The reference of an online softmax (Milakov and Gimelshein, arXiv:1805.02867), following the maximum with a lag.
+/// The reference of an online softmax (Milakov and Gimelshein, arXiv:1805.02867), following the maximum with
+/// a lag.
 struct OnlineReference {
   float value = -INFINITY;
 

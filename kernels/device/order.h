@@ -13,6 +13,11 @@ __host__ __device__ inline std::uint32_t order_key(float value) {
   return (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
 }
 
+/// The float of a key that is not 0; +0 for both zeros.
+__host__ __device__ inline float order_value(std::uint32_t key) {
+  return detail::bit_cast<float>((key & 0x80000000u) != 0 ? key & 0x7fffffffu : ~key);
+}
+
 /// The key of −infinity, the smallest of a number.
 inline constexpr std::uint32_t kLowestOrderKey = 0x007fffffu;
 

@@ -1,0 +1,495 @@
+#include "harness/ops/softmax.h"
+
+#include "harness/tolerance.h"
+#include "reference/softmax.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+namespace hipforge::harness {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+enum class MaskKind { kNone, kF32, kX };
+
+// What x holds where it is not one of the families.
+enum class Special { kNone, kLarge, kNonFinite };
+
+struct Spec {
+  std::int64_t batch = 1;
+  std::int64_t heads = 1;
+  std::int64_t rows = 1;
+  std::int64_t cols = 1;
+  DType dtype = DType::kF32;
+  Layout layout = Layout::kContiguous;
+  float scale = 1.0f;
+  bool causal = false;
+  std::int64_t causal_offset = 0;
+  MaskKind mask = MaskKind::kNone;
+  std::array<bool, 3> mask_broadcast{};  // batch, heads, rows
+  bool empty_rows = false;               // the mask takes every third row away
+  EmptyRow empty_row = EmptyRow::kZero;
+  bool in_place = false;
+  Family family = Family::kNormal;
+  Special special = Special::kNone;
+  bool quick = false;
+};
+
+// Elements that a wave of 32 lanes takes at once, and the rows of its block.
+constexpr std::int64_t kTileCols = 32 * 8;
+constexpr std::int64_t kTileRows = 4;
+// Above this a row is read in several chunks, whatever the wave.
+constexpr std::int64_t kRegisterCols = 16384;
+
+const char* policy_name(EmptyRow policy) {
+  switch (policy) {
+    case EmptyRow::kZero:
+      return "empty_zero";
+    case EmptyRow::kUniform:
+      return "empty_uniform";
+    case EmptyRow::kNaN:
+      return "empty_nan";
+  }
+  return "";
+}
+
+bool has_empty_rows(const Spec& spec) {
+  return spec.empty_rows || (spec.causal && spec.causal_offset < 0);
+}
+
+std::vector<std::string> features_of(const Spec& spec) {
+  std::vector<std::string> features;
+  if (spec.scale != 1.0f) features.emplace_back("scale");
+  if (spec.causal) features.emplace_back("causal");
+  if (spec.mask == MaskKind::kF32 || (spec.mask == MaskKind::kX && spec.dtype == DType::kF32)) {
+    features.emplace_back("mask_f32");
+  }
+  if (spec.mask == MaskKind::kX || (spec.mask == MaskKind::kF32 && spec.dtype == DType::kF32)) {
+    features.emplace_back("mask_x_dtype");
+  }
+  if (spec.mask_broadcast != std::array<bool, 3>{}) features.emplace_back("mask_broadcast");
+  if (spec.causal && spec.mask != MaskKind::kNone) features.emplace_back("causal_and_mask");
+  if (has_empty_rows(spec)) features.emplace_back(policy_name(spec.empty_row));
+  if (spec.in_place) features.emplace_back("in_place");
+  if (spec.cols > kRegisterCols) features.emplace_back("long_rows");
+  if (spec.special == Special::kLarge) features.emplace_back("large");
+  if (spec.special == Special::kNonFinite) features.emplace_back("non_finite");
+  if (spec.family != Family::kNormal) features.emplace_back(family_name(spec.family));
+  if (features.empty()) features.emplace_back("plain");
+  return features;
+}
+
+// A number in [0, 1) of (seed, index), for values that are made on the host.
+double draw(std::uint64_t seed, std::uint64_t index) {
+  std::uint64_t bits = (seed << 32) + index + 0x9e3779b97f4a7c15u;
+  bits = (bits ^ (bits >> 30)) * 0xbf58476d1ce4e5b9u;
+  bits = (bits ^ (bits >> 27)) * 0x94d049bb133111ebu;
+  return static_cast<double>((bits ^ (bits >> 31)) >> 11) * 0x1p-53;
+}
+
+// Additive mask: a third of it −inf, each third row all of it where empty rows are wanted.
+std::vector<double> mask_values(const Spec& spec, std::uint64_t seed, const Shape& shape) {
+  const std::int64_t count = shape[0] * shape[1] * shape[2];
+  std::vector<double> values(static_cast<std::size_t>(count * shape[3]));
+  for (std::int64_t row = 0; row < count; ++row) {
+    for (std::int64_t col = 0; col < spec.cols; ++col) {
+      const auto at = static_cast<std::size_t>(row * spec.cols + col);
+      const double drawn = draw(seed + 77, at);
+      const bool removed = drawn < 1.0 / 3.0 || (spec.empty_rows && row % 3 == 1);
+      values[at] = removed ? -kInfinity : 6.0 * drawn - 4.0;
+    }
+  }
+  return values;
+}
+
+// Scores of ±1e30: rows all of the lowest, rows of several of the highest among others, rows of ordinary ones
+// among the lowest. In f16, which ends at 65,504, `scale` carries the magnitude.
+std::vector<double> large_values(const Spec& spec, std::uint64_t seed) {
+  const double top = spec.dtype == DType::kF16 ? 12800.0 : 1e30;
+  const std::int64_t rows = spec.batch * spec.heads * spec.rows;
+  std::vector<double> values(static_cast<std::size_t>(rows * spec.cols));
+  for (std::int64_t row = 0; row < rows; ++row) {
+    for (std::int64_t col = 0; col < spec.cols; ++col) {
+      const auto at = static_cast<std::size_t>(row * spec.cols + col);
+      const double drawn = draw(seed, at);
+      const double other = drawn < 0.5 ? top : drawn < 0.75 ? -top : 0.75 * top;
+      const double low = drawn < 0.5 ? -top : 0.0;
+      values[at] = row % 3 == 0 ? -top : row % 3 == 1 ? other : low;
+    }
+  }
+  return values;
+}
+
+// In turn: a row with +inf, with NaN, with −inf, an ordinary one, one of −inf alone, one of NaN and −inf.
+std::vector<double> non_finite_values(const Spec& spec, std::uint64_t seed) {
+  const std::int64_t rows = spec.batch * spec.heads * spec.rows;
+  std::vector<double> values(static_cast<std::size_t>(rows * spec.cols));
+  for (std::int64_t row = 0; row < rows; ++row) {
+    for (std::int64_t col = 0; col < spec.cols; ++col) {
+      const auto at = static_cast<std::size_t>(row * spec.cols + col);
+      const double drawn = draw(seed, at);
+      const double ordinary = 8.0 * drawn - 4.0;
+      const bool hit = drawn < 0.1 || col == spec.cols / 2;
+      const double by_turn[] = {hit ? kInfinity : ordinary,
+                                hit ? kNaN : ordinary,
+                                hit ? -kInfinity : ordinary,
+                                ordinary,
+                                -kInfinity,
+                                hit ? kNaN : -kInfinity};
+      values[at] = by_turn[row % 6];
+    }
+  }
+  return values;
+}
+
+TensorView make_x(Rig& rig, const Spec& spec, std::uint64_t seed) {
+  const Shape shape{spec.batch, spec.heads, spec.rows, spec.cols};
+  if (spec.special == Special::kLarge) {
+    return rig.input_values("x", spec.dtype, shape, large_values(spec, seed), spec.layout);
+  }
+  if (spec.special == Special::kNonFinite) {
+    return rig.input_values("x", spec.dtype, shape, non_finite_values(spec, seed), spec.layout);
+  }
+  return rig.input("x", spec.dtype, shape, spec.family, spec.family == Family::kNormal ? 3.0 : 1.0,
+                   spec.layout);
+}
+
+PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
+  PreparedCase prepared;
+  prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
+  Rig& rig = *prepared.rig;
+  SoftmaxParams params;
+  params.x = make_x(rig, spec, environment.seed);
+  params.scale = spec.scale;
+  params.causal = spec.causal;
+  params.causal_offset = spec.causal_offset;
+  params.empty_row = spec.empty_row;
+  if (spec.in_place) {
+    rig.make_inout("x");
+    params.y = params.x;
+  } else {
+    params.y = rig.output("y", spec.dtype, {spec.batch, spec.heads, spec.rows, spec.cols}, spec.layout);
+  }
+  SoftmaxInputs inputs;
+  if (spec.mask != MaskKind::kNone) {
+    const std::array<std::int64_t, 3> sizes{spec.batch, spec.heads, spec.rows};
+    for (std::size_t axis = 0; axis < 3; ++axis)
+      inputs.mask_shape[axis] = spec.mask_broadcast[axis] ? 1 : sizes[axis];
+    const Shape shape{inputs.mask_shape[0], inputs.mask_shape[1], inputs.mask_shape[2], spec.cols};
+    const DType dtype = spec.mask == MaskKind::kF32 ? DType::kF32 : spec.dtype;
+    params.mask =
+        rig.input_values("mask", dtype, shape, mask_values(spec, environment.seed, shape), spec.layout);
+  }
+  inputs.batch = spec.batch;
+  inputs.heads = spec.heads;
+  inputs.rows = spec.rows;
+  inputs.cols = spec.cols;
+  inputs.scale = static_cast<double>(spec.scale);
+  inputs.causal = spec.causal;
+  inputs.causal_offset = spec.causal_offset;
+  inputs.empty_row = spec.empty_row;
+  inputs.dtype = spec.dtype;
+  const auto bytes_of = [](const TensorView& view) {
+    return view.numel() * static_cast<std::int64_t>(dtype_size(view.dtype));
+  };
+  prepared.bytes = bytes_of(params.x) + bytes_of(params.y) + bytes_of(params.mask);
+  prepared.flops = 5 * params.x.numel();
+  prepared.launch = [params](hipStream_t stream) { return softmax(params, stream); };
+  prepared.expect = [spec, inputs, &rig, target = environment.target]() mutable {
+    inputs.x = rig.values("x");
+    if (spec.mask != MaskKind::kNone) inputs.mask = rig.values("mask");
+    std::vector<OutputExpectation> outputs;
+    outputs.push_back({spec.in_place ? "x" : "y", softmax_expected(inputs, target)});
+    return outputs;
+  };
+  return prepared;
+}
+
+Case make_case(const Spec& spec) {
+  const Shape shape{spec.batch, spec.heads, spec.rows, spec.cols};
+  Case test;
+  test.op = "softmax";
+  test.dtype = spec.dtype;
+  test.layout = layout_name(spec.layout);
+  test.features = features_of(spec);
+  test.shape = shape_name(shape);
+  test.odd = any_odd(shape);
+  test.over_tile = spec.cols > kTileCols || spec.batch * spec.heads * spec.rows > kTileRows;
+  test.quick = spec.quick;
+  std::string options;
+  for (const std::string& feature : test.features) options += "." + feature;
+  if (spec.scale != 1.0f) options += fmt::format("_{:.4g}", spec.scale);
+  if (spec.causal) options += fmt::format(".offset_{}", spec.causal_offset);
+  if (spec.mask_broadcast != std::array<bool, 3>{}) {
+    options +=
+        fmt::format("_{:d}{:d}{:d}", spec.mask_broadcast[0], spec.mask_broadcast[1], spec.mask_broadcast[2]);
+  }
+  std::erase(options, '+');  // of an exponent
+  test.id =
+      fmt::format("softmax/{}/{}/{}/{}", dtype_name(spec.dtype), test.layout, test.shape, options.substr(1));
+  test.prepare = [spec](const CaseEnvironment& environment) { return prepare(spec, environment); };
+  return test;
+}
+
+double empty_value(EmptyRow policy, std::int64_t cols) {
+  switch (policy) {
+    case EmptyRow::kZero:
+      return 0.0;
+    case EmptyRow::kUniform:
+      return 1.0 / static_cast<double>(cols);
+    case EmptyRow::kNaN:
+      break;
+  }
+  return kNaN;
+}
+
+bool fits_f32(double value) {
+  return round_to_dtype(DType::kF32, value) == value;
+}
+
+// Absolute error of an exponent t − max as the kernel computes it from x.
+double exponent_error(double scaled, double score, double largest, bool masked) {
+  const bool scaled_exact = fits_f32(scaled);
+  const bool score_exact = scaled_exact && fits_f32(score);
+  double error = 0.0;
+  if (!scaled_exact) error += std::fabs(scaled);
+  if (masked && !score_exact) error += std::fabs(score);
+  // Where the scores are rounded their difference is only known to be zero for the largest itself.
+  if (score != largest && !(score_exact && fits_f32(largest) && fits_f32(score - largest))) {
+    error += std::fabs(score - largest);
+  }
+  return error * kF32Roundoff;
+}
+
+}  // namespace
+
+Expected softmax_expected(const SoftmaxInputs& inputs, const Target& target) {
+  reference::SoftmaxOptions options;
+  options.batch = inputs.batch;
+  options.heads = inputs.heads;
+  options.rows = inputs.rows;
+  options.cols = inputs.cols;
+  options.scale = inputs.scale;
+  options.causal = inputs.causal;
+  options.causal_offset = inputs.causal_offset;
+  options.mask_shape = inputs.mask_shape;
+  options.empty_value = empty_value(inputs.empty_row, inputs.cols);
+  reference::SoftmaxResult oracle = reference::softmax(inputs.x, inputs.mask, options);
+
+  const double u = kF32Roundoff;
+  const double common = (static_cast<double>(softmax_reduction_depth(inputs.cols, target)) + 2.0) * u;
+  const bool masked = !inputs.mask.empty();
+  const auto cols = static_cast<std::size_t>(inputs.cols);
+  Expected expected;
+  expected.dtype = inputs.dtype;
+  expected.shape = {inputs.batch, inputs.heads, inputs.rows, inputs.cols};
+  expected.bound.resize(oracle.value.size());
+  std::vector<double> errors(cols);
+  for (std::size_t row = 0; row < oracle.largest.size(); ++row) {
+    const double largest = oracle.largest[row];
+    const std::span<const double> value(oracle.value.data() + row * cols, cols);
+    const std::span<double> bound(expected.bound.data() + row * cols, cols);
+    if (!std::isfinite(
+            largest)) {  // a class alone, or an empty row's constant, of which 1 / cols is rounded in f32
+      for (std::size_t i = 0; i < cols; ++i) {
+        const bool exact = value[i] == 0.0 || std::isnan(value[i]);
+        bound[i] = exact ? 0.0 : u * value[i] + store_rounding(inputs.dtype, value[i]);
+      }
+      continue;
+    }
+    double sum = 0.0;    // Σ e^(t_k − max)
+    double moved = 0.0;  // Σ e^(t_k − max + a_k)
+    for (std::size_t i = 0; i < cols; ++i) {
+      const double score = oracle.score[row * cols + i];
+      if (score == -kInfinity) continue;
+      errors[i] = 2.0 * u + exponent_error(oracle.scaled[row * cols + i], score, largest, masked);
+      sum += std::exp(score - largest);
+      moved += std::exp(std::min(score - largest + errors[i], 700.0));
+    }
+    for (std::size_t i = 0; i < cols; ++i) {
+      const double score = oracle.score[row * cols + i];
+      if (score == -kInfinity) continue;  // exactly 0
+      const double error = errors[i] + std::log(moved / sum) + common;
+      const double shift = error < 0.5
+                               ? value[i] * std::expm1(error)
+                               : std::exp(std::min(score - largest - std::log(sum) + error, 0.0)) - value[i];
+      bound[i] = shift + 0x1p-149 + store_rounding(inputs.dtype, value[i]);
+    }
+  }
+  expected.value = std::move(oracle.value);
+  return expected;
+}
+
+OpSuite softmax_suite() {
+  OpSuite suite;
+  suite.op = "softmax";
+  suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
+  suite.layouts = {"contiguous", "strided"};
+  suite.features = {"plain",      "scale",           "causal",   "mask_f32", "mask_x_dtype", "mask_broadcast",
+                    "empty_zero", "causal_and_mask", "in_place", "large",    "non_finite",   "empty_uniform",
+                    "empty_nan",  "long_rows",       "outliers", "equal",    "one_hot"};
+
+  // Around the edges of a pack, a wave, what a lane holds and what a block holds, for either wave size.
+  const std::int64_t lengths[] = {1,   2,   7,   8,    31,   32,   33,   64,   65,   255,
+                                  256, 257, 513, 1024, 1025, 2047, 2049, 4099, 16384};
+  for (DType dtype : suite.dtypes) {
+    for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
+      const Spec base{.dtype = dtype, .layout = layout};
+      const auto add = [&](Spec spec) { suite.cases.push_back(make_case(spec)); };
+      const auto sized = [&](std::int64_t batch, std::int64_t heads, std::int64_t rows, std::int64_t cols) {
+        Spec spec = base;
+        spec.batch = batch;
+        spec.heads = heads;
+        spec.rows = rows;
+        spec.cols = cols;
+        return spec;
+      };
+
+      for (std::int64_t cols : lengths) {
+        Spec spec = cols < 128     ? sized(2, 3, 5, cols)
+                    : cols <= 1025 ? sized(1, 2, 3, cols)
+                                   : sized(1, 1, 2, cols);
+        spec.quick = cols == 33 || cols == 2049;
+        add(spec);
+      }
+      add(sized(2, 0, 3, 5));
+      add(sized(1, 2, 3, 0));
+
+      const std::pair<Shape, float> scales[] = {
+          {{1, 2, 3, 40}, 0.125f}, {{2, 1, 5, 77}, -1.5f}, {{1, 1, 3, 515}, 3.7f}, {{1, 3, 1, 2050}, 0.0f}};
+      for (const auto& [shape, scale] : scales) {
+        Spec spec = sized(shape[0], shape[1], shape[2], shape[3]);
+        spec.scale = scale;
+        spec.quick = shape[3] == 77;
+        add(spec);
+      }
+
+      // Rows and columns, and the offset: square, decoding at the end of a cache, all visible, from the top
+      // left.
+      const std::array<std::int64_t, 3> causals[] = {
+          {33, 33, 0}, {3, 70, 67}, {5, 300, 295}, {2, 9, 40}, {4, 1030, 511}};
+      for (const auto& [rows, cols, offset] : causals) {
+        Spec spec = sized(1, 2, rows, cols);
+        spec.causal = true;
+        spec.causal_offset = offset;
+        spec.quick = rows == 5;
+        add(spec);
+      }
+
+      for (const Shape& shape : {Shape{1, 2, 3, 31}, Shape{2, 2, 2, 130}, Shape{1, 1, 3, 1031}}) {
+        Spec spec = sized(shape[0], shape[1], shape[2], shape[3]);
+        spec.quick = shape[3] == 130;
+        for (MaskKind mask : {MaskKind::kF32, MaskKind::kX}) {
+          spec.mask = mask;
+          if (mask == MaskKind::kX && dtype == DType::kF32) continue;
+          add(spec);
+        }
+        spec.causal = true;
+        spec.causal_offset = shape[3] - shape[2];
+        add(spec);
+      }
+
+      const std::pair<Shape, std::array<bool, 3>> broadcasts[] = {{{2, 3, 3, 45}, {false, true, false}},
+                                                                  {{3, 2, 2, 64}, {true, false, true}},
+                                                                  {{2, 2, 3, 600}, {true, true, false}},
+                                                                  {{2, 2, 2, 17}, {true, true, true}}};
+      for (const auto& [shape, broadcast] : broadcasts) {
+        Spec spec = sized(shape[0], shape[1], shape[2], shape[3]);
+        spec.mask = MaskKind::kX;
+        spec.mask_broadcast = broadcast;
+        spec.quick = shape[3] == 45;
+        add(spec);
+      }
+
+      for (EmptyRow policy : {EmptyRow::kZero, EmptyRow::kUniform, EmptyRow::kNaN}) {
+        Spec spec = sized(1, 2, 7, 5);  // more rows than columns: the leading ones see nothing
+        spec.empty_row = policy;
+        spec.causal = true;
+        spec.causal_offset = -2;
+        spec.quick = true;
+        add(spec);
+        spec = sized(1, 2, 3, 33);
+        spec.empty_row = policy;
+        spec.mask = MaskKind::kF32;
+        spec.empty_rows = true;
+        add(spec);
+        spec.rows = 4;
+        spec.cols = 1033;
+        spec.mask = MaskKind::kX;
+        spec.causal = true;
+        spec.causal_offset = -1;
+        add(spec);
+      }
+
+      for (const Shape& shape : {Shape{2, 1, 5, 63}, Shape{1, 2, 2, 1025}, Shape{1, 1, 2, 400}}) {
+        Spec spec = sized(shape[0], shape[1], shape[2], shape[3]);
+        spec.in_place = true;
+        spec.quick = shape[3] == 63;
+        add(spec);
+      }
+
+      for (std::int64_t cols : {16385, 20011, 36000}) {
+        Spec spec = sized(1, 1, cols == 20011 ? 2 : 1, cols);
+        spec.quick = cols != 36000;
+        if (cols == 16385) {
+          spec.in_place = true;
+        } else if (cols == 36000) {
+          spec.causal = true;
+          spec.causal_offset = 35001;
+          spec.mask = MaskKind::kF32;
+          spec.scale = 0.5f;
+        }
+        add(spec);
+      }
+
+      for (const Shape& shape :
+           {Shape{1, 2, 3, 9}, Shape{1, 1, 6, 259}, Shape{1, 3, 1, 3000}, Shape{1, 1, 3, 17000}}) {
+        Spec spec = sized(shape[0], shape[1], shape[2], shape[3]);
+        spec.special = Special::kLarge;
+        if (dtype == DType::kF16) spec.scale = 0x1p86f;
+        spec.quick = shape[3] == 259;
+        add(spec);
+      }
+
+      for (const Shape& shape :
+           {Shape{2, 3, 2, 13}, Shape{1, 1, 6, 300}, Shape{1, 2, 3, 1500}, Shape{1, 1, 6, 16500}}) {
+        Spec spec = sized(shape[0], shape[1], shape[2], shape[3]);
+        spec.special = Special::kNonFinite;
+        spec.empty_row = EmptyRow::kUniform;
+        spec.quick = shape[3] == 300;
+        add(spec);
+        if (shape[3] != 13 && shape[3] != 300) continue;
+        spec.mask = MaskKind::kX;
+        spec.causal = true;
+        spec.causal_offset = shape[3] / 2;
+        add(spec);
+      }
+
+      for (Family family : {Family::kOutliers, Family::kEqual, Family::kOneHot}) {
+        for (const Shape& shape : {Shape{1, 2, 3, 37}, Shape{2, 1, 2, 320}, Shape{1, 1, 2, 1537}}) {
+          Spec spec = sized(shape[0], shape[1], shape[2], shape[3]);
+          spec.family = family;
+          spec.quick = shape[3] == 37;
+          add(spec);
+        }
+      }
+    }
+    for (const Shape& shape : {Shape{1, 32, 1, 1024}, Shape{1, 8, 64, 256}, Shape{1, 4, 16, 4096},
+                               Shape{1, 1, 8, 16384}, Shape{1, 1, 2, 65536}}) {
+      suite.bench_cases.push_back(make_case(
+          Spec{.batch = shape[0], .heads = shape[1], .rows = shape[2], .cols = shape[3], .dtype = dtype}));
+    }
+    Spec causal{.heads = 4, .rows = 128, .cols = 1024, .dtype = dtype, .scale = 0.125f, .causal = true};
+    causal.causal_offset = causal.cols - causal.rows;
+    suite.bench_cases.push_back(make_case(causal));
+  }
+  return suite;
+}
+
+}  // namespace hipforge::harness

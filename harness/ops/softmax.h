@@ -1,0 +1,39 @@
+#pragma once
+
+#include "harness/case.h"
+#include "kernels/softmax.h"
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+namespace hipforge::harness {
+
+/// Host values of one softmax, row-major and already rounded to their dtypes.
+struct SoftmaxInputs {
+  std::span<const double> x;                 ///< [batch, heads, rows, cols]
+  std::span<const double> mask;              ///< [mask_shape, cols]; empty without one
+  std::array<std::int64_t, 3> mask_shape{};  ///< batch, heads, rows, each 1 or that of x
+  std::int64_t batch = 0;
+  std::int64_t heads = 0;
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;
+  double scale = 1.0;
+  bool causal = false;
+  std::int64_t causal_offset = 0;
+  EmptyRow empty_row = EmptyRow::kZero;
+  DType dtype = DType::kF32;
+};
+
+/// Oracle and bound. With u = 2⁻²⁴, element j's exponential has the relative error e^a_j − 1, where a_j adds
+///   the exponent's absolute error: u·|scale·x_j|, u·|t_j| for a mask's addition, u·|t_j − max|, each of them
+///   0 where f32 holds the exact result;  2u for expf, accurate to one unit in the last place;
+/// the sum of exponentials has Σ p_k e^a_k − 1, and depth·u for its additions; the reciprocal and the product
+/// add 2u. So the value may move by p_j·(e^(a_j + ln Σ p_k e^a_k + (depth + 2)·u) − 1), but not above 1; an
+/// exponential below the smallest normal number loses another 2⁻¹⁴⁹ at most; then the store. Empty rows are
+/// exact but for their store.
+[[nodiscard]] Expected softmax_expected(const SoftmaxInputs& inputs, const Target& target);
+
+[[nodiscard]] OpSuite softmax_suite();
+
+}  // namespace hipforge::harness
