@@ -1,0 +1,30 @@
+#pragma once
+
+#include "harness/case.h"
+
+#include <cstdint>
+#include <span>
+
+namespace hipforge::harness {
+
+/// Host values of one product, row-major and already rounded to their dtype.
+struct WeightedMatmulInputs {
+  std::span<const double> weights;  ///< [batch, q_heads, q_len, kv_len]
+  std::span<const double> values;   ///< [batch, kv_len, kv_heads, head_dim]
+  std::int64_t batch = 0;
+  std::int64_t q_len = 0;
+  std::int64_t kv_len = 0;
+  std::int64_t q_heads = 0;
+  std::int64_t kv_heads = 0;
+  std::int64_t head_dim = 0;
+  DType dtype = DType::kF32;
+};
+
+/// Oracle and bound: dot_bound with factor 1, the depth of the kernel's sum over keys and Σ_j |weights ·
+/// values|, then the store. Where all inputs are integers and that magnitude stays within 2²⁴ the sum makes
+/// no error, and where the output's dtype holds the oracle's value the store makes none.
+[[nodiscard]] Expected weighted_matmul_expected(const WeightedMatmulInputs& inputs, const Target& target);
+
+[[nodiscard]] OpSuite weighted_matmul_suite();
+
+}  // namespace hipforge::harness

@@ -1,0 +1,53 @@
+#pragma once
+
+#include "kernels/runtime/launch.h"
+#include "kernels/runtime/target.h"
+#include "kernels/runtime/tensor.h"
+
+#include <cstdint>
+
+namespace hipforge {
+
+/// Attention weights × values, over batch and heads, with the GQA mapping of heads.
+///
+///   out[b, i, h, d] = Σ_j weights[b, h, i, j] · values[b, j, h / (q_heads / kv_heads), d]
+///
+/// The second product of Vaswani et al., "Attention Is All You Need", 2017 (arXiv:1706.03762), equation 1;
+/// heads grouped as in Ainslie et al., "GQA", 2023 (arXiv:2305.13245), section 2.2.
+///
+/// Tensors (strides in elements, last axis contiguous, the others free):
+///   weights  [batch, q_heads, q_len, kv_len]      f32, f16, bf16
+///   values   [batch, kv_len, kv_heads, head_dim]  dtype of weights; q_heads is a multiple of kv_heads
+///   out      [batch, q_len, q_heads, head_dim]    dtype of weights; overlaps nothing
+/// Alignment: that of the element; rows at multiples of 16 bytes take 16-byte accesses.
+///
+/// Accumulation in f32, in three levels, so that the error does not grow with kv_len as a plain sum's does:
+/// chunks of 32 keys are added in order, 64 chunk sums in order make a span of 2,048 keys, the spans are
+/// added in order. One rounding at the store.
+///
+/// Edge cases. It does not mask: 0 · NaN and 0 · inf are NaN, in that key's column d and every row. kv_len =
+/// 0 gives zeros. A partial sum beyond f32 is infinite, as the formula in f32 is. Empty: batch, q_heads,
+/// q_len or head_dim = 0 launches nothing; q_heads > 0 needs kv_heads > 0.
+///
+/// Errors: kInvalidArgument for a rank, shape, stride, size, overlap or q_heads that is no multiple of
+/// kv_heads; kUnsupported for a dtype; kHipError from the launch. Bound: harness/ops/weighted_matmul.h.
+/// Bytes: every tensor once. FLOPs: 2 · batch · q_heads · q_len · kv_len · head_dim. Deterministic: an
+/// element's bits depend on its own weights and values and on kv_len alone: one row (decode) gives the bits
+/// that it has as the last row of many (prefill).
+struct WeightedMatmulParams {
+  TensorView weights;
+  TensorView values;
+  TensorView out;
+};
+
+[[nodiscard]] Status weighted_matmul(const WeightedMatmulParams& params, hipStream_t stream);
+
+/// What weighted_matmul would launch on `target`; grid 0 where it would launch nothing.
+[[nodiscard]] Status weighted_matmul_plan(const WeightedMatmulParams& params, const Target& target,
+                                          LaunchPlan& plan);
+
+/// Additions on the longest path of the kernel's sum over keys, for the error bound: 31 + 63 + kv_len / 2,048
+/// at most.
+[[nodiscard]] std::int64_t weighted_matmul_reduction_depth(std::int64_t kv_len, const Target& target);
+
+}  // namespace hipforge

@@ -1,0 +1,472 @@
+#include "kernels/weighted_matmul.h"
+
+#include "kernels/device/dispatch.h"
+#include "kernels/device/kernel.h"
+#include "kernels/device/vector_io.h"
+
+#include <algorithm>
+
+namespace hipforge {
+// Not an unnamed namespace: the kernels' names must be visible outside.
+namespace weighted_matmul_detail {
+
+constexpr int kPack = 8;         // elements that a thread loads at a time
+constexpr int kChunkKeys = 32;   // keys that are added in order
+constexpr int kSpanChunks = 64;  // chunk sums that are added in order
+constexpr int kBlock = 256;
+
+// Prefill: a block makes a tile of kTileRows × kTileCols, a thread kMicro × kMicro of it.
+constexpr int kTileRows = 64;
+constexpr int kTileCols = 64;
+constexpr int kMicro = 4;
+// A row of the weights' tile in shared memory; the padding spreads its transposed stores over the banks.
+constexpr int kTileRowsPadded = kTileRows + 4;
+
+// Decode: a block makes kFewRows rows, its threads side by side over packs of columns and then over chunks of
+// keys.
+constexpr int kFewRows = 4;
+constexpr int kMaxColumnThreads = 16;
+constexpr int kMinColumnThreads = 4;
+// Rows per kv head up to which decode's kernel reads the values again for every kFewRows rows.
+constexpr std::int64_t kMaxDecodeRows = 16;
+
+struct WeightedMatmulArgs {
+  const void* weights;
+  const void* values;
+  void* out;
+  std::int64_t weights_strides[3];  // batch, heads, rows
+  std::int64_t values_strides[3];   // batch, keys, heads
+  std::int64_t out_strides[3];      // batch, rows, heads
+  std::int64_t batch;
+  std::int64_t q_len;
+  std::int64_t kv_len;
+  std::int64_t kv_heads;
+  std::int64_t group;  // query heads of a kv head
+  std::int64_t head_dim;
+  std::int64_t row_tiles;
+  std::int64_t col_tiles;
+  std::int64_t tiles;  // batch · kv_heads · row_tiles · col_tiles
+  int column_threads;  // decode
+  int vector_weights;  // every row takes whole-pack accesses
+  int vector_values;
+  int vector_out;
+};
+
+// Which tile a block makes. The rows of a kv head are those of all its query heads, one head after another,
+// so that the heads of a group share the values that a block reads.
+struct TilePlace {
+  std::int64_t batch;
+  std::int64_t kv_head;
+  std::int64_t row;  // first row in [0, group · q_len)
+  std::int64_t col;  // first column in [0, head_dim)
+};
+
+__device__ inline TilePlace find_tile(const WeightedMatmulArgs& args, std::int64_t tile, int rows, int cols) {
+  const std::int64_t above = tile / args.col_tiles;
+  const std::int64_t head = above / args.row_tiles;
+  TilePlace place;
+  place.col = (tile - above * args.col_tiles) * cols;
+  place.row = (above - head * args.row_tiles) * rows;
+  place.batch = head / args.kv_heads;
+  place.kv_head = head - place.batch * args.kv_heads;
+  return place;
+}
+
+template <class T>
+__device__ inline const T* weights_row(const WeightedMatmulArgs& args, const TilePlace& place,
+                                       std::int64_t row) {
+  const std::int64_t member = row / args.q_len;
+  const std::int64_t head = place.kv_head * args.group + member;
+  return static_cast<const T*>(args.weights) + place.batch * args.weights_strides[0] +
+         head * args.weights_strides[1] + (row - member * args.q_len) * args.weights_strides[2];
+}
+
+template <class T>
+__device__ inline T* out_row(const WeightedMatmulArgs& args, const TilePlace& place, std::int64_t row) {
+  const std::int64_t member = row / args.q_len;
+  const std::int64_t head = place.kv_head * args.group + member;
+  return static_cast<T*>(args.out) + place.batch * args.out_strides[0] +
+         (row - member * args.q_len) * args.out_strides[1] + head * args.out_strides[2];
+}
+
+template <class T>
+__device__ inline const T* values_head(const WeightedMatmulArgs& args, const TilePlace& place) {
+  return static_cast<const T*>(args.values) + place.batch * args.values_strides[0] +
+         place.kv_head * args.values_strides[2];
+}
+
+// The second and third level of the sum over keys.
+template <int kCount>
+struct SpanSum {
+  float span[kCount];
+  float total[kCount];
+
+  __device__ void clear() {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) span[i] = total[i] = 0.0f;
+  }
+  // Takes the sum of one chunk.
+  __device__ void add(int i, float chunk) {
+    span[i] += chunk;
+  }
+  // After chunk number `chunk` was added.
+  __device__ void close(std::int64_t chunk) {
+    if (chunk % kSpanChunks != kSpanChunks - 1) return;
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      total[i] += span[i];
+      span[i] = 0.0f;
+    }
+  }
+  __device__ float result(int i) const {
+    return total[i] + span[i];
+  }
+};
+
+// What a thread of the tiled kernel does with two staged tiles: sums[r, c] = Σ_k weights[k, row + r] ·
+// values[k, col + c] over one chunk of keys, in order. A matrix unit's product takes its place with the same
+// three members.
+struct PortableTileProduct {
+  static constexpr int kSums = kMicro * kMicro;
+
+  // First row and column, within the tile, of this thread's part.
+  __device__ static int row() { return static_cast<int>(threadIdx.x) / (kTileCols / kMicro) * kMicro; }
+  __device__ static int col() { return static_cast<int>(threadIdx.x) % (kTileCols / kMicro) * kMicro; }
+
+  __device__ static void multiply(const float* weights, const float* values, float (&sums)[kSums]) {
+    const float* weights_part = weights + row();
+    const float* values_part = values + col();
+#pragma unroll
+    for (int i = 0; i < kSums; ++i) sums[i] = 0.0f;
+#pragma unroll 8
+    for (int k = 0; k < kChunkKeys; ++k) {
+      float left[kMicro];
+      float right[kMicro];
+      load_pack<kMicro>(weights_part + k * kTileRowsPadded, left);
+      load_pack<kMicro>(values_part + k * kTileCols, right);
+#pragma unroll
+      for (int r = 0; r < kMicro; ++r) {
+#pragma unroll
+        for (int c = 0; c < kMicro; ++c) {
+          sums[r * kMicro + c] = fmaf(left[r], right[c], sums[r * kMicro + c]);
+        }
+      }
+    }
+  }
+};
+
+// Many rows: tiles of weights (transposed) and values are staged in shared memory, chunk by chunk. Keys, rows
+// and columns past the end are staged as 0.
+template <class T, int kWave, class Product>
+__device__ void weighted_matmul_tiled_kernel(const WeightedMatmulArgs& args) {
+  static_assert(kTileRows * kChunkKeys == kBlock * kPack && kTileCols * kChunkKeys == kBlock * kPack,
+                "a thread stages one pack of either tile");
+  static_assert(kTileRows * kTileCols == kBlock * kMicro * kMicro, "the threads' parts cover the tile");
+  HIP_DYNAMIC_SHARED(float, shared)
+  float* weights_tile = shared;                                // [kChunkKeys, kTileRowsPadded]
+  float* values_tile = shared + kChunkKeys * kTileRowsPadded;  // [kChunkKeys, kTileCols]
+  constexpr int kPacksOfWeightsRow = kChunkKeys / kPack;
+  constexpr int kPacksOfValuesRow = kTileCols / kPack;
+  const int thread = static_cast<int>(threadIdx.x);
+  const int load_row_at = thread / kPacksOfWeightsRow;
+  const int load_key_at = thread % kPacksOfWeightsRow * kPack;
+  const int value_key_at = thread / kPacksOfValuesRow;
+  const int value_col_at = thread % kPacksOfValuesRow * kPack;
+  const std::int64_t rows = args.group * args.q_len;
+  const std::int64_t chunks = (args.kv_len + kChunkKeys - 1) / kChunkKeys;
+
+  for (std::int64_t tile = blockIdx.x; tile < args.tiles; tile += gridDim.x) {
+    const TilePlace place = find_tile(args, tile, kTileRows, kTileCols);
+    // Without keys there may be no memory to point into.
+    const bool loads_row = chunks > 0 && place.row + load_row_at < rows;
+    const T* weights = loads_row ? weights_row<T>(args, place, place.row + load_row_at) : nullptr;
+    const T* values = chunks > 0 ? values_head<T>(args, place) + place.col + value_col_at : nullptr;
+    const std::int64_t value_cols = args.head_dim - place.col - value_col_at;
+
+    SpanSum<Product::kSums> sum;
+    sum.clear();
+    for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+      const std::int64_t key = chunk * kChunkKeys;
+      float weights_pack[kPack] = {};
+      float values_pack[kPack] = {};
+      const std::int64_t keys = args.kv_len - key - load_key_at;
+      if (loads_row && keys > 0)
+        load_row(weights + key + load_key_at, keys, args.vector_weights != 0, weights_pack);
+      if (key + value_key_at < args.kv_len && value_cols > 0) {
+        load_row(values + (key + value_key_at) * args.values_strides[1], value_cols, args.vector_values != 0,
+                 values_pack);
+      }
+      __syncthreads();  // the chunk before has been read
+#pragma unroll
+      for (int i = 0; i < kPack; ++i)
+        weights_tile[(load_key_at + i) * kTileRowsPadded + load_row_at] = weights_pack[i];
+      store_pack(values_tile + value_key_at * kTileCols + value_col_at, values_pack);
+      __syncthreads();
+      float sums[Product::kSums];
+      Product::multiply(weights_tile, values_tile, sums);
+#pragma unroll
+      for (int i = 0; i < Product::kSums; ++i) sum.add(i, sums[i]);
+      sum.close(chunk);
+    }
+
+    const std::int64_t col = place.col + Product::col();
+    const std::int64_t left = args.head_dim - col;
+#pragma unroll
+    for (int r = 0; r < kMicro; ++r) {
+      const std::int64_t row = place.row + Product::row() + r;
+      if (row >= rows || left <= 0) continue;
+      float results[kMicro];
+#pragma unroll
+      for (int c = 0; c < kMicro; ++c) results[c] = sum.result(r * kMicro + c);
+      store_row(out_row<T>(args, place, row) + col, left, args.vector_out != 0, results);
+    }
+  }
+}
+
+// Few rows: every group of threads adds one chunk of keys for all columns of the tile, then the chunk sums
+// are added in the order of the keys, as the tiled kernel adds them.
+template <class T, int kWave>
+__device__ void weighted_matmul_decode_kernel(const WeightedMatmulArgs& args) {
+  HIP_DYNAMIC_SHARED(float, chunk_sums)  // [groups, kFewRows, tile_cols]
+  const int tile_cols = args.column_threads * kPack;
+  const int tile_size = kFewRows * tile_cols;
+  const int groups = kBlock / args.column_threads;
+  const int thread = static_cast<int>(threadIdx.x);
+  const int group = thread / args.column_threads;
+  const int col_at = thread % args.column_threads * kPack;
+  const std::int64_t rows = args.group * args.q_len;
+  const std::int64_t chunks = (args.kv_len + kChunkKeys - 1) / kChunkKeys;
+  // Sums of the tile that a thread adds up and stores: at most two.
+  constexpr int kOwned = kFewRows * kMaxColumnThreads * kPack / kBlock;
+
+  for (std::int64_t tile = blockIdx.x; tile < args.tiles; tile += gridDim.x) {
+    const TilePlace place = find_tile(args, tile, kFewRows, tile_cols);
+    const T* weights[kFewRows];
+#pragma unroll
+    for (int r = 0; r < kFewRows; ++r) {
+      const bool inside = chunks > 0 && place.row + r < rows;
+      weights[r] = inside ? weights_row<T>(args, place, place.row + r) : nullptr;
+    }
+    const T* values = chunks > 0 ? values_head<T>(args, place) + place.col + col_at : nullptr;
+    const std::int64_t value_cols = args.head_dim - place.col - col_at;
+    bool owned[kOwned];
+#pragma unroll
+    for (int i = 0; i < kOwned; ++i) {
+      const int at = thread + i * kBlock;
+      owned[i] =
+          at < tile_size && place.row + at / tile_cols < rows && place.col + at % tile_cols < args.head_dim;
+    }
+
+    SpanSum<kOwned> sum;
+    sum.clear();
+    for (std::int64_t first = 0; first < chunks; first += groups) {
+      const std::int64_t chunk = first + group;
+      if (chunk < chunks && value_cols > 0) {
+        float sums[kFewRows][kPack] = {};
+        const auto add_key = [&](const float(&left)[kFewRows], const float(&right)[kPack]) {
+#pragma unroll
+          for (int r = 0; r < kFewRows; ++r) {
+#pragma unroll
+            for (int c = 0; c < kPack; ++c) sums[r][c] = fmaf(left[r], right[c], sums[r][c]);
+          }
+        };
+        const std::int64_t end =
+            (chunk + 1) * kChunkKeys < args.kv_len ? (chunk + 1) * kChunkKeys : args.kv_len;
+        const bool whole_packs = args.vector_weights != 0 && args.vector_values != 0 && value_cols >= kPack;
+        std::int64_t key = chunk * kChunkKeys;
+        for (; whole_packs && key + kPack <= end; key += kPack) {
+          float packs[kFewRows][kPack] = {};
+#pragma unroll
+          for (int r = 0; r < kFewRows; ++r) {
+            if (weights[r] != nullptr) load_pack(weights[r] + key, packs[r]);
+          }
+#pragma unroll
+          for (int k = 0; k < kPack; ++k) {
+            float left[kFewRows];
+            float right[kPack];
+#pragma unroll
+            for (int r = 0; r < kFewRows; ++r) left[r] = packs[r][k];
+            load_pack(values + (key + k) * args.values_strides[1], right);
+            add_key(left, right);
+          }
+        }
+        for (; key < end; ++key) {
+          float left[kFewRows];
+          float right[kPack];
+#pragma unroll
+          for (int r = 0; r < kFewRows; ++r)
+            left[r] = weights[r] == nullptr ? 0.0f : to_float(weights[r][key]);
+          load_row(values + key * args.values_strides[1], value_cols, args.vector_values != 0, right);
+          add_key(left, right);
+        }
+#pragma unroll
+        for (int r = 0; r < kFewRows; ++r)
+          store_pack(chunk_sums + group * tile_size + r * tile_cols + col_at, sums[r]);
+      }
+      __syncthreads();
+      for (int g = 0; g < groups && first + g < chunks; ++g) {
+#pragma unroll
+        for (int i = 0; i < kOwned; ++i) {
+          if (owned[i]) sum.add(i, chunk_sums[g * tile_size + thread + i * kBlock]);
+        }
+        sum.close(first + g);
+      }
+      __syncthreads();
+    }
+#pragma unroll
+    for (int i = 0; i < kOwned; ++i) {
+      if (!owned[i]) continue;
+      const int at = thread + i * kBlock;
+      T* out = out_row<T>(args, place, place.row + at / tile_cols) + place.col;
+      out[at % tile_cols] = from_float<T>(sum.result(i));
+    }
+  }
+}
+
+template <class T, int kWave>
+inline constexpr KernelEntry kDecodeEntry{};
+template <class T, int kWave, class Product>
+inline constexpr KernelEntry kTiledEntry{};
+
+#define WEIGHTED_MATMUL_KERNELS(T, WAVE)                                                       \
+  HIPFORGE_KERNEL(kDecodeEntry, (T, WAVE), weighted_matmul_##T##_w##WAVE##_decode_4,           \
+                  weighted_matmul_decode_kernel, WeightedMatmulArgs, kBlock)                   \
+  HIPFORGE_KERNEL(kTiledEntry, (T, WAVE, PortableTileProduct),                                 \
+                  weighted_matmul_##T##_w##WAVE##_tile_64x64x32, weighted_matmul_tiled_kernel, \
+                  WeightedMatmulArgs, kBlock)
+
+HIPFORGE_FOR_EACH_FLOAT_AND_WAVE(WEIGHTED_MATMUL_KERNELS)
+
+}  // namespace weighted_matmul_detail
+
+namespace {
+
+using namespace weighted_matmul_detail;
+
+constexpr const char* kOp = "weighted_matmul";
+
+Status check_params(const WeightedMatmulParams& params) {
+  HIPFORGE_TRY(check_tensor(kOp, "weights", params.weights, 4));
+  HIPFORGE_TRY(check_tensor(kOp, "values", params.values, 4));
+  HIPFORGE_TRY(check_tensor(kOp, "out", params.out, 4));
+  HIPFORGE_TRY(check_dtype(kOp, "weights", params.weights, {DType::kF32, DType::kF16, DType::kBF16}));
+  HIPFORGE_TRY(check_dtype(kOp, "values", params.values, {params.weights.dtype}));
+  HIPFORGE_TRY(check_dtype(kOp, "out", params.out, {params.weights.dtype}));
+  const std::int64_t batch = params.weights.shape[0];
+  const std::int64_t q_heads = params.weights.shape[1];
+  const std::int64_t kv_heads = params.values.shape[2];
+  HIPFORGE_TRY(check_dim(kOp, "values", params.values, 0, batch, "batch of weights"));
+  HIPFORGE_TRY(check_dim(kOp, "values", params.values, 1, params.weights.shape[3], "kv_len of weights"));
+  HIPFORGE_TRY(check_dim(kOp, "out", params.out, 0, batch, "batch of weights"));
+  HIPFORGE_TRY(check_dim(kOp, "out", params.out, 1, params.weights.shape[2], "q_len of weights"));
+  HIPFORGE_TRY(check_dim(kOp, "out", params.out, 2, q_heads, "q_heads of weights"));
+  HIPFORGE_TRY(check_dim(kOp, "out", params.out, 3, params.values.shape[3], "head_dim of values"));
+  if (q_heads > 0 && (kv_heads == 0 || q_heads % kv_heads != 0)) {
+    return invalid_argument(kOp, ": weights have ", q_heads, " heads, values ", kv_heads,
+                            ", needs a multiple of the values' heads");
+  }
+  HIPFORGE_TRY(check_innermost_contiguous(kOp, "weights", params.weights));
+  HIPFORGE_TRY(check_innermost_contiguous(kOp, "values", params.values));
+  HIPFORGE_TRY(check_innermost_contiguous(kOp, "out", params.out));
+  HIPFORGE_TRY(check_no_self_overlap(kOp, "out", params.out));
+  HIPFORGE_TRY(check_no_overlap(kOp, "weights", params.weights, "out", params.out, false));
+  return check_no_overlap(kOp, "values", params.values, "out", params.out, false);
+}
+
+// How the output is cut into blocks' tiles.
+struct Tiling {
+  bool decode = false;
+  int column_threads = 0;
+  std::int64_t group = 0;
+  std::int64_t row_tiles = 0;
+  std::int64_t col_tiles = 0;
+  std::int64_t tiles = 0;
+};
+
+std::int64_t ceil_div(std::int64_t value, std::int64_t divisor) {
+  return (value + divisor - 1) / divisor;
+}
+
+Tiling tiling_for(const WeightedMatmulParams& params) {
+  Tiling tiling;
+  if (params.out.numel() == 0) return tiling;
+  const std::int64_t kv_heads = params.values.shape[2];
+  const std::int64_t head_dim = params.out.shape[3];
+  tiling.group = params.weights.shape[1] / kv_heads;
+  const std::int64_t rows = tiling.group * params.weights.shape[2];
+  tiling.decode = rows <= kMaxDecodeRows;
+  tiling.column_threads = kMinColumnThreads;
+  while (tiling.column_threads < kMaxColumnThreads && tiling.column_threads * kPack < head_dim) {
+    tiling.column_threads *= 2;
+  }
+  tiling.row_tiles = ceil_div(rows, tiling.decode ? kFewRows : kTileRows);
+  tiling.col_tiles = ceil_div(head_dim, tiling.decode ? tiling.column_threads * kPack : kTileCols);
+  tiling.tiles = params.weights.shape[0] * kv_heads * tiling.row_tiles * tiling.col_tiles;
+  return tiling;
+}
+
+}  // namespace
+
+std::int64_t weighted_matmul_reduction_depth(std::int64_t kv_len, const Target&) {
+  const std::int64_t chunks = ceil_div(kv_len, kChunkKeys);
+  const std::int64_t spans = ceil_div(chunks, kSpanChunks);
+  // The first addition of each level, to 0, is exact.
+  const auto additions = [](std::int64_t terms) { return std::max<std::int64_t>(terms - 1, 0); };
+  return additions(std::min<std::int64_t>(kv_len, kChunkKeys)) +
+         additions(std::min<std::int64_t>(chunks, kSpanChunks)) + additions(spans);
+}
+
+Status weighted_matmul_plan(const WeightedMatmulParams& params, const Target& target, LaunchPlan& plan) {
+  HIPFORGE_TRY(check_params(params));
+  const Tiling tiling = tiling_for(params);
+  HIPFORGE_TRY(dispatch_wave(kOp, target, [&]<int kWave>() {
+    return dispatch_float(kOp, "weights", params.weights.dtype, [&]<class T>() -> Status {
+      const KernelEntry entry =
+          tiling.decode ? kDecodeEntry<T, kWave> : kTiledEntry<T, kWave, PortableTileProduct>;
+      plan.kernel = entry.name;
+      plan.function = entry.function;
+      return {};
+    });
+  }));
+  const int decode_floats = kBlock * kPack * kFewRows;
+  const int tiled_floats = kChunkKeys * (kTileRowsPadded + kTileCols);
+  plan.grid = dim3(static_cast<unsigned>(std::min<std::int64_t>(tiling.tiles, kMaxGrid)), 1, 1);
+  plan.block = dim3(kBlock, 1, 1);
+  plan.shared_bytes = static_cast<unsigned>(tiling.decode ? decode_floats : tiled_floats) *
+                      static_cast<unsigned>(sizeof(float));
+  return {};
+}
+
+Status weighted_matmul(const WeightedMatmulParams& params, hipStream_t stream) {
+  Target target;
+  HIPFORGE_TRY(current_target(target));
+  LaunchPlan plan;
+  HIPFORGE_TRY(weighted_matmul_plan(params, target, plan));
+  if (plan.grid.x == 0) return {};
+  const Tiling tiling = tiling_for(params);
+  WeightedMatmulArgs args{};
+  args.weights = params.weights.data;
+  args.values = params.values.data;
+  args.out = params.out.data;
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    args.weights_strides[axis] = params.weights.strides[axis];
+    args.values_strides[axis] = params.values.strides[axis];
+    args.out_strides[axis] = params.out.strides[axis];
+  }
+  args.batch = params.weights.shape[0];
+  args.q_len = params.weights.shape[2];
+  args.kv_len = params.weights.shape[3];
+  args.kv_heads = params.values.shape[2];
+  args.group = tiling.group;
+  args.head_dim = params.out.shape[3];
+  args.row_tiles = tiling.row_tiles;
+  args.col_tiles = tiling.col_tiles;
+  args.tiles = tiling.tiles;
+  args.column_threads = tiling.column_threads;
+  args.vector_weights = rows_are_aligned(params.weights, kPack);
+  args.vector_values = rows_are_aligned(params.values, kPack);
+  args.vector_out = rows_are_aligned(params.out, kMicro);
+  return launch(plan, args, stream);
+}
+
+}  // namespace hipforge
