@@ -1,0 +1,109 @@
+#include "harness/ops/causal_mask.h"
+
+#include "kernels/causal_mask.h"
+#include "reference/causal_mask.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+namespace hipforge::harness {
+namespace {
+
+constexpr std::int64_t kBlockElements = 256 * 8;  // what one block covers
+
+std::vector<std::string> features_of(const CausalMaskInputs& spec) {
+  std::vector<std::string> features;
+  if (spec.window > 0 && spec.prefix_len > 0) features.emplace_back("window_and_prefix");
+  if (spec.window > 0) features.emplace_back("window");
+  if (spec.prefix_len > 0) features.emplace_back("prefix");
+  if (spec.q_len > spec.kv_len) features.emplace_back("q_longer");
+  if (spec.q_len == 1) features.emplace_back("decode");
+  if (features.empty()) features.emplace_back("causal");
+  return features;
+}
+
+PreparedCase prepare(const CausalMaskInputs& spec, Layout layout, const CaseEnvironment& environment) {
+  PreparedCase prepared;
+  prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
+  CausalMaskParams params;
+  params.mask = prepared.rig->output("mask", spec.dtype, {spec.q_len, spec.kv_len}, layout);
+  params.window = spec.window;
+  params.prefix_len = spec.prefix_len;
+  prepared.bytes = params.mask.numel() * static_cast<std::int64_t>(dtype_size(spec.dtype));
+  prepared.ceiling = Ceiling::kWrite;
+  prepared.launch = [params](hipStream_t stream) { return causal_mask(params, stream); };
+  prepared.expect = [spec, target = environment.target] {
+    std::vector<OutputExpectation> outputs;
+    outputs.push_back({"mask", causal_mask_expected(spec, target)});
+    return outputs;
+  };
+  return prepared;
+}
+
+Case make_case(const CausalMaskInputs& spec, Layout layout, bool quick) {
+  const Shape shape{spec.q_len, spec.kv_len};
+  Case test;
+  test.op = "causal_mask";
+  test.dtype = spec.dtype;
+  test.layout = layout_name(layout);
+  test.features = features_of(spec);
+  test.shape = shape_name(shape);
+  test.odd = any_odd(shape);
+  test.over_tile = spec.kv_len > kBlockElements || spec.q_len > 1;
+  test.quick = quick;
+  std::string options;
+  for (const std::string& feature : test.features) options += "." + feature;
+  if (spec.window > 0) options += fmt::format(".window_{}", spec.window);
+  if (spec.prefix_len > 0) options += fmt::format(".prefix_{}", spec.prefix_len);
+  test.id = fmt::format("causal_mask/{}/{}/{}/{}", dtype_name(spec.dtype), test.layout, test.shape,
+                        options.substr(1));
+  test.prepare = [spec, layout](const CaseEnvironment& environment) {
+    return prepare(spec, layout, environment);
+  };
+  return test;
+}
+
+}  // namespace
+
+Expected causal_mask_expected(const CausalMaskInputs& inputs, const Target&) {
+  Expected expected;
+  expected.dtype = inputs.dtype;
+  expected.shape = {inputs.q_len, inputs.kv_len};
+  expected.value = reference::causal_mask(inputs.q_len, inputs.kv_len, inputs.window, inputs.prefix_len);
+  expected.bound.assign(expected.value.size(), 0.0);
+  return expected;
+}
+
+OpSuite causal_mask_suite() {
+  OpSuite suite;
+  suite.op = "causal_mask";
+  suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
+  suite.layouts = {"contiguous", "strided"};
+  suite.features = {"causal", "decode", "window", "prefix", "window_and_prefix", "q_longer"};
+
+  // q_len, kv_len, window, prefix_len
+  const std::array<std::int64_t, 4> sizes[] = {
+      {5, 5, 0, 0},  {7, 300, 0, 0},   {32, 33, 0, 0},     {64, 64, 0, 0},   {3, 2051, 0, 0},
+      {0, 5, 0, 0},  {1, 1, 0, 0},     {1, 7, 0, 0},       {1, 4099, 0, 0},  {1, 129, 16, 0},  // decode
+      {9, 9, 1, 0},  {33, 65, 8, 0},   {4, 2060, 600, 0},  {6, 40, 1000, 0},                   // window
+      {5, 5, 0, 3},  {17, 64, 0, 63},  {3, 2100, 0, 2077}, {6, 11, 0, 100},                    // prefix
+      {9, 31, 4, 5}, {20, 257, 33, 8}, {8, 8, 2, 8},                                           // both
+      {9, 4, 0, 0},  {65, 33, 7, 0},   {40, 16, 0, 5},     {5, 0, 0, 0}};                      // longer
+  for (DType dtype : suite.dtypes) {
+    for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
+      for (const auto& [q_len, kv_len, window, prefix_len] : sizes) {
+        const bool quick = kv_len == 300 || kv_len == 129 || kv_len == 64 || q_len == 20 || q_len == 65;
+        suite.cases.push_back(make_case({q_len, kv_len, window, prefix_len, dtype}, layout, quick));
+      }
+    }
+    for (const auto& [q_len, kv_len, window, prefix_len] :
+         {std::array<std::int64_t, 4>{1024, 1024, 0, 0}, {128, 8192, 0, 0}, {512, 2048, 256, 64}}) {
+      suite.bench_cases.push_back(
+          make_case({q_len, kv_len, window, prefix_len, dtype}, Layout::kContiguous, false));
+    }
+  }
+  return suite;
+}
+
+}  // namespace hipforge::harness
