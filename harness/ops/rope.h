@@ -1,0 +1,31 @@
+#pragma once
+
+#include "harness/case.h"
+#include "kernels/rope.h"
+#include "reference/rope.h"
+
+#include <span>
+
+namespace hipforge::harness {
+
+/// Host values of one rotation, row-major and already rounded to their dtypes.
+struct RopeInputs {
+  std::span<const double> x;
+  std::span<const double> positions;  ///< [seq] or [batch, seq]
+  std::span<const double> inv_freq;
+  reference::RopeSizes sizes;
+  RopeStyle style = RopeStyle::kInterleaved;
+  double magnitude = 1.0;
+  DType dtype = DType::kF32;
+};
+
+/// Oracle and bound. With u = 2⁻²⁴ and m = magnitude · (|a cos φ| + |b sin φ|):
+///   sine and cosine 1.25u, their product with a magnitude that is not 1 another u, one product u: relative
+///   to m; the fused multiply-add u·|y|, then the store (in f32 it is the same rounding); the angle is off by
+///   less than 2π·position·2⁻⁶⁴, which moves y by that times magnitude · (|a| + |b|).
+/// Elements that are copied must be exactly equal.
+[[nodiscard]] Expected rope_expected(const RopeInputs& inputs, const Target& target);
+
+[[nodiscard]] OpSuite rope_suite();
+
+}  // namespace hipforge::harness
