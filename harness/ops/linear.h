@@ -1,0 +1,28 @@
+#pragma once
+
+#include "harness/case.h"
+
+#include <cstdint>
+#include <span>
+
+namespace hipforge::harness {
+
+/// Host values of one linear layer, row-major and already rounded to their dtypes.
+struct LinearInputs {
+  std::span<const double> x;
+  std::span<const double> weight;
+  std::span<const double> bias;  ///< empty where there is none
+  std::int64_t rows = 0;
+  std::int64_t in_features = 0;
+  std::int64_t out_features = 0;
+  DType y_dtype = DType::kF32;
+  bool batch_invariant = true;
+};
+
+/// Oracle and bound: u·(depth + 1)·(Σ|x·weight| + |bias|) with u = 2⁻²⁴ and the kernel's own depth, because
+/// each term of the sum passes at most depth fused additions; then the store.
+[[nodiscard]] Expected linear_expected(const LinearInputs& inputs, const Target& target);
+
+[[nodiscard]] OpSuite linear_suite();
+
+}  // namespace hipforge::harness

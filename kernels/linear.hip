@@ -1,0 +1,434 @@
+#include "kernels/linear.h"
+
+#include "kernels/device/dispatch.h"
+#include "kernels/device/kernel.h"
+#include "kernels/device/reduce.h"
+#include "kernels/device/vector_io.h"
+
+#include <algorithm>
+
+namespace hipforge {
+// Not an unnamed namespace: the kernels' names must be visible outside.
+namespace linear_detail {
+
+constexpr int kPack = 8;      // elements of a row that a lane takes at a time
+constexpr int kPartials = 4;  // running sums of a lane and output: independent chains, and one host vector
+constexpr int kColumns = 4;   // columns of y that a group of lanes reduces together
+constexpr int kPacksPerLane = 8;   // a group grows until its lanes have no more packs than this
+constexpr int kDotThreads = 128;   // threads of a block of the dot kernel
+constexpr int kDotRows = 4;        // rows of its tile where there is more than one row
+constexpr int kTiledMinRows = 32;  // fewest rows for which a tile of the tiled kernel is worth filling
+
+struct LinearArgs {
+  const void* x;
+  const void* weight;
+  const void* bias;  // null where there is none
+  void* y;
+  std::int64_t x_stride;
+  std::int64_t weight_stride;
+  std::int64_t y_stride;
+  std::int64_t rows;
+  std::int64_t in_features;
+  std::int64_t out_features;
+  int lanes;        // of a group: the lanes that share a dot product
+  int vector_io;    // every row of x and weight takes whole-pack accesses
+  int bias_is_f32;  // else its dtype is that of weight
+  int y_is_f32;     // else its dtype is that of x
+};
+
+template <class X, class W>
+__device__ inline void store_output(const LinearArgs& args, std::int64_t row, std::int64_t column,
+                                    float sum) {
+  if (args.bias != nullptr) {
+    sum += args.bias_is_f32 ? static_cast<const float*>(args.bias)[column]
+                            : to_float(static_cast<const W*>(args.bias)[column]);
+  }
+  const std::int64_t at = row * args.y_stride + column;
+  if (args.y_is_f32) {
+    static_cast<float*>(args.y)[at] = sum;
+  } else {
+    static_cast<X*>(args.y)[at] = from_float<X>(sum);
+  }
+}
+
+// A pack that lies inside its row.
+template <bool kAligned>
+struct FullPack {
+  template <class T>
+  __device__ void operator()(const T* source, float (&values)[kPack]) const {
+    if constexpr (kAligned) {
+      load_pack(source, values);
+    } else {
+      load_tail(source, kPack, values);
+    }
+  }
+};
+
+// The last pack of a row, 0 past its end.
+struct TailPack {
+  int count;
+  template <class T>
+  __device__ void operator()(const T* source, float (&values)[kPack]) const {
+    load_tail(source, count, values);
+  }
+};
+
+// Adds the products of one pack of every row and column. All loads of weights stand before their first use,
+// so that they are in flight together: with one row, their latency is the whole cost.
+template <int kRows, class X, class W, class Load>
+__device__ inline void add_products(const X* const (&x)[kRows], const W* const (&weight)[kColumns],
+                                    std::int64_t k, Load load, float (&partial)[kRows][kColumns][kPartials]) {
+  float weights[kColumns][kPack];
+#pragma unroll
+  for (int column = 0; column < kColumns; ++column) load(weight[column] + k, weights[column]);
+#pragma unroll
+  for (int row = 0; row < kRows; ++row) {
+    float values[kPack];
+    load(x[row] + k, values);
+#pragma unroll
+    for (int column = 0; column < kColumns; ++column) {
+#pragma unroll
+      for (int at = 0; at < kPack; at += kPartials) {
+#pragma unroll
+        for (int i = 0; i < kPartials; ++i) {
+          float& sum = partial[row][column][i];
+          sum = fmaf(values[at + i], weights[column][at + i], sum);
+        }
+      }
+    }
+  }
+}
+
+// A group of lanes makes kRows × kColumns elements of y. Its lanes take the packs of the rows in turn, so
+// that each weight is read once for kRows rows, in whole cache lines.
+template <int kRows, int kWave, bool kAligned, class X, class W>
+__device__ inline void dot_tile(const LinearArgs& args, std::int64_t first_row, std::int64_t first_column) {
+  // Past the edge the last row or column is read again, and its result dropped: no lane leaves before a
+  // shuffle.
+  const X* x[kRows];
+#pragma unroll
+  for (int row = 0; row < kRows; ++row) {
+    const std::int64_t at = first_row + row < args.rows ? first_row + row : args.rows - 1;
+    x[row] = static_cast<const X*>(args.x) + at * args.x_stride;
+  }
+  const W* weight[kColumns];
+#pragma unroll
+  for (int column = 0; column < kColumns; ++column) {
+    const std::int64_t at =
+        first_column + column < args.out_features ? first_column + column : args.out_features - 1;
+    weight[column] = static_cast<const W*>(args.weight) + at * args.weight_stride;
+  }
+
+  const int lane = lane_id<kWave>() & (args.lanes - 1);
+  const std::int64_t step = static_cast<std::int64_t>(args.lanes) * kPack;
+  float partial[kRows][kColumns][kPartials] = {};
+  std::int64_t k = static_cast<std::int64_t>(lane) * kPack;
+  for (; k + kPack <= args.in_features; k += step) {
+    add_products<kRows>(x, weight, k, FullPack<kAligned>{}, partial);
+  }
+  if (k < args.in_features) {
+    add_products<kRows>(x, weight, k, TailPack{static_cast<int>(args.in_features - k)}, partial);
+  }
+
+  const int lanes_per_column = args.lanes / kColumns;
+  const std::int64_t column = first_column + lane / lanes_per_column;
+#pragma unroll
+  for (int row = 0; row < kRows; ++row) {
+    float sums[kColumns];
+#pragma unroll
+    for (int i = 0; i < kColumns; ++i) {
+      const float(&parts)[kPartials] = partial[row][i];
+      sums[i] = (parts[0] + parts[1]) + (parts[2] + parts[3]);
+    }
+    const float sum = group_reduce_transposed<kWave>(sums, args.lanes, SumOp{});
+    const bool inside = first_row + row < args.rows && column < args.out_features;
+    if (inside && lane % lanes_per_column == 0) store_output<X, W>(args, first_row + row, column, sum);
+  }
+}
+
+// The batch-invariant kernel: the order of additions depends on in_features and the wave alone.
+template <class X, class W, int kRows, int kWave>
+__device__ void linear_dot_kernel(const LinearArgs& args) {
+  const std::int64_t groups = static_cast<int>(blockDim.x) / args.lanes;
+  const std::int64_t group = static_cast<int>(threadIdx.x) / args.lanes;
+  const std::int64_t block_columns = groups * kColumns;
+  const std::int64_t row_tiles = (args.rows + kRows - 1) / kRows;
+  const std::int64_t tiles = (args.out_features + block_columns - 1) / block_columns * row_tiles;
+  // Neighbouring blocks share their columns, so that later row tiles find the weights in cache.
+  for (std::int64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
+    const std::int64_t first_row = tile % row_tiles * kRows;
+    const std::int64_t first_column = tile / row_tiles * block_columns + group * kColumns;
+    if (args.vector_io) {
+      dot_tile<kRows, kWave, true, X, W>(args, first_row, first_column);
+    } else {
+      dot_tile<kRows, kWave, false, X, W>(args, first_row, first_column);
+    }
+  }
+}
+
+// The product of a block's tiles on the vector ALU. Another product (matrix cores) takes its place by having
+// the same members: the sizes, what shared memory holds and where, multiply, and for_each over the results.
+class FmaTileProduct {
+ public:
+  static constexpr int kRows = 64;
+  static constexpr int kColumns = 64;
+  static constexpr int kDepth = 32;  // of in_features, per step
+  static constexpr int kThreads = 256;
+  using Element = float;
+  static constexpr int kElements = kDepth * (kRows + kColumns + 8);  // of shared memory
+
+  // Depth outermost, so that a thread's four rows and four columns are one access each; the padding keeps
+  // these aligned and spreads the depths over the banks.
+  __device__ static int x_at(int row, int depth) { return depth * (kRows + 4) + row; }
+  __device__ static int weight_at(int column, int depth) {
+    return kDepth * (kRows + 4) + depth * (kColumns + 4) + column;
+  }
+
+  __device__ void multiply(const Element* shared) {
+#pragma unroll 4
+    for (int depth = 0; depth < kDepth; ++depth) {
+      float x[kThreadTile];
+      float weight[kThreadTile];
+      load_pack(shared + x_at(first_row(), depth), x);
+      load_pack(shared + weight_at(first_column(), depth), weight);
+#pragma unroll
+      for (int row = 0; row < kThreadTile; ++row) {
+#pragma unroll
+        for (int column = 0; column < kThreadTile; ++column) {
+          sums_[row][column] = fmaf(x[row], weight[column], sums_[row][column]);
+        }
+      }
+    }
+  }
+
+  // visit(row, column, sum) for the elements of the tile that this thread holds.
+  template <class Visit>
+  __device__ void for_each(Visit visit) const {
+#pragma unroll
+    for (int row = 0; row < kThreadTile; ++row) {
+#pragma unroll
+      for (int column = 0; column < kThreadTile; ++column) {
+        visit(first_row() + row, first_column() + column, sums_[row][column]);
+      }
+    }
+  }
+
+ private:
+  static constexpr int kThreadTile = 4;
+  static_assert(kThreads == (kRows / kThreadTile) * (kColumns / kThreadTile));
+
+  __device__ static int first_row() {
+    return static_cast<int>(threadIdx.x) / (kColumns / kThreadTile) * kThreadTile;
+  }
+  __device__ static int first_column() {
+    return static_cast<int>(threadIdx.x) % (kColumns / kThreadTile) * kThreadTile;
+  }
+
+  float sums_[kThreadTile][kThreadTile] = {};
+};
+
+// Copies rows [first, first + kCount) × [k, k + kDepth) of a matrix to shared memory, 0 outside it: x and
+// weight are both 0 past in_features, so that nothing there, NaN included, counts.
+template <class Product, int kCount, class T, class At>
+__device__ inline void fill_tile(const T* matrix, std::int64_t stride, std::int64_t first, std::int64_t count,
+                                 std::int64_t k, std::int64_t in_features, bool vector_io,
+                                 typename Product::Element* shared, At at) {
+  constexpr int kPacksPerRow = Product::kDepth / kPack;
+  for (int index = static_cast<int>(threadIdx.x); index < kCount * kPacksPerRow; index += Product::kThreads) {
+    const int row = index / kPacksPerRow;
+    const int depth = index % kPacksPerRow * kPack;
+    const std::int64_t left = first + row < count ? in_features - k - depth : 0;
+    float values[kPack] = {};
+    if (left > 0) load_row(matrix + (first + row) * stride + k + depth, left, vector_io, values);
+#pragma unroll
+    for (int i = 0; i < kPack; ++i) {
+      shared[at(row, depth + i)] = from_float<typename Product::Element>(values[i]);
+    }
+  }
+}
+
+// Many rows, any order: tiles of x and weight pass through shared memory.
+template <class X, class W, class Product>
+__device__ void linear_tiled_kernel(const LinearArgs& args) {
+  HIP_DYNAMIC_SHARED(typename Product::Element, shared)
+  const std::int64_t row_tiles = (args.rows + Product::kRows - 1) / Product::kRows;
+  const std::int64_t column_tiles = (args.out_features + Product::kColumns - 1) / Product::kColumns;
+  const bool vector_io = args.vector_io != 0;
+  for (std::int64_t tile = blockIdx.x; tile < row_tiles * column_tiles; tile += gridDim.x) {
+    const std::int64_t first_row = tile % row_tiles * Product::kRows;
+    const std::int64_t first_column = tile / row_tiles * Product::kColumns;
+    Product product;
+    for (std::int64_t k = 0; k < args.in_features; k += Product::kDepth) {
+      fill_tile<Product, Product::kRows>(static_cast<const X*>(args.x), args.x_stride, first_row, args.rows,
+                                         k, args.in_features, vector_io, shared,
+                                         [](int row, int depth) { return Product::x_at(row, depth); });
+      fill_tile<Product, Product::kColumns>(
+          static_cast<const W*>(args.weight), args.weight_stride, first_column, args.out_features, k,
+          args.in_features, vector_io, shared,
+          [](int column, int depth) { return Product::weight_at(column, depth); });
+      __syncthreads();
+      product.multiply(shared);
+      __syncthreads();  // the next step overwrites the tiles
+    }
+    product.for_each([&](int row, int column, float sum) {
+      if (first_row + row < args.rows && first_column + column < args.out_features) {
+        store_output<X, W>(args, first_row + row, first_column + column, sum);
+      }
+    });
+  }
+}
+
+template <class X, class W, int kRows, int kWave>
+inline constexpr KernelEntry kLinearDotEntry{};
+template <class X, class W, class Product>
+inline constexpr KernelEntry kLinearTiledEntry{};
+
+#define LINEAR_DOT(X, W, ROWS, WAVE)                                                            \
+  HIPFORGE_KERNEL(kLinearDotEntry, (X, W, ROWS, WAVE), linear_##X##_##W##_w##WAVE##_rows##ROWS, \
+                  linear_dot_kernel, LinearArgs, kDotThreads)
+// Without a wave in the name: nothing in the product depends on it.
+#define LINEAR_KERNELS(X, W)                                                                 \
+  LINEAR_DOT(X, W, 1, 32)                                                                    \
+  LINEAR_DOT(X, W, 1, 64)                                                                    \
+  LINEAR_DOT(X, W, 4, 32)                                                                    \
+  LINEAR_DOT(X, W, 4, 64)                                                                    \
+  HIPFORGE_KERNEL(kLinearTiledEntry, (X, W, FmaTileProduct), linear_##X##_##W##_fma64x64x32, \
+                  linear_tiled_kernel, LinearArgs, FmaTileProduct::kThreads)
+
+LINEAR_KERNELS(f32, f32)
+LINEAR_KERNELS(f32, f16)
+LINEAR_KERNELS(f32, bf16)
+LINEAR_KERNELS(f16, f32)
+LINEAR_KERNELS(f16, f16)
+LINEAR_KERNELS(f16, bf16)
+LINEAR_KERNELS(bf16, f32)
+LINEAR_KERNELS(bf16, f16)
+LINEAR_KERNELS(bf16, bf16)
+
+}  // namespace linear_detail
+
+namespace {
+
+using namespace linear_detail;
+
+constexpr const char* kOp = "linear";
+
+Status check_params(const LinearParams& params) {
+  const auto floats = {DType::kF32, DType::kF16, DType::kBF16};
+  HIPFORGE_TRY(check_tensor(kOp, "x", params.x, 2));
+  HIPFORGE_TRY(check_tensor(kOp, "weight", params.weight, 2));
+  HIPFORGE_TRY(check_tensor(kOp, "y", params.y, 2));
+  HIPFORGE_TRY(check_dtype(kOp, "x", params.x, floats));
+  HIPFORGE_TRY(check_dtype(kOp, "weight", params.weight, floats));
+  HIPFORGE_TRY(check_dtype(kOp, "y", params.y, {params.x.dtype, DType::kF32}));
+  const std::int64_t rows = params.x.shape[0];
+  const std::int64_t in_features = params.x.shape[1];
+  const std::int64_t out_features = params.weight.shape[0];
+  HIPFORGE_TRY(check_dim(kOp, "weight", params.weight, 1, in_features, "in_features of x"));
+  HIPFORGE_TRY(check_dim(kOp, "y", params.y, 0, rows, "rows of x"));
+  HIPFORGE_TRY(check_dim(kOp, "y", params.y, 1, out_features, "out_features of weight"));
+  HIPFORGE_TRY(check_innermost_contiguous(kOp, "x", params.x));
+  HIPFORGE_TRY(check_innermost_contiguous(kOp, "weight", params.weight));
+  HIPFORGE_TRY(check_innermost_contiguous(kOp, "y", params.y));
+  HIPFORGE_TRY(check_no_self_overlap(kOp, "y", params.y));
+  HIPFORGE_TRY(check_no_overlap(kOp, "x", params.x, "y", params.y, false));
+  HIPFORGE_TRY(check_no_overlap(kOp, "weight", params.weight, "y", params.y, false));
+  if (params.bias.present()) {
+    HIPFORGE_TRY(check_tensor(kOp, "bias", params.bias, 1));
+    HIPFORGE_TRY(check_dtype(kOp, "bias", params.bias, {params.weight.dtype, DType::kF32}));
+    HIPFORGE_TRY(check_dim(kOp, "bias", params.bias, 0, out_features, "out_features of weight"));
+    HIPFORGE_TRY(check_innermost_contiguous(kOp, "bias", params.bias));
+    HIPFORGE_TRY(check_no_overlap(kOp, "bias", params.bias, "y", params.y, false));
+  }
+  return {};
+}
+
+bool is_tiled(const LinearParams& params) {
+  return !params.batch_invariant && params.x.shape[0] >= kTiledMinRows;
+}
+
+// Lanes of a group: a function of in_features and the wave alone, because the order of additions follows from
+// it. Short rows are shared by few lanes, which spares shuffles; long ones by a whole wave, for whole cache
+// lines and enough waves in flight.
+int group_lanes(std::int64_t in_features, int wave) {
+  const std::int64_t packs = (in_features + kPack - 1) / kPack;
+  int lanes = kColumns;
+  while (lanes < wave && packs > static_cast<std::int64_t>(lanes) * kPacksPerLane) lanes *= 2;
+  return lanes;
+}
+
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
+  return (a + b - 1) / b;
+}
+
+}  // namespace
+
+std::int64_t linear_reduction_depth(const LinearParams& params, const Target& target) {
+  const std::int64_t in_features = params.x.shape[1];
+  const std::int64_t bias = params.bias.present() ? 1 : 0;
+  if (is_tiled(params)) return in_features + bias;
+  const int lanes = group_lanes(in_features, target.wave);
+  const std::int64_t packs = ceil_div(ceil_div(in_features, kPack), lanes);
+  std::int64_t depth = packs * (kPack / kPartials) + bias;
+  for (int sums = kPartials * lanes; sums > 1; sums /= 2) ++depth;
+  return depth;
+}
+
+Status linear_plan(const LinearParams& params, const Target& target, LaunchPlan& plan) {
+  HIPFORGE_TRY(check_params(params));
+  const std::int64_t rows = params.x.shape[0];
+  const std::int64_t out_features = params.weight.shape[0];
+  const bool tiled = is_tiled(params);
+  const bool single = rows <= 1;
+  HIPFORGE_TRY(dispatch_wave(kOp, target, [&]<int kWave>() {
+    return dispatch_float(kOp, "x", params.x.dtype, [&]<class X>() {
+      return dispatch_float(kOp, "weight", params.weight.dtype, [&]<class W>() -> Status {
+        const KernelEntry entry = tiled    ? kLinearTiledEntry<X, W, FmaTileProduct>
+                                  : single ? kLinearDotEntry<X, W, 1, kWave>
+                                           : kLinearDotEntry<X, W, kDotRows, kWave>;
+        plan.kernel = entry.name;
+        plan.function = entry.function;
+        return {};
+      });
+    });
+  }));
+  std::int64_t blocks = 0;
+  if (tiled) {
+    blocks = ceil_div(rows, FmaTileProduct::kRows) * ceil_div(out_features, FmaTileProduct::kColumns);
+    plan.block = dim3(FmaTileProduct::kThreads, 1, 1);
+    plan.shared_bytes = FmaTileProduct::kElements * sizeof(FmaTileProduct::Element);
+  } else {
+    const std::int64_t block_columns = kDotThreads / group_lanes(params.x.shape[1], target.wave) * kColumns;
+    blocks = ceil_div(rows, single ? 1 : kDotRows) * ceil_div(out_features, block_columns);
+    plan.block = dim3(kDotThreads, 1, 1);
+    plan.shared_bytes = 0;
+  }
+  plan.grid = dim3(static_cast<unsigned>(std::min<std::int64_t>(blocks, kMaxGrid)), 1, 1);
+  return {};
+}
+
+Status linear(const LinearParams& params, hipStream_t stream) {
+  Target target;
+  HIPFORGE_TRY(current_target(target));
+  LaunchPlan plan;
+  HIPFORGE_TRY(linear_plan(params, target, plan));
+  if (plan.grid.x == 0) return {};
+  LinearArgs args{};
+  args.x = params.x.data;
+  args.weight = params.weight.data;
+  args.bias = params.bias.data;
+  args.y = params.y.data;
+  args.x_stride = params.x.strides[0];
+  args.weight_stride = params.weight.strides[0];
+  args.y_stride = params.y.strides[0];
+  args.rows = params.x.shape[0];
+  args.in_features = params.x.shape[1];
+  args.out_features = params.weight.shape[0];
+  args.lanes = group_lanes(args.in_features, target.wave);
+  args.vector_io = rows_are_aligned(params.x, kPack) && rows_are_aligned(params.weight, kPack);
+  args.bias_is_f32 = params.bias.present() && params.bias.dtype == DType::kF32;
+  args.y_is_f32 = params.y.dtype == DType::kF32;
+  return launch(plan, args, stream);
+}
+
+}  // namespace hipforge
