@@ -1,0 +1,235 @@
+#include "harness/ops/embedding.h"
+
+#include "harness/column_slice.h"
+#include "harness/tolerance.h"
+#include "kernels/embedding.h"
+#include "kernels/runtime/device_error.h"
+#include "reference/embedding.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace hipforge::harness {
+namespace {
+
+struct Spec {
+  std::int64_t tokens;
+  std::int64_t vocab;
+  std::int64_t hidden;
+  DType table = DType::kF32;
+  DType y = DType::kF32;
+  Layout layout = Layout::kContiguous;
+  float scale = 1.0f;
+  bool bad_ids = false;
+  bool repeated_ids = false;
+  bool strided_ids = false;
+  bool column_slice = false;
+  bool non_finite = false;
+  Family family = Family::kNormal;
+  bool quick = false;
+};
+
+constexpr std::int64_t kWaveElements = 32 * 8;  // what the smallest block covers
+// Columns before a slice, and beside it in all: rows stay aligned, and the strides differ.
+constexpr std::int64_t kSliceFirst = 8;
+constexpr std::int64_t kTableGap = 16;
+constexpr std::int64_t kYGap = 40;
+constexpr std::int64_t kIdStride = 3;
+
+std::vector<std::string> features_of(const Spec& spec) {
+  std::vector<std::string> features{fmt::format("y_{}", dtype_name(spec.y))};
+  if (spec.scale != 1.0f) features.emplace_back("scale");
+  if (spec.bad_ids) features.emplace_back("bad_ids");
+  if (spec.repeated_ids) features.emplace_back("repeated_ids");
+  if (spec.strided_ids) features.emplace_back("strided_ids");
+  if (spec.column_slice) features.emplace_back("column_slice");
+  if (spec.non_finite) features.emplace_back("non_finite");
+  if (spec.family != Family::kNormal) features.emplace_back(family_name(spec.family));
+  return features;
+}
+
+// Both ends of the table, then a walk that touches every row before it repeats one.
+std::vector<std::int32_t> make_ids(const Spec& spec) {
+  std::vector<std::int32_t> ids;
+  for (std::int64_t token = 0; token < spec.tokens; ++token) {
+    std::int64_t id = token == 0 ? spec.vocab - 1 : (token - 1) * 7919 % spec.vocab;
+    if (spec.repeated_ids) id = token % 2 == 0 ? spec.vocab / 2 : spec.vocab - 1;
+    ids.push_back(static_cast<std::int32_t>(id));
+  }
+  if (spec.bad_ids) {
+    // One past the end, one before the start, and both ends of the type, between good ids.
+    const std::int64_t bad[] = {spec.vocab, -1, std::numeric_limits<std::int32_t>::max(),
+                                std::numeric_limits<std::int32_t>::min()};
+    for (std::size_t i = 0; i < ids.size(); i += 3) ids[i] = static_cast<std::int32_t>(bad[i / 3 % 4]);
+  }
+  return ids;
+}
+
+PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
+  PreparedCase prepared;
+  prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
+  Rig& rig = *prepared.rig;
+  const std::int64_t table_cols = spec.hidden + (spec.column_slice ? kTableGap : 0);
+  const std::int64_t y_cols = spec.hidden + (spec.column_slice ? kYGap : 0);
+  const std::int64_t first_col = spec.column_slice ? kSliceFirst : 0;
+  EmbeddingParams params;
+  params.scale = spec.scale;
+  if (spec.non_finite) {
+    constexpr double kInf = std::numeric_limits<double>::infinity();
+    const double cycle[] = {1.5, kInf, -0.0, std::nan(""), -kInf, 0.0, -2.0};
+    std::vector<double> values;
+    for (std::int64_t i = 0; i < spec.vocab * table_cols; ++i) values.push_back(cycle[i % 7]);
+    params.table = rig.input_values("table", spec.table, {spec.vocab, table_cols}, values, spec.layout);
+  } else {
+    params.table = rig.input("table", spec.table, {spec.vocab, table_cols}, spec.family, 1.0, spec.layout);
+  }
+  const std::vector<std::int32_t> ids = make_ids(spec);
+  if (spec.strided_ids) {
+    // What lies between them is out of range: to read it shows.
+    std::vector<double> matrix(static_cast<std::size_t>(spec.tokens * kIdStride), -7.0);
+    for (std::size_t i = 0; i < ids.size(); ++i) matrix[i * kIdStride] = ids[i];
+    params.ids = rig.input_values("ids", DType::kI32, {spec.tokens, kIdStride}, matrix, spec.layout);
+    params.ids.rank = 1;
+  } else {
+    const std::vector<double> values(ids.begin(), ids.end());
+    params.ids = rig.input_values("ids", DType::kI32, {spec.tokens}, values, spec.layout);
+  }
+  params.y = rig.output("y", spec.y, {spec.tokens, y_cols}, spec.layout);
+  if (spec.column_slice) {
+    params.table = slice_columns(params.table, first_col, spec.hidden);
+    params.y = slice_columns(params.y, first_col, spec.hidden);
+  }
+  params.error_word = rig.error_word();
+  if (spec.bad_ids && spec.tokens * spec.hidden > 0) prepared.expected_error_word = kDeviceErrorToken;
+  const auto size = [](DType dtype) { return static_cast<std::int64_t>(dtype_size(dtype)); };
+  prepared.bytes = spec.tokens * (size(DType::kI32) + spec.hidden * (size(spec.table) + size(spec.y)));
+  prepared.flops = spec.tokens * spec.hidden;
+  prepared.launch = [params](hipStream_t stream) { return embedding(params, stream); };
+  prepared.expect = [spec, ids, &rig, table_cols, y_cols, first_col, target = environment.target] {
+    const std::vector<double> table = slice_columns(rig.values("table"), table_cols, first_col, spec.hidden);
+    EmbeddingInputs inputs;
+    inputs.table = table;
+    inputs.ids = ids;
+    inputs.vocab = spec.vocab;
+    inputs.hidden = spec.hidden;
+    inputs.scale = static_cast<double>(spec.scale);
+    inputs.table_dtype = spec.table;
+    inputs.y_dtype = spec.y;
+    const Expected y = embedding_expected(inputs, target);
+    return std::vector<OutputExpectation>{
+        {"y", spec.column_slice ? expect_columns(y, y_cols, first_col) : y}};
+  };
+  return prepared;
+}
+
+Case make_case(const Spec& spec) {
+  Case test;
+  test.op = "embedding";
+  test.dtype = spec.table;
+  test.layout = layout_name(spec.layout);
+  test.features = features_of(spec);
+  test.shape = shape_name({spec.tokens, spec.vocab, spec.hidden});
+  test.odd = any_odd({spec.tokens, spec.vocab, spec.hidden});
+  test.over_tile = spec.tokens > 1 || spec.hidden > kWaveElements;
+  test.quick = spec.quick;
+  std::string options;
+  for (const std::string& feature : test.features) options += (options.empty() ? "" : ".") + feature;
+  test.id = fmt::format("embedding/{}/{}/{}/{}", dtype_name(spec.table), test.layout, test.shape, options);
+  test.prepare = [spec](const CaseEnvironment& environment) { return prepare(spec, environment); };
+  return test;
+}
+
+}  // namespace
+
+Expected embedding_expected(const EmbeddingInputs& inputs, const Target&) {
+  Expected expected;
+  expected.dtype = inputs.y_dtype;
+  expected.shape = {static_cast<std::int64_t>(inputs.ids.size()), inputs.hidden};
+  expected.value = reference::embedding(inputs.table, inputs.ids, inputs.vocab, inputs.hidden, inputs.scale);
+  const bool scaled = inputs.scale != 1.0;
+  const bool stored_exactly =
+      inputs.y_dtype == DType::kF32 || (!scaled && inputs.y_dtype == inputs.table_dtype);
+  for (double y : expected.value) {
+    expected.bound.push_back((scaled ? store_rounding(DType::kF32, y) : 0.0) +
+                             (stored_exactly ? 0.0 : store_rounding(inputs.y_dtype, y)));
+  }
+  return expected;
+}
+
+OpSuite embedding_suite() {
+  OpSuite suite;
+  suite.op = "embedding";
+  suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
+  suite.layouts = {"contiguous", "strided"};
+  suite.features = {"y_f32",       "y_f16",        "y_bf16",     "scale",    "bad_ids",  "repeated_ids",
+                    "strided_ids", "column_slice", "non_finite", "outliers", "integers", "subnormal"};
+
+  const DType floats[] = {DType::kF32, DType::kF16, DType::kBF16};
+  for (DType table : suite.dtypes) {
+    for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
+      std::size_t turn = 0;
+      const auto add = [&](Spec spec) {
+        spec.table = table;
+        spec.layout = layout;
+        suite.cases.push_back(make_case(spec));
+      };
+      // Around packs, waves and blocks; the output's dtype rotates.
+      for (Shape shape : {Shape{1, 1, 1}, Shape{2, 5, 7}, Shape{3, 4, 8}, Shape{5, 11, 31}, Shape{4, 9, 256},
+                          Shape{3, 13, 257}, Shape{2, 3, 1024}, Shape{1, 2, 2049}, Shape{1, 64, 4097},
+                          Shape{300, 17, 9}, Shape{0, 5, 8}, Shape{5, 5, 0}}) {
+        add({.tokens = shape[0], .vocab = shape[1], .hidden = shape[2], .y = floats[turn++ % 3]});
+      }
+      for (Shape shape : {Shape{3, 7, 16}, Shape{13, 29, 173}, Shape{2, 6, 520}}) {
+        Spec base{.tokens = shape[0], .vocab = shape[1], .hidden = shape[2], .quick = shape[0] == 13};
+        for (DType y : floats) {
+          base.y = y;
+          add(base);
+        }
+        const auto next_y = [&] { return floats[turn++ % 3]; };
+        Spec spec = base;
+        spec.y = next_y();
+        spec.scale = 1.3f;
+        add(spec);
+        spec = base;
+        spec.y = next_y();
+        spec.bad_ids = true;
+        add(spec);
+        spec = base;
+        spec.y = next_y();
+        spec.repeated_ids = true;
+        add(spec);
+        spec = base;
+        spec.y = next_y();
+        spec.strided_ids = true;
+        add(spec);
+        spec = base;
+        spec.y = next_y();
+        spec.column_slice = true;
+        spec.scale = -0.25f;
+        add(spec);
+        spec = base;
+        spec.y = next_y();
+        spec.non_finite = true;
+        add(spec);
+        for (Family family : {Family::kOutliers, Family::kIntegers, Family::kSubnormal}) {
+          spec = base;
+          spec.y = next_y();
+          spec.family = family;
+          add(spec);
+        }
+      }
+    }
+    suite.bench_cases.push_back(
+        make_case({.tokens = 1, .vocab = 4096, .hidden = 256, .table = table, .y = DType::kF32}));
+    suite.bench_cases.push_back(
+        make_case({.tokens = 512, .vocab = 4096, .hidden = 256, .table = table, .y = DType::kF32}));
+    suite.bench_cases.push_back(
+        make_case({.tokens = 256, .vocab = 1024, .hidden = 1024, .table = table, .y = table}));
+  }
+  return suite;
+}
+
+}  // namespace hipforge::harness
