@@ -1,0 +1,155 @@
+#include "kernels/swiglu.h"
+
+#include "kernels/device/dispatch.h"
+#include "kernels/device/kernel.h"
+#include "kernels/device/vector_io.h"
+
+#include <algorithm>
+
+namespace hipforge {
+// Not an unnamed namespace: the kernels' names must be visible outside.
+namespace swiglu_detail {
+
+constexpr int kPack = 8;  // elements that a thread takes at a time
+constexpr int kMaxBlock = 256;
+
+struct SwigluArgs {
+  const void* gate;
+  const void* up;
+  void* y;
+  std::int64_t gate_stride;
+  std::int64_t up_stride;
+  std::int64_t y_stride;
+  std::int64_t rows;
+  std::int64_t cols;
+  int vector_io;  // every row of every tensor takes whole-pack accesses
+};
+
+__device__ inline float silu(float gate) {
+  // The exponential is of −|gate|, so it never overflows: for a negative gate, g·e / (1 + e) with e = exp(g)
+  // is the same number as g / (1 + 1/e). Below −128, e is 0 in f32 and so is the result; standing at −128
+  // keeps −∞ from becoming ∞·0. NaN fails both comparisons and passes through.
+  const float bounded = gate < -128.0f ? -128.0f : gate;
+  const float decay = expf(-fabsf(bounded));
+  return bounded * (bounded < 0.0f ? decay : 1.0f) / (1.0f + decay);
+}
+
+// One thread per pack, packs of a row side by side. gate and up are read whole before y is written, by the
+// same thread: y may be either of them.
+template <class T, int kWave>
+__device__ void swiglu_kernel(const SwigluArgs& args) {
+  const std::int64_t packs_per_row = (args.cols + kPack - 1) / kPack;
+  const std::int64_t packs = packs_per_row * args.rows;
+  const bool vector_io = args.vector_io != 0;
+  const std::int64_t threads = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
+  std::int64_t pack = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  for (; pack < packs; pack += threads) {
+    const std::int64_t row = pack / packs_per_row;
+    const std::int64_t col = (pack - row * packs_per_row) * kPack;
+    const std::int64_t left = args.cols - col;
+    float gate[kPack];
+    float up[kPack];
+    load_row(static_cast<const T*>(args.gate) + row * args.gate_stride + col, left, vector_io, gate);
+    load_row(static_cast<const T*>(args.up) + row * args.up_stride + col, left, vector_io, up);
+#pragma unroll
+    for (int i = 0; i < kPack; ++i) gate[i] = silu(gate[i]) * up[i];
+    store_row(static_cast<T*>(args.y) + row * args.y_stride + col, left, vector_io, gate);
+  }
+}
+
+template <class T, int kWave>
+inline constexpr KernelEntry kSwigluEntry{};
+
+#define SWIGLU_KERNEL(T, WAVE) \
+  HIPFORGE_KERNEL(kSwigluEntry, (T, WAVE), swiglu_##T##_w##WAVE, swiglu_kernel, SwigluArgs, kMaxBlock)
+HIPFORGE_FOR_EACH_FLOAT_AND_WAVE(SWIGLU_KERNEL)
+
+}  // namespace swiglu_detail
+
+namespace {
+
+using namespace swiglu_detail;
+
+constexpr const char* kOp = "swiglu";
+
+// Rows of two views that lie equally far apart and take different columns of one matrix, as the halves of a
+// fused gate-and-up product do: their ranges interleave without sharing an element.
+bool are_column_ranges_of_one_matrix(const TensorView& a, const TensorView& b) {
+  if (a.dtype != b.dtype || a.strides[0] != b.strides[0] || a.strides[0] <= 0) return false;
+  const auto size = static_cast<std::int64_t>(dtype_size(a.dtype));
+  const std::int64_t bytes = static_cast<const char*>(b.data) - static_cast<const char*>(a.data);
+  if (bytes % size != 0) return false;
+  const std::int64_t stride = a.strides[0];
+  const std::int64_t offset = (bytes / size % stride + stride) % stride;  // of b's columns against a's
+  return offset >= a.shape[1] && offset + b.shape[1] <= stride;
+}
+
+Status check_output_overlap(const char* name, const TensorView& input, const TensorView& y) {
+  if (are_column_ranges_of_one_matrix(input, y)) return {};
+  return check_no_overlap(kOp, name, input, "y", y, true);
+}
+
+Status check_params(const SwigluParams& params) {
+  HIPFORGE_TRY(check_tensor(kOp, "gate", params.gate, 2));
+  HIPFORGE_TRY(check_tensor(kOp, "up", params.up, 2));
+  HIPFORGE_TRY(check_tensor(kOp, "y", params.y, 2));
+  HIPFORGE_TRY(check_dtype(kOp, "gate", params.gate, {DType::kF32, DType::kF16, DType::kBF16}));
+  HIPFORGE_TRY(check_dtype(kOp, "up", params.up, {params.gate.dtype}));
+  HIPFORGE_TRY(check_dtype(kOp, "y", params.y, {params.gate.dtype}));
+  for (int axis = 0; axis < 2; ++axis) {
+    const std::int64_t size = params.gate.shape[static_cast<std::size_t>(axis)];
+    const char* why = axis == 0 ? "rows of gate" : "cols of gate";
+    HIPFORGE_TRY(check_dim(kOp, "up", params.up, axis, size, why));
+    HIPFORGE_TRY(check_dim(kOp, "y", params.y, axis, size, why));
+  }
+  HIPFORGE_TRY(check_innermost_contiguous(kOp, "gate", params.gate));
+  HIPFORGE_TRY(check_innermost_contiguous(kOp, "up", params.up));
+  HIPFORGE_TRY(check_innermost_contiguous(kOp, "y", params.y));
+  HIPFORGE_TRY(check_no_self_overlap(kOp, "y", params.y));
+  HIPFORGE_TRY(check_output_overlap("gate", params.gate, params.y));
+  HIPFORGE_TRY(check_output_overlap("up", params.up, params.y));
+  return {};
+}
+
+}  // namespace
+
+Status swiglu_plan(const SwigluParams& params, const Target& target, LaunchPlan& plan) {
+  HIPFORGE_TRY(check_params(params));
+  HIPFORGE_TRY(dispatch_wave(kOp, target, [&]<int kWave>() {
+    return dispatch_float(kOp, "gate", params.gate.dtype, [&]<class T>() -> Status {
+      plan.kernel = kSwigluEntry<T, kWave>.name;
+      plan.function = kSwigluEntry<T, kWave>.function;
+      return {};
+    });
+  }));
+  const std::int64_t packs = (params.gate.shape[1] + kPack - 1) / kPack * params.gate.shape[0];
+  const std::int64_t waves =
+      std::clamp<std::int64_t>((packs + target.wave - 1) / target.wave, 1, kMaxBlock / target.wave);
+  const std::int64_t threads = waves * target.wave;
+  plan.grid = dim3(static_cast<unsigned>(std::min((packs + threads - 1) / threads, kMaxGrid)), 1, 1);
+  plan.block = dim3(static_cast<unsigned>(threads), 1, 1);
+  plan.shared_bytes = 0;
+  return {};
+}
+
+Status swiglu(const SwigluParams& params, hipStream_t stream) {
+  Target target;
+  HIPFORGE_TRY(current_target(target));
+  LaunchPlan plan;
+  HIPFORGE_TRY(swiglu_plan(params, target, plan));
+  if (plan.grid.x == 0) return {};
+  SwigluArgs args{};
+  args.gate = params.gate.data;
+  args.up = params.up.data;
+  args.y = params.y.data;
+  args.gate_stride = params.gate.strides[0];
+  args.up_stride = params.up.strides[0];
+  args.y_stride = params.y.strides[0];
+  args.rows = params.gate.shape[0];
+  args.cols = params.gate.shape[1];
+  args.vector_io = rows_are_aligned(params.gate, kPack) && rows_are_aligned(params.up, kPack) &&
+                   rows_are_aligned(params.y, kPack);
+  return launch(plan, args, stream);
+}
+
+}  // namespace hipforge

@@ -1,0 +1,188 @@
+#include "kernels/swiglu.h"
+
+#include "harness/column_slice.h"
+#include "harness/rig.h"
+#include "tests/status_matchers.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+namespace hipforge {
+namespace {
+
+using harness::Family;
+using harness::Rig;
+using harness::slice_columns;
+
+// A legal call; each test spoils one thing.
+struct Fixture {
+  Rig rig{1, nullptr};
+  SwigluParams params;
+
+  explicit Fixture(DType dtype = DType::kF32) {
+    params.gate = rig.input("gate", dtype, {3, 40});
+    params.up = rig.input("up", dtype, {3, 40});
+    params.y = rig.output("y", dtype, {3, 40});
+  }
+};
+
+TEST(Swiglu, RefusesABufferThatIsTooSmallWithBothNumbers) {
+  Fixture f;
+  f.params.up.elements = 119;
+  expect_status(swiglu(f.params, nullptr), StatusCode::kInvalidArgument,
+                "up holds 119 elements, shape [3, 40] needs 120");
+}
+
+TEST(Swiglu, RefusesShapesThatDisagree) {
+  Fixture f;
+  f.params.up = f.rig.input("narrow", DType::kF32, {3, 39});
+  expect_status(swiglu(f.params, nullptr), StatusCode::kInvalidArgument, "up has shape [3, 39]", "needs 40",
+                "cols of gate");
+  Fixture g;
+  g.params.up = g.rig.input("short", DType::kF32, {2, 40});
+  expect_status(swiglu(g.params, nullptr), StatusCode::kInvalidArgument, "up has shape [2, 40]", "needs 3",
+                "rows of gate");
+  Fixture h;
+  h.params.y.shape[0] = 4;
+  h.params.y.elements = 160;
+  expect_status(swiglu(h.params, nullptr), StatusCode::kInvalidArgument, "y has shape [4, 40]", "needs 3");
+  Fixture i;
+  i.params.gate.rank = 1;
+  expect_status(swiglu(i.params, nullptr), StatusCode::kInvalidArgument, "gate has rank 1", "needs rank 2");
+}
+
+TEST(Swiglu, RefusesDtypesThatDifferAndNamesTheLegalOnes) {
+  Fixture f;
+  f.params.gate.dtype = DType::kI32;
+  expect_status(swiglu(f.params, nullptr), StatusCode::kUnsupported, "gate has dtype i32", "f32, f16, bf16");
+  Fixture g(DType::kF16);
+  g.params.up.dtype = DType::kBF16;
+  expect_status(swiglu(g.params, nullptr), StatusCode::kUnsupported, "up has dtype bf16", "supported: f16");
+  Fixture h(DType::kF16);
+  h.params.y.dtype = DType::kBF16;
+  expect_status(swiglu(h.params, nullptr), StatusCode::kUnsupported, "y has dtype bf16", "supported: f16");
+}
+
+TEST(Swiglu, RefusesOverlapsThatAreNotTheSameView) {
+  Fixture f;
+  f.params.gate.shape[0] = f.params.up.shape[0] = f.params.y.shape[0] = 2;
+  f.params.y.data = f.params.gate.as<float>() + 1;
+  expect_status(swiglu(f.params, nullptr), StatusCode::kInvalidArgument, "gate and y overlap");
+  Fixture g;
+  g.params.y.strides[0] = 0;
+  expect_status(swiglu(g.params, nullptr), StatusCode::kInvalidArgument, "y", "overlaps itself", "stride 0");
+  Fixture h;
+  h.params.up.strides[1] = 2;
+  h.params.gate.shape[0] = h.params.up.shape[0] = h.params.y.shape[0] = 1;
+  expect_status(swiglu(h.params, nullptr), StatusCode::kInvalidArgument,
+                "up has stride 2 along its last axis");
+}
+
+TEST(Swiglu, ColumnRangesOfOneMatrixMayTouchButNotOverlap) {
+  Rig rig(1, nullptr);
+  const TensorView wide = rig.input("wide", DType::kF16, {3, 60});
+  rig.make_inout("wide");
+  SwigluParams params;
+  params.gate = slice_columns(wide, 0, 20);
+  params.up = slice_columns(wide, 20, 20);
+  params.y = slice_columns(wide, 40, 20);
+  EXPECT_TRUE(swiglu(params, nullptr).ok());
+  params.y = slice_columns(wide, 39, 20);
+  expect_status(swiglu(params, nullptr), StatusCode::kInvalidArgument, "up and y overlap");
+  params.gate = slice_columns(wide, 40, 20);
+  params.y = slice_columns(wide, 0, 20);
+  EXPECT_TRUE(swiglu(params, nullptr).ok());
+  params.y = slice_columns(wide, 1, 20);
+  expect_status(swiglu(params, nullptr), StatusCode::kInvalidArgument, "up and y overlap");
+  // One row down and 10 columns on: the range wraps into the next row's gate.
+  params.gate = slice_columns(wide, 0, 20);
+  params.up = slice_columns(wide, 20, 20);
+  params.y = slice_columns(wide, 50, 20);
+  params.gate.shape[0] = params.up.shape[0] = params.y.shape[0] = 2;
+  expect_status(swiglu(params, nullptr), StatusCode::kInvalidArgument, "gate and y overlap");
+}
+
+TEST(Swiglu, EmptyWorkLaunchesNothing) {
+  for (const std::size_t axis : {0u, 1u}) {
+    Fixture f;
+    f.params.gate.shape[axis] = f.params.up.shape[axis] = f.params.y.shape[axis] = 0;
+    f.params.gate.data = f.params.up.data = f.params.y.data = nullptr;
+    ASSERT_OK(swiglu(f.params, nullptr));
+    LaunchPlan plan;
+    ASSERT_OK(swiglu_plan(f.params, Target{}, plan));
+    EXPECT_EQ(plan.grid.x, 0u);
+  }
+}
+
+TEST(Swiglu, PlanIsAPureFunctionOfParamsAndTarget) {
+  Fixture f(DType::kBF16);
+  LaunchPlan first;
+  LaunchPlan second;
+  ASSERT_OK(swiglu_plan(f.params, Target{"sm_90", 32, MatrixUnit::kMma}, first));
+  ASSERT_OK(swiglu_plan(f.params, Target{"sm_90", 32, MatrixUnit::kMma}, second));
+  EXPECT_EQ(first.function, second.function);
+  EXPECT_EQ(first.grid.x, second.grid.x);
+  EXPECT_EQ(first.block.x, second.block.x);
+  EXPECT_STREQ(first.kernel, "swiglu_bf16_w32");
+  ASSERT_OK(swiglu_plan(f.params, Target{"gfx942", 64, MatrixUnit::kMfma}, second));
+  EXPECT_STREQ(second.kernel, "swiglu_bf16_w64");
+  EXPECT_EQ(second.block.x % 64, 0u);
+}
+
+TEST(Swiglu, ExtremesAreWhatTheHeaderSays) {
+  constexpr double kInf = std::numeric_limits<double>::infinity();
+  const std::vector<double> gate{kInf, -kInf, -kInf, std::nan(""), 1e30, -1e30, -200.0, -0.0};
+  const std::vector<double> up{-1.0, 2.0, kInf, 0.0, 0.5, 1e30, kInf, 4.0};
+  Rig rig(1, nullptr);
+  SwigluParams params;
+  params.gate = rig.input_values("gate", DType::kF32, {2, 4}, gate);
+  params.up = rig.input_values("up", DType::kF32, {2, 4}, up);
+  params.y = rig.output("y", DType::kF32, {2, 4});
+  ASSERT_OK(swiglu(params, nullptr));
+  ASSERT_OK(rig.finish());
+  const std::vector<double> y = rig.read("y");
+  EXPECT_EQ(y[0], -kInf);
+  EXPECT_EQ(y[1], 0.0);
+  EXPECT_TRUE(std::signbit(y[1]));
+  EXPECT_TRUE(std::isnan(y[2]));  // 0 · infinity
+  EXPECT_TRUE(std::isnan(y[3]));
+  EXPECT_EQ(y[4], static_cast<double>(1e30f * 0.5f));
+  EXPECT_EQ(y[5], 0.0);
+  EXPECT_TRUE(std::isnan(y[6]));  // silu underflowed to 0
+  EXPECT_EQ(y[7], 0.0);
+}
+
+TEST(Swiglu, BitsDependOnNeitherPlaceNorStridesNorInPlaceWork) {
+  Rig rig(5, nullptr);
+  SwigluParams params;
+  params.gate = rig.input("gate", DType::kF16, {7, 301}, Family::kNormal, 4.0);
+  params.up = rig.input("up", DType::kF16, {7, 301});
+  params.y = rig.output("y", DType::kF16, {7, 301});
+  ASSERT_OK(swiglu(params, nullptr));
+  ASSERT_OK(rig.finish());
+  const std::vector<double> apart = rig.read("y");
+
+  Rig fused(5, nullptr);
+  std::vector<double> values;
+  for (std::size_t row = 0; row < 7; ++row) {
+    for (const char* name : {"gate", "up"}) {
+      const std::vector<double>& half = rig.values(name);
+      values.insert(values.end(), half.begin() + static_cast<std::ptrdiff_t>(row * 301),
+                    half.begin() + static_cast<std::ptrdiff_t>((row + 1) * 301));
+    }
+  }
+  const TensorView wide =
+      fused.input_values("wide", DType::kF16, {7, 602}, values, harness::Layout::kStrided);
+  fused.make_inout("wide");
+  params.gate = params.y = slice_columns(wide, 0, 301);
+  params.up = slice_columns(wide, 301, 301);
+  ASSERT_OK(swiglu(params, nullptr));
+  ASSERT_OK(fused.finish());
+  EXPECT_EQ(slice_columns(fused.read("wide"), 602, 0, 301), apart);
+}
+
+}  // namespace
+}  // namespace hipforge
