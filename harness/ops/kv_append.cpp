@@ -1,0 +1,298 @@
+#include "harness/ops/kv_append.h"
+
+#include "kernels/kv_append.h"
+#include "kernels/runtime/device_error.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+namespace hipforge::harness {
+namespace {
+
+enum class Fault {
+  kNone,
+  kPageNegative,
+  kPageTooLarge,
+  kOverCapacity,     // more tokens than the block table has slots
+  kShorterThanRows,  // kv_len under the rows of the sequence
+  kOffsetsDecrease,
+  kOffsetsLeaveTensor,
+};
+
+struct Spec {
+  std::string what;                 // the scenario, a feature
+  std::vector<std::int64_t> added;  // rows of each sequence
+  std::vector<std::int64_t> past;   // tokens that each has already
+  std::int64_t kv_heads = 1;
+  std::int64_t head_dim = 8;
+  std::int64_t page_size = 4;
+  std::int64_t max_pages = 4;
+  std::int64_t padding = 0;  // rows before the first sequence, and as many after the last
+  Fault fault = Fault::kNone;
+  DType dtype = DType::kF32;
+  Layout layout = Layout::kContiguous;
+  bool quick = false;
+};
+
+PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
+  PreparedCase prepared;
+  prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
+  Rig& rig = *prepared.rig;
+  const auto batch = static_cast<std::int64_t>(spec.added.size());
+  const std::int64_t pages = batch * spec.max_pages + 1;
+  std::vector<double> offsets{static_cast<double>(spec.padding)};
+  std::vector<double> kv_lens;
+  for (std::size_t b = 0; b < spec.added.size(); ++b) {
+    offsets.push_back(offsets.back() + static_cast<double>(spec.added[b]));
+    kv_lens.push_back(static_cast<double>(spec.past[b] + spec.added[b]));
+  }
+  const std::int64_t rows = std::accumulate(spec.added.begin(), spec.added.end(), std::int64_t{0});
+  const std::int64_t tokens = rows + 2 * spec.padding;
+  // Every page once, in an order without pattern: consecutive pages of a sequence are apart, page 0 is not
+  // first.
+  std::vector<double> block_table;
+  for (std::int64_t entry = 0; entry < batch * spec.max_pages; ++entry) {
+    block_table.push_back(static_cast<double>(pages - 1 - entry));
+  }
+  for (std::size_t i = 0; i + 2 < block_table.size(); i += 3) std::swap(block_table[i], block_table[i + 2]);
+
+  const std::size_t last = spec.added.size() - 1;
+  const auto last_page = static_cast<std::size_t>((spec.past[last] + spec.added[last] - 1) / spec.page_size);
+  const std::size_t last_entry = last * static_cast<std::size_t>(spec.max_pages) + last_page;
+  switch (spec.fault) {
+    case Fault::kNone:
+      break;
+    case Fault::kPageNegative:
+      block_table[last_entry] = -1.0;
+      prepared.expected_error_word = kDeviceErrorPage;
+      break;
+    case Fault::kPageTooLarge:
+      block_table[last_entry] = static_cast<double>(pages);
+      prepared.expected_error_word = kDeviceErrorPage;
+      break;
+    case Fault::kOverCapacity:
+      kv_lens[last] = static_cast<double>(spec.max_pages * spec.page_size + 1);
+      prepared.expected_error_word = kDeviceErrorLength;
+      break;
+    case Fault::kShorterThanRows:
+      kv_lens[last] = static_cast<double>(spec.added[last] - 1);
+      prepared.expected_error_word = kDeviceErrorLength;
+      break;
+    case Fault::kOffsetsDecrease:
+      offsets[last] = offsets[last + 1] + 1.0;
+      prepared.expected_error_word = kDeviceErrorOffsets;
+      break;
+    case Fault::kOffsetsLeaveTensor:
+      offsets[last + 1] = static_cast<double>(tokens + 1);
+      prepared.expected_error_word = kDeviceErrorOffsets;
+      break;
+  }
+
+  KvAppendParams params;
+  const Shape row_shape{tokens, spec.kv_heads, spec.head_dim};
+  const Shape cache_shape{pages, spec.page_size, spec.kv_heads, spec.head_dim};
+  params.k = rig.input("k", spec.dtype, row_shape, Family::kNormal, 1.0, spec.layout);
+  params.v = rig.input("v", spec.dtype, row_shape, Family::kNormal, 1.0, spec.layout);
+  params.k_cache = rig.input("k_cache", spec.dtype, cache_shape, Family::kNormal, 1.0, spec.layout);
+  params.v_cache = rig.input("v_cache", spec.dtype, cache_shape, Family::kNormal, 1.0, spec.layout);
+  rig.make_inout("k_cache");
+  rig.make_inout("v_cache");
+  params.offsets = rig.input_values("offsets", DType::kI32, {batch + 1}, offsets, spec.layout);
+  params.kv_lens = rig.input_values("kv_lens", DType::kI32, {batch}, kv_lens, spec.layout);
+  params.block_table =
+      rig.input_values("block_table", DType::kI32, {batch, spec.max_pages}, block_table, spec.layout);
+  params.error_word = rig.error_word();
+
+  prepared.bytes =
+      4 * rows * spec.kv_heads * spec.head_dim * static_cast<std::int64_t>(dtype_size(spec.dtype));
+  prepared.launch = [params](hipStream_t stream) { return kv_append(params, stream); };
+  prepared.expect = [spec, &rig, tokens, pages, batch, cache_shape, target = environment.target] {
+    std::vector<OutputExpectation> outputs;
+    for (const auto& [rows_name, cache_name] : {std::pair{"k", "k_cache"}, std::pair{"v", "v_cache"}}) {
+      KvAppendInputs inputs;
+      inputs.rows = rig.values(rows_name);
+      inputs.cache = rig.values(cache_name);
+      inputs.offsets = rig.values("offsets");
+      inputs.kv_lens = rig.values("kv_lens");
+      inputs.block_table = rig.values("block_table");
+      inputs.sizes = {tokens, spec.kv_heads * spec.head_dim, pages, spec.page_size, batch, spec.max_pages};
+      inputs.dtype = spec.dtype;
+      Expected expected = kv_append_expected(inputs, target);
+      expected.shape = cache_shape;
+      outputs.push_back({cache_name, std::move(expected)});
+    }
+    return outputs;
+  };
+  return prepared;
+}
+
+Case make_case(const Spec& spec) {
+  const std::int64_t tokens =
+      std::accumulate(spec.added.begin(), spec.added.end(), std::int64_t{0}) + 2 * spec.padding;
+  Case test;
+  test.op = "kv_append";
+  test.dtype = spec.dtype;
+  test.layout = layout_name(spec.layout);
+  test.features = {spec.what};
+  if (spec.page_size == 1) test.features.emplace_back("page_size_1");
+  test.shape = fmt::format("b{}.{}of{}.{}x{}", spec.added.size(), spec.page_size, spec.max_pages, tokens,
+                           shape_name({spec.kv_heads, spec.head_dim}));
+  test.odd = any_odd({tokens, spec.kv_heads, spec.head_dim, spec.page_size});
+  test.over_tile = tokens > 1;  // more than one block
+  test.quick = spec.quick;
+  test.id = fmt::format("kv_append/{}/{}/{}/{}", dtype_name(spec.dtype), test.layout, test.shape, spec.what);
+  test.prepare = [spec](const CaseEnvironment& environment) { return prepare(spec, environment); };
+  return test;
+}
+
+std::vector<Spec> scenarios() {
+  std::vector<Spec> specs;
+  // A new sequence, up to exactly full pages (chronicle 001: page_size 4, max_pages 10, tokens [1, 2, 3, 4]).
+  specs.push_back({.what = "new_sequence", .added = {4}, .past = {0}, .max_pages = 10, .quick = true});
+  specs.push_back({.what = "new_sequence", .added = {7}, .past = {0}, .kv_heads = 3, .head_dim = 5});
+  specs.push_back({.what = "new_sequence", .added = {16}, .past = {0}, .kv_heads = 2, .head_dim = 64});
+  // One token for each sequence: decode.
+  specs.push_back({.what = "decode", .added = {1, 1, 1}, .past = {3, 0, 12}, .kv_heads = 2, .head_dim = 16});
+  specs.push_back(
+      {.what = "decode", .added = {1, 1}, .past = {8, 7}, .kv_heads = 8, .head_dim = 128, .quick = true});
+  specs.push_back({.what = "decode",
+                   .added = std::vector<std::int64_t>(300, 1),
+                   .past = std::vector<std::int64_t>(300, 5),
+                   .kv_heads = 1,
+                   .head_dim = 7,
+                   .max_pages = 2});
+  // A chunk that starts and ends inside pages.
+  specs.push_back(
+      {.what = "chunk", .added = {9, 2}, .past = {3, 6}, .kv_heads = 2, .head_dim = 24, .quick = true});
+  specs.push_back({.what = "chunk", .added = {6, 1, 5}, .past = {1, 15, 11}, .kv_heads = 5, .head_dim = 40});
+  specs.push_back(
+      {.what = "chunk", .added = {37}, .past = {13}, .kv_heads = 1, .head_dim = 257, .page_size = 16});
+  // The last slot of the last page.
+  specs.push_back({.what = "to_capacity", .added = {3, 1}, .past = {13, 15}, .kv_heads = 2, .head_dim = 8});
+  specs.push_back(
+      {.what = "to_capacity", .added = {5}, .past = {10}, .head_dim = 33, .page_size = 5, .max_pages = 3});
+  specs.push_back({.what = "to_capacity",
+                   .added = {64},
+                   .past = {0},
+                   .kv_heads = 4,
+                   .head_dim = 32,
+                   .page_size = 16,
+                   .quick = true});
+  // Sequences without rows, in front, between and behind.
+  specs.push_back({.what = "empty_sequences",
+                   .added = {0, 2, 0, 0, 3, 0},
+                   .past = {4, 1, 0, 9, 5, 2},
+                   .kv_heads = 3,
+                   .head_dim = 8,
+                   .quick = true});
+  specs.push_back(
+      {.what = "empty_sequences", .added = {0, 1}, .past = {0, 0}, .kv_heads = 2, .head_dim = 80});
+  specs.push_back({.what = "empty_sequences", .added = {0, 0}, .past = {1, 2}, .head_dim = 16});
+  specs.push_back({.what = "empty_sequences", .added = {11, 0}, .past = {5, 16}, .head_dim = 3});
+  // Rows of nobody around the sequences.
+  specs.push_back({.what = "padding_rows",
+                   .added = {2, 3},
+                   .past = {0, 4},
+                   .kv_heads = 2,
+                   .head_dim = 8,
+                   .padding = 2,
+                   .quick = true});
+  specs.push_back(
+      {.what = "padding_rows", .added = {1}, .past = {6}, .kv_heads = 3, .head_dim = 17, .padding = 1});
+  specs.push_back(
+      {.what = "padding_rows", .added = {0}, .past = {6}, .kv_heads = 3, .head_dim = 9, .padding = 3});
+  // Pages of one slot.
+  specs.push_back(
+      {.what = "chunk", .added = {3, 2}, .past = {1, 0}, .kv_heads = 2, .head_dim = 8, .page_size = 1});
+  specs.push_back(
+      {.what = "decode", .added = {1}, .past = {2}, .kv_heads = 3, .head_dim = 20, .page_size = 1});
+  specs.push_back(
+      {.what = "new_sequence", .added = {9}, .past = {0}, .head_dim = 96, .page_size = 1, .max_pages = 9});
+  // Faults: each at the last of several sequences, the others stay right.
+  const std::pair<const char*, std::vector<Fault>> faults[] = {
+      {"bad_page", {Fault::kPageNegative, Fault::kPageTooLarge, Fault::kPageTooLarge}},
+      {"bad_length", {Fault::kOverCapacity, Fault::kShorterThanRows, Fault::kOverCapacity}},
+      {"bad_offsets", {Fault::kOffsetsDecrease, Fault::kOffsetsLeaveTensor, Fault::kOffsetsDecrease}},
+  };
+  for (const auto& [what, kinds] : faults) {
+    specs.push_back({.what = what,
+                     .added = {3, 5},
+                     .past = {2, 6},
+                     .kv_heads = 2,
+                     .head_dim = 16,
+                     .fault = kinds[0],
+                     .quick = true});
+    specs.push_back({.what = what,
+                     .added = {1, 1, 2},
+                     .past = {2, 6, 0},
+                     .kv_heads = 3,
+                     .head_dim = 7,
+                     .fault = kinds[1]});
+    specs.push_back(
+        {.what = what, .added = {8}, .past = {0}, .kv_heads = 1, .head_dim = 64, .fault = kinds[2]});
+  }
+  return specs;
+}
+
+}  // namespace
+
+Expected kv_append_expected(const KvAppendInputs& inputs, const Target&) {
+  Expected expected;
+  expected.dtype = inputs.dtype;
+  expected.shape = {inputs.sizes.pages, inputs.sizes.page_size, inputs.sizes.row};
+  expected.value = reference::kv_append(inputs.rows, inputs.cache, inputs.offsets, inputs.kv_lens,
+                                        inputs.block_table, inputs.sizes);
+  expected.bound.assign(expected.value.size(), 0.0);
+  return expected;
+}
+
+OpSuite kv_append_suite() {
+  OpSuite suite;
+  suite.op = "kv_append";
+  suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
+  suite.layouts = {"contiguous", "strided"};
+  suite.features = {"new_sequence",    "decode",       "chunk",    "to_capacity", "page_size_1",
+                    "empty_sequences", "padding_rows", "bad_page", "bad_length",  "bad_offsets"};
+  for (DType dtype : suite.dtypes) {
+    for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
+      for (Spec spec : scenarios()) {
+        spec.dtype = dtype;
+        spec.layout = layout;
+        suite.cases.push_back(make_case(spec));
+      }
+    }
+    const std::vector<std::int64_t> ones(32, 1);
+    const std::vector<std::int64_t> past(32, 200);
+    Spec decode{.what = "decode",
+                .added = ones,
+                .past = past,
+                .kv_heads = 8,
+                .head_dim = 128,
+                .page_size = 16,
+                .max_pages = 16,
+                .dtype = dtype};
+    Spec prefill{.what = "new_sequence",
+                 .added = {2048},
+                 .past = {0},
+                 .kv_heads = 8,
+                 .head_dim = 128,
+                 .page_size = 16,
+                 .max_pages = 128,
+                 .dtype = dtype};
+    Spec small{.what = "decode",
+               .added = {1},
+               .past = {100},
+               .kv_heads = 4,
+               .head_dim = 32,
+               .page_size = 16,
+               .max_pages = 32,
+               .dtype = dtype};
+    for (const Spec& spec : {decode, prefill, small}) suite.bench_cases.push_back(make_case(spec));
+  }
+  return suite;
+}
+
+}  // namespace hipforge::harness
