@@ -1,0 +1,26 @@
+#pragma once
+
+#include "harness/case.h"
+
+#include <span>
+
+namespace hipforge::harness {
+
+/// Host values of one argmax, row-major and already rounded to their dtype.
+struct ArgmaxInputs {
+  std::span<const double> x;
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;
+};
+
+struct ArgmaxExpected {
+  Expected ids;
+  Expected values;
+};
+
+/// Both exact.
+[[nodiscard]] ArgmaxExpected argmax_expected(const ArgmaxInputs& inputs, const Target& target);
+
+[[nodiscard]] OpSuite argmax_suite();
+
+}  // namespace hipforge::harness

@@ -1,0 +1,140 @@
+#include "kernels/argmax.h"
+
+#include "harness/rig.h"
+#include "tests/status_matchers.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace hipforge {
+namespace {
+
+using harness::Rig;
+using harness::Shape;
+
+// A legal call; each test spoils one thing.
+struct Fixture {
+  Rig rig{1, nullptr};
+  ArgmaxParams params;
+
+  explicit Fixture(const Shape& shape = {3, 40}, DType dtype = DType::kF32) {
+    params.x = rig.input("x", dtype, shape);
+    params.ids = rig.output("ids", DType::kI32, {shape[0]});
+    params.values = rig.output("values", DType::kF32, {shape[0]});
+  }
+};
+
+TEST(Argmax, RefusesShapesThatDisagree) {
+  Fixture f;
+  f.params.x.elements = 119;
+  expect_status(argmax(f.params, nullptr), StatusCode::kInvalidArgument,
+                "x holds 119 elements, shape [3, 40] needs 120");
+  Fixture g;
+  g.params.ids.shape[0] = 2;
+  expect_status(argmax(g.params, nullptr), StatusCode::kInvalidArgument, "ids has shape [2]", "needs 3");
+  Fixture h;
+  h.params.values.shape[0] = 2;
+  expect_status(argmax(h.params, nullptr), StatusCode::kInvalidArgument, "values has shape [2]", "needs 3");
+  Fixture i;
+  i.params.x.rank = 1;
+  expect_status(argmax(i.params, nullptr), StatusCode::kInvalidArgument, "x has rank 1", "needs rank 2");
+}
+
+TEST(Argmax, RefusesEmptyRowsStridesDtypesAndOverlaps) {
+  Fixture f;
+  f.params.x.shape[1] = 0;
+  expect_status(argmax(f.params, nullptr), StatusCode::kInvalidArgument, "cols is 0, needs 1 to 2147483647");
+  Fixture g;
+  g.params.x.strides[1] = 2;
+  g.params.x.elements = 1000;
+  expect_status(argmax(g.params, nullptr), StatusCode::kInvalidArgument,
+                "x has stride 2 along its last axis");
+  Fixture h;
+  h.params.x.dtype = DType::kU8;
+  expect_status(argmax(h.params, nullptr), StatusCode::kUnsupported, "x has dtype u8", "f32, f16, bf16");
+  Fixture i;
+  i.params.ids.dtype = DType::kU32;
+  expect_status(argmax(i.params, nullptr), StatusCode::kUnsupported, "ids has dtype u32", "i32");
+  Fixture j;
+  j.params.values.dtype = DType::kF16;
+  expect_status(argmax(j.params, nullptr), StatusCode::kUnsupported, "values has dtype f16", "f32");
+  Fixture k;
+  k.params.ids.strides[0] = 0;
+  expect_status(argmax(k.params, nullptr), StatusCode::kInvalidArgument, "ids", "overlaps itself");
+  Fixture l;
+  l.params.values.data = l.params.x.data;
+  expect_status(argmax(l.params, nullptr), StatusCode::kInvalidArgument, "x and values overlap");
+  Fixture m;
+  m.params.values.data = m.params.ids.data;
+  expect_status(argmax(m.params, nullptr), StatusCode::kInvalidArgument, "ids and values overlap");
+}
+
+TEST(Argmax, PlanIsAPureFunctionOfParamsAndTarget) {
+  Fixture f({3, 5000}, DType::kF16);
+  LaunchPlan first;
+  LaunchPlan second;
+  LaunchPlan wide;
+  ASSERT_OK(argmax_plan(f.params, Target{"gfx1030", 32, MatrixUnit::kNone}, first));
+  ASSERT_OK(argmax_plan(f.params, Target{"gfx1030", 32, MatrixUnit::kNone}, second));
+  ASSERT_OK(argmax_plan(f.params, Target{"gfx942", 64, MatrixUnit::kMfma}, wide));
+  EXPECT_STREQ(first.kernel, "argmax_f16_w32");
+  EXPECT_STREQ(wide.kernel, "argmax_f16_w64");
+  EXPECT_EQ(first.function, second.function);
+  EXPECT_EQ(first.block.x, 160u);  // 5,000 / (32 lanes · 8 elements · 4 steps), rounded up, is 5 waves
+  EXPECT_EQ(wide.block.x, 192u);
+  EXPECT_EQ(first.grid.x, 3u);
+  Fixture g({1, 200000}, DType::kF16);
+  ASSERT_OK(argmax_plan(g.params, Target{"gfx942", 64, MatrixUnit::kMfma}, wide));
+  EXPECT_EQ(wide.block.x, 1024u);
+}
+
+TEST(Argmax, NoRowsLaunchNothing) {
+  Fixture f({0, 40});
+  LaunchPlan plan;
+  ASSERT_OK(argmax_plan(f.params, Target{"cpu", 32, MatrixUnit::kNone}, plan));
+  EXPECT_EQ(plan.grid.x, 0u);
+  ASSERT_OK(argmax(f.params, nullptr));
+}
+
+// A row that several waves take in several steps, its maximum at every index in turn with a tie behind it:
+// windows of one buffer, `stride` elements apart.
+void expect_every_peak(std::int64_t stride, std::int64_t shift) {
+  constexpr std::int64_t kCols = 2600;
+  Rig rig(1, nullptr);
+  std::vector<double> buffer(2 * kCols + 16, -2.0);
+  const std::int64_t peak = kCols - 1 + shift;
+  buffer[static_cast<std::size_t>(peak)] = buffer[static_cast<std::size_t>(peak) + 1] = -1.0;
+  ArgmaxParams params;
+  params.x = rig.input_values("x", DType::kF16, {1, static_cast<std::int64_t>(buffer.size())}, buffer);
+  const std::int64_t rows = (peak - shift) / stride + 1;
+  params.x.shape = {rows, kCols};
+  params.x.strides[0] = stride;
+  params.x.data = params.x.as<std::uint16_t>() + (shift + 7) / 8 * 8;
+  params.x.elements -= (shift + 7) / 8 * 8;
+  params.ids = rig.output("ids", DType::kI32, {rows});
+  ASSERT_OK(argmax(params, nullptr));
+  ASSERT_OK(rig.finish());
+  const std::vector<double> ids = rig.read("ids");
+  for (std::int64_t row = 0; row < rows; ++row) {
+    EXPECT_EQ(ids[static_cast<std::size_t>(row)],
+              static_cast<double>(peak - (shift + 7) / 8 * 8 - row * stride));
+  }
+}
+
+TEST(Argmax, TheLargestIsFoundWhereverItStands) {
+  expect_every_peak(1, 0);  // rows without alignment
+  for (std::int64_t shift = 1; shift <= 8; ++shift) expect_every_peak(8, shift);
+}
+
+TEST(Argmax, ARowMayServeAllRows) {
+  Fixture f({4, 100});
+  f.params.x.strides[0] = 0;
+  ASSERT_OK(argmax(f.params, nullptr));
+  ASSERT_OK(f.rig.finish());
+  const std::vector<double> ids = f.rig.read("ids");
+  for (double id : ids) EXPECT_EQ(id, ids[0]);
+}
+
+}  // namespace
+}  // namespace hipforge
