@@ -1,0 +1,3 @@
+#include "bench/bench.h"
+
+HIPFORGE_BENCH(sample)
