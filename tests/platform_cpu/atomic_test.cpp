@@ -37,7 +37,8 @@ TYPED_TEST(IntegerAtomicTest, AllOperations) {
   constexpr unsigned kCount = 8 * 100;
   auto* out = this->template device<AtomicResults<T>>(1);
   auto* olds = this->template device<T>(kCount);
-  const AtomicResults<T> start{0, static_cast<T>(5000), static_cast<T>(1000), 0, static_cast<T>(0xffff), 0, 0, 0, 77};
+  const AtomicResults<T> start{
+      0, static_cast<T>(5000), static_cast<T>(1000), 0, static_cast<T>(0xffff), 0, 0, 0, 77};
   ASSERT_HIP(hipMemcpy(out, &start, sizeof(start), hipMemcpyHostToDevice));
   hipLaunchKernelGGL(HIP_KERNEL_NAME(integer_atomics<T>), 8, 100, 0, nullptr, out, olds);
   const AtomicResults<T> got = this->host(out, 1)[0];

@@ -23,8 +23,9 @@ Output run_again(const std::string& environment) {
   std::array<char, 4096> self{};
   const ssize_t length = readlink("/proc/self/exe", self.data(), self.size() - 1);
   EXPECT_GT(length, 0);
-  const std::string command = "env -u HIPFORGE_CPU_WAVE -u HIPFORGE_CPU_SCHEDULE -u HIPFORGE_CPU_WORKERS " + environment + " '" + self.data() +
-                              "' --gtest_also_run_disabled_tests --gtest_filter=ConfigTest.DISABLED_PrintSettings 2>&1";
+  const std::string command =
+      "env -u HIPFORGE_CPU_WAVE -u HIPFORGE_CPU_SCHEDULE -u HIPFORGE_CPU_WORKERS " + environment + " '" +
+      self.data() + "' --gtest_also_run_disabled_tests --gtest_filter=ConfigTest.DISABLED_PrintSettings 2>&1";
   FILE* pipe = popen(command.c_str(), "r");
   EXPECT_NE(pipe, nullptr);
   Output output{0, ""};
@@ -70,7 +71,8 @@ TEST_F(ConfigTest, ABadValueIsOneLineAndAnErrorFromTheFirstCall) {
     const Output output = run_again(bad);
     const std::string variable = std::string(bad).substr(0, std::string(bad).find('='));
     EXPECT_TRUE(contains(output.text, "hipforge cpu: " + variable + " is \""));
-    EXPECT_TRUE(contains(output.text, "first=hipErrorNotInitialized devices=0 malloc=hipErrorNotInitialized"));
+    EXPECT_TRUE(
+        contains(output.text, "first=hipErrorNotInitialized devices=0 malloc=hipErrorNotInitialized"));
     EXPECT_TRUE(contains(output.text, "detail=" + variable));
     const size_t once = output.text.find("hipforge cpu: ");
     EXPECT_EQ(output.text.find("hipforge cpu: ", once + 1), std::string::npos) << output.text;

@@ -87,9 +87,10 @@ TEST(Fp16Test, RandomFloatsOfEveryExponent) {
     const auto value = std::bit_cast<float>(state ^ (state >> 16));
     expect_same(__float2half(value), round_to_half(static_cast<double>(value)), static_cast<double>(value));
   }
-  for (const double value : {0.0, -0.0, HUGE_VAL, -HUGE_VAL, 1e300, -1e300, 1e-300, 65519.999, 65520.0, 65536.0}) {
-    expect_same(__float2half(static_cast<float>(value)), round_to_half(static_cast<double>(static_cast<float>(value))),
-                value);
+  for (const double value :
+       {0.0, -0.0, HUGE_VAL, -HUGE_VAL, 1e300, -1e300, 1e-300, 65519.999, 65520.0, 65536.0}) {
+    expect_same(__float2half(static_cast<float>(value)),
+                round_to_half(static_cast<double>(static_cast<float>(value))), value);
     expect_same(__double2half(value), round_to_half(value), value);
   }
 }

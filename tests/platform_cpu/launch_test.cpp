@@ -40,7 +40,9 @@ __global__ void write_mixed(char a, double b, Mixed c, const int* d, double* out
 
 __global__ void no_arguments() {}
 
-__global__ void touch(int* value) { *value = 1; }
+__global__ void touch(int* value) {
+  *value = 1;
+}
 
 template <int kAdd>
 __global__ void add_constant(int* value) {
@@ -179,7 +181,8 @@ TEST_F(LaunchTest, AHookSeesLaunchesAndTheirArguments) {
         record.shared_bytes = launch->shared_bytes;
         record.argument_bytes = launch->argument_bytes;
         record.wave = launch->wave;
-        if (launch->argument_bytes == sizeof(IndexArgs)) memcpy(&record.args, launch->arguments, sizeof(IndexArgs));
+        if (launch->argument_bytes == sizeof(IndexArgs))
+          memcpy(&record.args, launch->arguments, sizeof(IndexArgs));
       },
       &seen);
   auto* out = device<unsigned>(6);
@@ -202,7 +205,8 @@ TEST_F(LaunchTest, AHookSeesLaunchesAndTheirArguments) {
 TEST_F(LaunchTest, KernelAttributes) {
   const void* kernel = reinterpret_cast<const void*>(&touch);
   EXPECT_HIP(hipFuncSetAttribute(kernel, hipFuncAttributeMaxDynamicSharedMemorySize, 65536));
-  EXPECT_EQ(hipFuncSetAttribute(kernel, hipFuncAttributeMaxDynamicSharedMemorySize, 65537), hipErrorInvalidValue);
+  EXPECT_EQ(hipFuncSetAttribute(kernel, hipFuncAttributeMaxDynamicSharedMemorySize, 65537),
+            hipErrorInvalidValue);
   hipFuncAttributes attributes;
   EXPECT_HIP(hipFuncGetAttributes(&attributes, kernel));
   EXPECT_EQ(attributes.maxThreadsPerBlock, 1024);

@@ -16,7 +16,8 @@ namespace {
 using MemoryTest = PlatformTest;
 
 TEST_F(MemoryTest, FreshMemoryIsAlignedAndNaN) {
-  for (const size_t bytes : {size_t{1}, size_t{255}, size_t{4096}, size_t{5000}, size_t{1} << 20, (size_t{9} << 20) + 3}) {
+  for (const size_t bytes :
+       {size_t{1}, size_t{255}, size_t{4096}, size_t{5000}, size_t{1} << 20, (size_t{9} << 20) + 3}) {
     auto* data = device<unsigned char>(bytes);
     EXPECT_EQ(reinterpret_cast<uintptr_t>(data) % 256, 0u);
     const auto values = host(data, bytes);
@@ -165,7 +166,8 @@ TEST_F(MemoryTest, AllocationsAreListed) {
   std::vector<HipforgeCpuAllocation> list(before + 2);
   EXPECT_EQ(hipforge_cpu_allocations(list.data(), list.size()), before + 2);
   const auto find = [&list](const void* address) {
-    return std::find_if(list.begin(), list.end(), [address](const auto& entry) { return entry.address == address; });
+    return std::find_if(list.begin(), list.end(),
+                        [address](const auto& entry) { return entry.address == address; });
   };
   ASSERT_NE(find(first), list.end());
   EXPECT_EQ(find(first)->bytes, 10u);
@@ -215,7 +217,9 @@ TEST_F(MemoryTest, ManyAllocationsComeAndGo) {
 
 #if defined(HIPFORGE_TEST_ASAN)
 
-__global__ void write_at(char* pointer, long index) { pointer[index] = 1; }
+__global__ void write_at(char* pointer, long index) {
+  pointer[index] = 1;
+}
 
 using PoisonTest = PlatformTest;
 
@@ -242,6 +246,18 @@ TEST_F(PoisonTest, AWriteJustOutsideEndsTheProcessWithAReport) {
         },
         "use-after-poison");
   }
+}
+
+TEST_F(PoisonTest, AUseAfterFreeEndsTheProcessWithAReport) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(
+      {
+        char* data = nullptr;
+        static_cast<void>(hipMalloc(&data, 100));
+        static_cast<void>(hipFree(data));
+        hipLaunchKernelGGL(write_at, 1, 32, 0, nullptr, data, 7L);
+      },
+      "use-after-poison");
 }
 
 #endif

@@ -32,7 +32,9 @@ inline constexpr bool kAsan = false;
 class PlatformTest : public ::testing::Test {
  protected:
   PlatformTest()
-      : wave_(hipforge_cpu_wave()), schedule_(hipforge_cpu_schedule()), timeout_ms_(hipforge_cpu_timeout_ms()) {
+      : wave_(hipforge_cpu_wave()),
+        schedule_(hipforge_cpu_schedule()),
+        timeout_ms_(hipforge_cpu_timeout_ms()) {
     hipforge_cpu_clear_fault();
   }
   ~PlatformTest() override {
@@ -63,7 +65,8 @@ class PlatformTest : public ::testing::Test {
 
   /// What the next synchronisation must report after a launch that faulted.
   static std::string fault() {
-    EXPECT_EQ(hipGetLastError(), hipSuccess) << "a fault shows at the next synchronisation, not at the launch";
+    EXPECT_EQ(hipGetLastError(), hipSuccess)
+        << "a fault shows at the next synchronisation, not at the launch";
     EXPECT_EQ(hipDeviceSynchronize(), hipErrorLaunchFailure);
     return hipforge_cpu_last_fault();
   }

@@ -41,8 +41,9 @@ struct Philox {
     for (int round = 0; round < 10; ++round) {
       const uint64_t first = uint64_t{0xD2511F53} * c[0];
       const uint64_t second = uint64_t{0xCD9E8D57} * c[2];
-      const uint32_t next[4] = {static_cast<uint32_t>(second >> 32) ^ c[1] ^ k[0], static_cast<uint32_t>(second),
-                                static_cast<uint32_t>(first >> 32) ^ c[3] ^ k[1], static_cast<uint32_t>(first)};
+      const uint32_t next[4] = {
+          static_cast<uint32_t>(second >> 32) ^ c[1] ^ k[0], static_cast<uint32_t>(second),
+          static_cast<uint32_t>(first >> 32) ^ c[3] ^ k[1], static_cast<uint32_t>(first)};
       for (int i = 0; i < 4; ++i) c[i] = next[i];
       k[0] += 0x9E3779B9;
       k[1] += 0xBB67AE85;

@@ -98,7 +98,9 @@ TEST_F(ScheduleTest, ASeedInterleavesAtFences) {
   EXPECT_LT(host(counter, 1)[0], 64);
 }
 
-__global__ void count_blocks(unsigned* counts) { atomicAdd(&counts[blockIdx.x + gridDim.x * blockIdx.y], 1u); }
+__global__ void count_blocks(unsigned* counts) {
+  atomicAdd(&counts[blockIdx.x + gridDim.x * blockIdx.y], 1u);
+}
 
 TEST_F(ScheduleTest, EveryBlockRunsOnceInAnyOrder) {
   for (const unsigned blocks : {1u, 2u, 3u, 4u, 5u, 63u, 64u, 65u, 1000u}) {

@@ -48,8 +48,8 @@ __global__ void count_poison(Poison* out) {
   dynamic[i] = 5;
   scalar = 5;
   const int was_helper = helper_words();
-  const Poison mine{__syncthreads_count(was_static), __syncthreads_count(was_scalar), __syncthreads_count(was_helper),
-                    __syncthreads_count(was_dynamic)};
+  const Poison mine{__syncthreads_count(was_static), __syncthreads_count(was_scalar),
+                    __syncthreads_count(was_helper), __syncthreads_count(was_dynamic)};
   if (i == 0) out[blockIdx.x] = mine;
 }
 
@@ -90,7 +90,8 @@ TEST_P(SharedTest, PastTheEndOfDynamicSharedMemory) {
   // A multiple of 16 bytes ends at the unreadable page.
   hipLaunchKernelGGL(shared_write_dynamic, 2, 32, 160, nullptr, 160);
   std::string text = fault();
-  EXPECT_TRUE(contains(text, "kernel shared_write_dynamic block (0,0,0) thread (3,0,0): out-of-bounds write at "));
+  EXPECT_TRUE(
+      contains(text, "kernel shared_write_dynamic block (0,0,0) thread (3,0,0): out-of-bounds write at "));
   EXPECT_TRUE(contains(text, "0 bytes past the end of the 160 bytes of dynamic shared memory"));
   hipforge_cpu_clear_fault();
   hipLaunchKernelGGL(shared_write_dynamic, 2, 32, 0, nullptr, 8);
@@ -124,7 +125,8 @@ extern "C" __global__ void shared_write_static(int* sink, int which, int index) 
     if (which == 2) *static_cast<volatile double*>(&third[0][0] + index) = 1;
   }
   __syncthreads();
-  if (sink != nullptr) sink[threadIdx.x] = first[threadIdx.x] + second[threadIdx.x % 16] + static_cast<int>(third[2][1]);
+  if (sink != nullptr)
+    sink[threadIdx.x] = first[threadIdx.x] + second[threadIdx.x % 16] + static_cast<int>(third[2][1]);
 }
 
 template <int kCount>
@@ -150,7 +152,8 @@ TEST_P(SharedTest, RedZonesAroundStaticArrays) {
            Case{1, -1, "before the shared array second of 64 bytes"},
            Case{2, 6, "0 bytes past the end of the shared array third of 48 bytes"},
        }) {
-    hipLaunchKernelGGL(shared_write_static, 1, 32, 0, nullptr, static_cast<int*>(nullptr), wrong.which, wrong.index);
+    hipLaunchKernelGGL(shared_write_static, 1, 32, 0, nullptr, static_cast<int*>(nullptr), wrong.which,
+                       wrong.index);
     const std::string text = fault();
     EXPECT_TRUE(contains(text, "kernel shared_write_static block (0,0,0): out-of-bounds write "));
     EXPECT_TRUE(contains(text, wrong.text));

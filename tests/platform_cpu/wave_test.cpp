@@ -99,7 +99,8 @@ void check_shuffles(T* out, int wave, int threads, const std::function<std::vect
           const T value = values[static_cast<size_t>(i)];
           if (from < threads) {
             ASSERT_EQ(value, lane_value<T>(static_cast<unsigned>(from)))
-                << "thread " << i << " kind " << static_cast<int>(kind) << " operand " << operand << " width " << width;
+                << "thread " << i << " kind " << static_cast<int>(kind) << " operand " << operand << " width "
+                << width;
           } else {
             // A lane that the partial wave does not have.
             unsigned char bytes[sizeof(T)];
@@ -118,10 +119,13 @@ TEST_P(WaveTest, ShufflesReadTheRightLaneInEveryType) {
     check_shuffles<int>(device<int>(256), wave, threads, [this](int* p, size_t n) { return host(p, n); });
   }
   const int threads = wave + 3;
-  check_shuffles<unsigned>(device<unsigned>(256), wave, threads, [this](auto* p, size_t n) { return host(p, n); });
+  check_shuffles<unsigned>(device<unsigned>(256), wave, threads,
+                           [this](auto* p, size_t n) { return host(p, n); });
   check_shuffles<float>(device<float>(256), wave, threads, [this](auto* p, size_t n) { return host(p, n); });
-  check_shuffles<double>(device<double>(256), wave, threads, [this](auto* p, size_t n) { return host(p, n); });
-  check_shuffles<long long>(device<long long>(256), wave, threads, [this](auto* p, size_t n) { return host(p, n); });
+  check_shuffles<double>(device<double>(256), wave, threads,
+                         [this](auto* p, size_t n) { return host(p, n); });
+  check_shuffles<long long>(device<long long>(256), wave, threads,
+                            [this](auto* p, size_t n) { return host(p, n); });
   check_shuffles<unsigned long long>(device<unsigned long long>(256), wave, threads,
                                      [this](auto* p, size_t n) { return host(p, n); });
 }

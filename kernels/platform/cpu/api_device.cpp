@@ -35,7 +35,9 @@ std::string processor_name() {
   return "host processor";
 }
 
-int positive(long value, int otherwise) { return value > 0 ? static_cast<int>(value) : otherwise; }
+int positive(long value, int otherwise) {
+  return value > 0 ? static_cast<int>(value) : otherwise;
+}
 
 hipDeviceProp_t make_properties() {
   hipDeviceProp_t properties{};
@@ -58,7 +60,8 @@ hipDeviceProp_t make_properties() {
   properties.maxGridSize[1] = 65535;
   properties.maxGridSize[2] = 65535;
   properties.clockInstructionRate = 1000000;
-  properties.l2CacheSize = positive(std::max(sysconf(_SC_LEVEL3_CACHE_SIZE), sysconf(_SC_LEVEL2_CACHE_SIZE)), 0);
+  properties.l2CacheSize =
+      positive(std::max(sysconf(_SC_LEVEL3_CACHE_SIZE), sysconf(_SC_LEVEL2_CACHE_SIZE)), 0);
   properties.maxThreadsPerMultiProcessor = static_cast<int>(kMaxBlockThreads);
   properties.maxBlocksPerMultiProcessor = 1;
   properties.canMapHostMemory = 1;
@@ -86,7 +89,8 @@ hipError_t synchronize() {
 }
 
 long long device_clock() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
       .count();
 }
 
@@ -198,7 +202,9 @@ hipError_t hipDeviceGetAttribute(int* value, hipDeviceAttribute_t attribute, int
   return fail(hipErrorInvalidValue, "device attribute %d is not known", static_cast<int>(attribute));
 }
 
-hipError_t hipDeviceSynchronize() { return synchronize(); }
+hipError_t hipDeviceSynchronize() {
+  return synchronize();
+}
 
 hipError_t hipDeviceReset() {
   if (!config().error.empty()) return enter_call();
@@ -214,6 +220,8 @@ hipError_t hipDriverGetVersion(int* version) {
   return hipSuccess;
 }
 
-hipError_t hipRuntimeGetVersion(int* version) { return hipDriverGetVersion(version); }
+hipError_t hipRuntimeGetVersion(int* version) {
+  return hipDriverGetVersion(version);
+}
 
 }  // extern "C"

@@ -148,7 +148,9 @@ using namespace hipforge::cpu;
 
 extern "C" {
 
-hipError_t hipMalloc(void** pointer, size_t bytes) { return allocate(pointer, bytes, hipMemoryTypeDevice); }
+hipError_t hipMalloc(void** pointer, size_t bytes) {
+  return allocate(pointer, bytes, hipMemoryTypeDevice);
+}
 
 hipError_t hipMallocAsync(void** pointer, size_t bytes, hipStream_t stream) {
   if (const hipError_t error = check_stream(stream); error != hipSuccess) return error;
@@ -163,14 +165,18 @@ hipError_t hipHostMalloc(void** pointer, size_t bytes, unsigned int) {
   return allocate(pointer, bytes, hipMemoryTypeHost);
 }
 
-hipError_t hipFree(void* pointer) { return release(pointer); }
+hipError_t hipFree(void* pointer) {
+  return release(pointer);
+}
 
 hipError_t hipFreeAsync(void* pointer, hipStream_t stream) {
   if (const hipError_t error = check_stream(stream); error != hipSuccess) return error;
   return release(pointer);
 }
 
-hipError_t hipHostFree(void* pointer) { return release(pointer); }
+hipError_t hipHostFree(void* pointer) {
+  return release(pointer);
+}
 
 hipError_t hipMemcpy(void* target, const void* source, size_t bytes, hipMemcpyKind kind) {
   if (const hipError_t error = synchronize(); error != hipSuccess) return error;
@@ -226,7 +232,9 @@ hipError_t hipMemsetD16(hipDeviceptr_t target, unsigned short value, size_t coun
   return fill(target, value, count);
 }
 
-hipError_t hipMemsetD32(hipDeviceptr_t target, int value, size_t count) { return fill(target, value, count); }
+hipError_t hipMemsetD32(hipDeviceptr_t target, int value, size_t count) {
+  return fill(target, value, count);
+}
 
 hipError_t hipMemGetInfo(size_t* free_bytes, size_t* total_bytes) {
   if (const hipError_t error = enter_call(); error != hipSuccess) return error;

@@ -94,22 +94,29 @@ using hipforge::cpu::fail;
 
 extern "C" {
 
-int hipforge_cpu_wave() { return warpSize; }
+int hipforge_cpu_wave() {
+  return warpSize;
+}
 
 hipError_t hipforge_cpu_set_wave(int wave) {
-  if (wave != 32 && wave != 64) return fail(hipErrorInvalidValue, "a wave of %d threads: only 32 and 64", wave);
+  if (wave != 32 && wave != 64)
+    return fail(hipErrorInvalidValue, "a wave of %d threads: only 32 and 64", wave);
   warpSize = wave;
   return hipSuccess;
 }
 
-uint64_t hipforge_cpu_schedule() { return config().schedule; }
+uint64_t hipforge_cpu_schedule() {
+  return config().schedule;
+}
 
 hipError_t hipforge_cpu_set_schedule(uint64_t seed) {
   config().schedule = seed;
   return hipSuccess;
 }
 
-int hipforge_cpu_workers() { return config().effective_workers(); }
+int hipforge_cpu_workers() {
+  return config().effective_workers();
+}
 
 hipError_t hipforge_cpu_set_workers(int workers) {
   if (workers < 0 || workers > hipforge::cpu::kMaxWorkers) {
@@ -119,7 +126,9 @@ hipError_t hipforge_cpu_set_workers(int workers) {
   return hipSuccess;
 }
 
-int hipforge_cpu_timeout_ms() { return config().timeout_ms; }
+int hipforge_cpu_timeout_ms() {
+  return config().timeout_ms;
+}
 
 hipError_t hipforge_cpu_set_timeout_ms(int milliseconds) {
   if (milliseconds <= 0) return fail(hipErrorInvalidValue, "a timeout of %d ms", milliseconds);

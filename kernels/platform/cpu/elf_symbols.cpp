@@ -84,7 +84,8 @@ std::optional<LoadedObject> find_object(const Wanted& wanted) {
         auto& state = *static_cast<Search*>(raw);
         LoadedObject object;
         // The program itself comes without a name.
-        object.path = info->dlpi_name == nullptr || *info->dlpi_name == '\0' ? "/proc/self/exe" : info->dlpi_name;
+        object.path =
+            info->dlpi_name == nullptr || *info->dlpi_name == '\0' ? "/proc/self/exe" : info->dlpi_name;
         object.load_base = info->dlpi_addr;
         object.tls_begin = static_cast<unsigned char*>(info->dlpi_tls_data);
         for (unsigned i = 0; i < info->dlpi_phnum; ++i) {
@@ -122,7 +123,8 @@ std::optional<LoadedObject> object_of_thread_local(const void* address) {
 std::optional<std::vector<ThreadLocalSymbol>> thread_local_symbols(const LoadedObject& object) {
   std::vector<ThreadLocalSymbol> found;
   const bool readable = visit_symbols(object.path, [&](const char* name, const ElfW(Sym) & symbol) {
-    if (ELF64_ST_TYPE(symbol.st_info) != STT_TLS || symbol.st_shndx == SHN_UNDEF || symbol.st_size == 0) return;
+    if (ELF64_ST_TYPE(symbol.st_info) != STT_TLS || symbol.st_shndx == SHN_UNDEF || symbol.st_size == 0)
+      return;
     found.push_back(ThreadLocalSymbol{name, symbol.st_value, symbol.st_size});
   });
   if (!readable) return std::nullopt;
@@ -137,8 +139,8 @@ std::string function_symbol(const void* function) {
   const uintptr_t value = reinterpret_cast<uintptr_t>(function) - object->load_base;
   std::string found;
   visit_symbols(object->path, [&](const char* name, const ElfW(Sym) & symbol) {
-    if (ELF64_ST_TYPE(symbol.st_info) == STT_FUNC && symbol.st_shndx != SHN_UNDEF && symbol.st_value == value &&
-        found.empty()) {
+    if (ELF64_ST_TYPE(symbol.st_info) == STT_FUNC && symbol.st_shndx != SHN_UNDEF &&
+        symbol.st_value == value && found.empty()) {
       found = name;
     }
   });

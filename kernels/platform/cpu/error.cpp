@@ -56,7 +56,9 @@ hipError_t enter_call() {
   return hipSuccess;
 }
 
-bool device_faulted() { return fault().state != FaultState::kNone; }
+bool device_faulted() {
+  return fault().state != FaultState::kNone;
+}
 
 void record_fault(const std::string& text) {
   {
@@ -108,8 +110,10 @@ constexpr ErrorText kErrorTexts[] = {
     {hipErrorInvalidSymbol, "hipErrorInvalidSymbol", "invalid device symbol"},
     {hipErrorInvalidDevicePointer, "hipErrorInvalidDevicePointer", "invalid device pointer"},
     {hipErrorInvalidMemcpyDirection, "hipErrorInvalidMemcpyDirection", "invalid copy direction for memcpy"},
-    {hipErrorInsufficientDriver, "hipErrorInsufficientDriver", "driver version is insufficient for runtime version"},
-    {hipErrorMissingConfiguration, "hipErrorMissingConfiguration", "__global__ function call is not configured"},
+    {hipErrorInsufficientDriver, "hipErrorInsufficientDriver",
+     "driver version is insufficient for runtime version"},
+    {hipErrorMissingConfiguration, "hipErrorMissingConfiguration",
+     "__global__ function call is not configured"},
     {hipErrorPriorLaunchFailure, "hipErrorPriorLaunchFailure", "unspecified launch failure in prior launch"},
     {hipErrorInvalidDeviceFunction, "hipErrorInvalidDeviceFunction", "invalid device function"},
     {hipErrorNoDevice, "hipErrorNoDevice", "no device is detected"},
@@ -118,9 +122,11 @@ constexpr ErrorText kErrorTexts[] = {
     {hipErrorInvalidContext, "hipErrorInvalidContext", "invalid device context"},
     {hipErrorInvalidSource, "hipErrorInvalidSource", "device kernel image is invalid"},
     {hipErrorFileNotFound, "hipErrorFileNotFound", "file not found"},
-    {hipErrorSharedObjectSymbolNotFound, "hipErrorSharedObjectSymbolNotFound", "shared object symbol not found"},
+    {hipErrorSharedObjectSymbolNotFound, "hipErrorSharedObjectSymbolNotFound",
+     "shared object symbol not found"},
     {hipErrorSharedObjectInitFailed, "hipErrorSharedObjectInitFailed", "shared object initialization failed"},
-    {hipErrorOperatingSystem, "hipErrorOperatingSystem", "OS call failed or operation not supported on this OS"},
+    {hipErrorOperatingSystem, "hipErrorOperatingSystem",
+     "OS call failed or operation not supported on this OS"},
     {hipErrorInvalidHandle, "hipErrorInvalidHandle", "invalid resource handle"},
     {hipErrorIllegalState, "hipErrorIllegalState", "the operation cannot be performed in the present state"},
     {hipErrorNotFound, "hipErrorNotFound", "named symbol not found"},
@@ -174,9 +180,13 @@ hipError_t hipGetLastError() {
   return error;
 }
 
-const char* hipGetErrorName(hipError_t error) { return error_text(error).name; }
+const char* hipGetErrorName(hipError_t error) {
+  return error_text(error).name;
+}
 
-const char* hipGetErrorString(hipError_t error) { return error_text(error).text; }
+const char* hipGetErrorString(hipError_t error) {
+  return error_text(error).text;
+}
 
 const char* hipforge_cpu_last_fault() {
   const std::lock_guard lock(fault().mutex);
@@ -184,8 +194,12 @@ const char* hipforge_cpu_last_fault() {
   return last_error().fault_text.c_str();
 }
 
-const char* hipforge_cpu_last_error_detail() { return last_error().detail.c_str(); }
+const char* hipforge_cpu_last_error_detail() {
+  return last_error().detail.c_str();
+}
 
-void hipforge_cpu_clear_fault() { clear_fault(); }
+void hipforge_cpu_clear_fault() {
+  clear_fault();
+}
 
 }  // extern "C"

@@ -47,8 +47,8 @@ bool FiberPool::reserve(size_t count) {
 void FiberPool::prepare(Fiber& fiber, size_t index) {
   // Stacks lie a power of two apart; without an offset of its own each would use the same few cache sets.
   const size_t offset = index * 5 * 64 % 4096;
-  fiber.context = context::make_fcontext(fiber.guard + kGuardBytes + kStackBytes - offset,
-                                         kStackBytes - offset, entry_);
+  fiber.context =
+      context::make_fcontext(fiber.guard + kGuardBytes + kStackBytes - offset, kStackBytes - offset, entry_);
   fiber.fake_stack = nullptr;
 }
 

@@ -81,7 +81,8 @@ Pool& pool() {
 }
 
 std::string shape(const dim3& extents) {
-  return "(" + std::to_string(extents.x) + "," + std::to_string(extents.y) + "," + std::to_string(extents.z) + ")";
+  return "(" + std::to_string(extents.x) + "," + std::to_string(extents.y) + "," + std::to_string(extents.z) +
+         ")";
 }
 
 hipError_t check(const LaunchRequest& request, const KernelRecord& record) {
@@ -110,8 +111,9 @@ hipError_t check(const LaunchRequest& request, const KernelRecord& record) {
   }
   if (request.shared_bytes > kMaxSharedBytes ||
       record.static_shared_bytes > kMaxSharedBytes - request.shared_bytes) {
-    return fail(hipErrorInvalidValue, "kernel %s: %zu bytes of dynamic and %zu of static shared memory; at most %zu",
-                name, request.shared_bytes, record.static_shared_bytes, kMaxSharedBytes);
+    return fail(hipErrorInvalidValue,
+                "kernel %s: %zu bytes of dynamic and %zu of static shared memory; at most %zu", name,
+                request.shared_bytes, record.static_shared_bytes, kMaxSharedBytes);
   }
   return hipSuccess;
 }
@@ -172,7 +174,8 @@ hipError_t launch_packed(const KernelInfo& info, const char* name, dim3 grid, di
   std::vector<std::max_align_t> packed(info.argument_bytes / sizeof(std::max_align_t) + 1);
   auto* bytes = reinterpret_cast<std::byte*>(packed.data());
   for (size_t i = 0; i < info.argument_count; ++i) {
-    if (arguments[i] == nullptr) return fail(hipErrorInvalidValue, "kernel %s: argument %zu is null", name, i);
+    if (arguments[i] == nullptr)
+      return fail(hipErrorInvalidValue, "kernel %s: argument %zu is null", name, i);
     std::memcpy(bytes + info.offsets[i], arguments[i], info.sizes[i]);
   }
   return launch(LaunchRequest{name, info.function, info.invoke, bytes, info.argument_bytes, grid, block,
@@ -189,10 +192,9 @@ hipError_t launch(const LaunchRequest& request) {
   {
     const std::lock_guard lock(hook().mutex);
     if (hook().function != nullptr) {
-      const HipforgeCpuLaunch seen{record.name.c_str(), request.function,       request.grid,
-                                   request.block,       request.shared_bytes,   request.arguments,
-                                   request.argument_bytes, warpSize,            config().schedule,
-                                   request.stream};
+      const HipforgeCpuLaunch seen{
+          record.name.c_str(), request.function,       request.grid, request.block,     request.shared_bytes,
+          request.arguments,   request.argument_bytes, warpSize,     config().schedule, request.stream};
       hook().function(&seen, hook().user);
     }
   }
@@ -258,8 +260,8 @@ hipError_t hipLaunchKernel(const void* function, dim3 grid, dim3 block, void** a
   const KernelRecord& record = kernel_record(function, nullptr);
   const KernelInfo info = exported_kernel(RTLD_DEFAULT, record.name.c_str());
   if (info.function != function) {
-    return fail(hipErrorInvalidDeviceFunction, "%s has no HIPFORGE_EXPORT_KERNEL, so its arguments are not known",
-                record.name.c_str());
+    return fail(hipErrorInvalidDeviceFunction,
+                "%s has no HIPFORGE_EXPORT_KERNEL, so its arguments are not known", record.name.c_str());
   }
   return launch_packed(info, record.name.c_str(), grid, block, arguments, shared_bytes, stream);
 }
@@ -269,7 +271,8 @@ hipError_t hipFuncSetAttribute(const void* function, hipFuncAttribute attribute,
   if (function == nullptr) return fail(hipErrorInvalidDeviceFunction, "attribute of a null kernel");
   if (attribute == hipFuncAttributeMaxDynamicSharedMemorySize &&
       (value < 0 || static_cast<size_t>(value) > kMaxSharedBytes)) {
-    return fail(hipErrorInvalidValue, "%d bytes of dynamic shared memory; at most %zu", value, kMaxSharedBytes);
+    return fail(hipErrorInvalidValue, "%d bytes of dynamic shared memory; at most %zu", value,
+                kMaxSharedBytes);
   }
   return hipSuccess;
 }

@@ -26,9 +26,13 @@ constexpr size_t kQuickGapBytes = 256;
 constexpr uintptr_t kBase = 0x2000'0000'0000;
 constexpr uintptr_t kBaseUnderValgrind = 0x40'0000'0000;
 
-constexpr uintptr_t round_up(uintptr_t value, uintptr_t step) { return (value + step - 1) / step * step; }
+constexpr uintptr_t round_up(uintptr_t value, uintptr_t step) {
+  return (value + step - 1) / step * step;
+}
 
-unsigned char* bytes_at(uintptr_t address) { return reinterpret_cast<unsigned char*>(address); }
+unsigned char* bytes_at(uintptr_t address) {
+  return reinterpret_cast<unsigned char*>(address);
+}
 
 std::string hex(uintptr_t address) {
   char text[32];
@@ -66,8 +70,8 @@ DeviceMemory::DeviceMemory() {
     bytes = smaller;
     range = mmap(nullptr, bytes, PROT_NONE, kFlags, -1, 0);
     if (range != MAP_FAILED) {
-      std::fprintf(stderr, "hipforge cpu: address %p is taken; device memory lies at %p in this run\n", wanted,
-                   range);
+      std::fprintf(stderr, "hipforge cpu: address %p is taken; device memory lies at %p in this run\n",
+                   wanted, range);
     }
   }
   if (range == MAP_FAILED) return;
@@ -152,6 +156,7 @@ hipError_t DeviceMemory::allocate(size_t bytes, hipMemoryType type, void** point
 
 std::string DeviceMemory::check(uintptr_t base, const Live& live, bool whole) const {
   if (poison_is_watched()) return "";
+  const QuietAccess quiet;
   const uintptr_t gap_bytes = base - live.pages_begin;
   const uintptr_t gap = base - (whole ? gap_bytes : std::min<uintptr_t>(gap_bytes, kQuickGapBytes));
   const uintptr_t tail = base + live.bytes;
@@ -226,6 +231,7 @@ std::string DeviceMemory::check_canaries(size_t budget) {
   for (size_t i = std::min(budget, live_.size()); i > 0; --i, ++entry) {
     if (entry == live_.end()) entry = live_.begin();
     if (std::string broken = check(entry->first, entry->second, /*whole=*/false); !broken.empty()) {
+      const QuietAccess quiet;
       // Repaired, so that the same write is not reported for every kernel that follows.
       write_canary(bytes_at(entry->second.pages_begin), bytes_at(entry->first));
       write_canary(bytes_at(entry->first + entry->second.bytes), bytes_at(entry->second.pages_end));
@@ -258,9 +264,9 @@ std::string DeviceMemory::describe(uintptr_t address) {
                  std::to_string(address - (base + bytes)) + " bytes past the end of " + named(base, bytes) +
                      (freed ? ", which is freed" : ""));
     } else {
-      near.offer(base - address + (freed ? 1 : 0),
-                 std::to_string(base - address) + " bytes before " + named(base, bytes) +
-                     (freed ? ", which is freed" : ""));
+      near.offer(base - address + (freed ? 1 : 0), std::to_string(base - address) + " bytes before " +
+                                                       named(base, bytes) +
+                                                       (freed ? ", which is freed" : ""));
     }
   };
   const auto offer_around = [&](const auto& table, bool freed) {

@@ -19,6 +19,7 @@
 
 #include "error.h"
 #include "launch.h"
+#include "sanitizer.h"
 #include "stream.h"
 
 struct ihipModuleSymbol_t {
@@ -76,12 +77,12 @@ void invoke_block(const void* function, const void* arguments) {
 }
 
 constexpr std::array<std::pair<size_t, Invoke>, 7> kBlockInvokes = {{{64, &invoke_block<64>},
-                                                                    {128, &invoke_block<128>},
-                                                                    {256, &invoke_block<256>},
-                                                                    {512, &invoke_block<512>},
-                                                                    {1024, &invoke_block<1024>},
-                                                                    {2048, &invoke_block<2048>},
-                                                                    {4096, &invoke_block<4096>}}};
+                                                                     {128, &invoke_block<128>},
+                                                                     {256, &invoke_block<256>},
+                                                                     {512, &invoke_block<512>},
+                                                                     {1024, &invoke_block<1024>},
+                                                                     {2048, &invoke_block<2048>},
+                                                                     {4096, &invoke_block<4096>}}};
 constexpr size_t kMaxArgumentBytes = 4096;
 
 /// The buffer that `extra` names; false if it is malformed.
@@ -142,7 +143,9 @@ hipModule_t live_module(hipModule_t module) {
   return modules().live.count(module) == 1 ? module : nullptr;
 }
 
-hipError_t no_module() { return fail(hipErrorInvalidHandle, "not a module, or unloaded before"); }
+hipError_t no_module() {
+  return fail(hipErrorInvalidHandle, "not a module, or unloaded before");
+}
 
 }  // namespace
 }  // namespace hipforge::cpu
@@ -195,7 +198,10 @@ hipError_t hipModuleUnload(hipModule_t module) {
   const std::lock_guard device_lock(device_mutex());
   const std::lock_guard lock(modules().mutex);
   for (const auto& [name, function] : module->functions) modules().functions.erase(function.get());
+#if !defined(HIPFORGE_CPU_ASAN)
+  // AddressSanitizer's reports still look at the variables of libraries that are gone, and crash.
   dlclose(module->library);
+#endif
   if (module->image_file >= 0) close(module->image_file);
   modules().live.erase(module);
   forget_kernels();
@@ -231,8 +237,9 @@ hipError_t hipModuleGetGlobal(hipDeviceptr_t* pointer, size_t* bytes, hipModule_
   void* address = dlsym(module->library, name);
   Dl_info info{};
   const ElfW(Sym)* symbol = nullptr;
-  if (address == nullptr || dladdr1(address, &info, const_cast<void**>(reinterpret_cast<const void**>(&symbol)),
-                                    RTLD_DL_SYMENT) == 0) {
+  if (address == nullptr ||
+      dladdr1(address, &info, const_cast<void**>(reinterpret_cast<const void**>(&symbol)), RTLD_DL_SYMENT) ==
+          0) {
     return fail(hipErrorNotFound, "module %s has no variable %s", module->path.c_str(), name);
   }
   if (pointer != nullptr) *pointer = address;
@@ -261,7 +268,8 @@ hipError_t hipModuleLaunchKernel(hipFunction_t function, unsigned int grid_x, un
   if (extra != nullptr) return launch_buffer(*function, grid, block, extra, shared_bytes, stream);
   if (function->info.function == nullptr) {
     return fail(hipErrorInvalidDeviceFunction,
-                "kernel %s has no HIPFORGE_EXPORT_KERNEL, so its parameters are not known: pass a buffer", name);
+                "kernel %s has no HIPFORGE_EXPORT_KERNEL, so its parameters are not known: pass a buffer",
+                name);
   }
   return launch_packed(function->info, name, grid, block, kernel_params, shared_bytes, stream);
 }

@@ -69,9 +69,10 @@ std::shared_ptr<const ObjectLayout> read_layout(const LoadedObject& object) {
   auto layout = std::make_shared<ObjectLayout>();
   const auto symbols = thread_local_symbols(object);
   if (!symbols.has_value()) {
-    std::fprintf(stderr,
-                 "hipforge cpu: %s has no symbol table; its static shared arrays are neither filled nor watched\n",
-                 object.path.c_str());
+    std::fprintf(
+        stderr,
+        "hipforge cpu: %s has no symbol table; its static shared arrays are neither filled nor watched\n",
+        object.path.c_str());
     return layout;
   }
   for (const ThreadLocalSymbol& symbol : *symbols) {
@@ -146,6 +147,7 @@ void SharedArrays::add_scopes_of(RedZone* zone) {
       scope->reds.push_back({object->tls_begin + padding.begin, object->tls_begin + padding.end});
     }
     for (const Red& red : scope->reds) {
+      unpoison(red.begin, static_cast<size_t>(red.end - red.begin));  // from before libraries were forgotten
       write_canary(red.begin, red.end);
       poison(red.begin, static_cast<size_t>(red.end - red.begin));
     }
@@ -185,6 +187,7 @@ std::string SharedArrays::enter(RedZone* zone, size_t dynamic_bytes) {
 }
 
 std::string SharedArrays::leave_entered() {
+  const QuietAccess quiet;
   std::string text;
   for (Scope* scope : entered_) {
     scope->entered = false;
@@ -207,14 +210,16 @@ std::string SharedArrays::describe(const unsigned char* broken) const {
   ptrdiff_t distance = PTRDIFF_MAX;
   for (const Scope* scope : entered_) {
     for (const Array& array : scope->arrays) {
-      const ptrdiff_t away = broken < array.begin ? array.begin - broken : broken - (array.begin + array.bytes) + 1;
+      const ptrdiff_t away =
+          broken < array.begin ? array.begin - broken : broken - (array.begin + array.bytes) + 1;
       if (away >= distance) continue;
       distance = away;
       nearest = &array;
     }
   }
   if (nearest == nullptr) return "out-of-bounds write beside a shared array";
-  const std::string array = "shared array " + nearest->name + " of " + std::to_string(nearest->bytes) + " bytes";
+  const std::string array =
+      "shared array " + nearest->name + " of " + std::to_string(nearest->bytes) + " bytes";
   return broken < nearest->begin
              ? "out-of-bounds write " + std::to_string(distance) + " bytes before the " + array
              : "out-of-bounds write " + std::to_string(distance - 1) + " bytes past the end of the " + array;

@@ -84,12 +84,15 @@ extern "C" {
 
 hipError_t hipStreamCreateWithFlags(hipStream_t* stream, unsigned int flags) {
   if (const hipError_t error = enter_call(); error != hipSuccess) return error;
-  if (stream == nullptr || flags > hipStreamNonBlocking) return fail(hipErrorInvalidValue, "null stream or bad flags");
+  if (stream == nullptr || flags > hipStreamNonBlocking)
+    return fail(hipErrorInvalidValue, "null stream or bad flags");
   *stream = Streams::instance().create(flags);
   return hipSuccess;
 }
 
-hipError_t hipStreamCreate(hipStream_t* stream) { return hipStreamCreateWithFlags(stream, hipStreamDefault); }
+hipError_t hipStreamCreate(hipStream_t* stream) {
+  return hipStreamCreateWithFlags(stream, hipStreamDefault);
+}
 
 hipError_t hipStreamCreateWithPriority(hipStream_t* stream, unsigned int flags, int) {
   return hipStreamCreateWithFlags(stream, flags);
@@ -105,7 +108,9 @@ hipError_t hipStreamSynchronize(hipStream_t stream) {
   return synchronize();
 }
 
-hipError_t hipStreamQuery(hipStream_t stream) { return hipStreamSynchronize(stream); }
+hipError_t hipStreamQuery(hipStream_t stream) {
+  return hipStreamSynchronize(stream);
+}
 
 hipError_t hipStreamWaitEvent(hipStream_t stream, hipEvent_t event, unsigned int) {
   if (const hipError_t error = enter_call(); error != hipSuccess) return error;
@@ -120,7 +125,9 @@ hipError_t hipEventCreateWithFlags(hipEvent_t* event, unsigned int flags) {
   return hipSuccess;
 }
 
-hipError_t hipEventCreate(hipEvent_t* event) { return hipEventCreateWithFlags(event, hipEventDefault); }
+hipError_t hipEventCreate(hipEvent_t* event) {
+  return hipEventCreateWithFlags(event, hipEventDefault);
+}
 
 hipError_t hipEventDestroy(hipEvent_t event) {
   return Events::instance().destroy(event) ? hipSuccess : no_event(event);
@@ -142,7 +149,9 @@ hipError_t hipEventSynchronize(hipEvent_t event) {
   return synchronize();
 }
 
-hipError_t hipEventQuery(hipEvent_t event) { return hipEventSynchronize(event); }
+hipError_t hipEventQuery(hipEvent_t event) {
+  return hipEventSynchronize(event);
+}
 
 hipError_t hipEventElapsedTime(float* milliseconds, hipEvent_t start, hipEvent_t stop) {
   if (const hipError_t error = enter_call(); error != hipSuccess) return error;
@@ -150,7 +159,8 @@ hipError_t hipEventElapsedTime(float* milliseconds, hipEvent_t start, hipEvent_t
   ihipEvent_t events[2];
   for (int i = 0; i < 2; ++i) {
     const hipEvent_t event = i == 0 ? start : stop;
-    if (!Events::instance().with(event, [&](ihipEvent_t& object) { events[i] = object; })) return no_event(event);
+    if (!Events::instance().with(event, [&](ihipEvent_t& object) { events[i] = object; }))
+      return no_event(event);
     if (!events[i].recorded) return fail(hipErrorInvalidHandle, "an event was never recorded");
     if ((events[i].flags & hipEventDisableTiming) != 0) {
       return fail(hipErrorInvalidHandle, "an event was made with hipEventDisableTiming");

@@ -15,9 +15,6 @@
 #include "worker.h"
 
 namespace hipforge::cpu {
-
-Worker* signalled_worker();
-
 namespace {
 
 // ---- Signals ----
@@ -25,7 +22,9 @@ namespace {
 constexpr int kFaultSignals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT};
 struct sigaction g_previous[NSIG];
 
-int stop_signal() { return SIGRTMIN + 6; }
+int stop_signal() {
+  return SIGRTMIN + 6;
+}
 
 /// Where a faulting fiber goes on, on the worker's emergency stack: its own may be what overflowed.
 extern "C" void hipforge_cpu_leave_faulting_fiber() {
@@ -176,10 +175,16 @@ void install_signal_handlers() {
   });
 }
 
-void watch(Worker* worker) { Watchdog::instance().add(worker); }
+void watch(Worker* worker) {
+  Watchdog::instance().add(worker);
+}
 
-void unwatch(Worker* worker) { Watchdog::instance().remove(worker); }
+void unwatch(Worker* worker) {
+  Watchdog::instance().remove(worker);
+}
 
-void watchdog_settings_changed() { Watchdog::instance().settings_changed(); }
+void watchdog_settings_changed() {
+  Watchdog::instance().settings_changed();
+}
 
 }  // namespace hipforge::cpu

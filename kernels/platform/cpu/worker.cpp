@@ -56,7 +56,8 @@ std::string at(const uint3& index) {
 }
 
 unsigned char* map(size_t bytes) {
-  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* memory =
+      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   return memory == MAP_FAILED ? nullptr : static_cast<unsigned char*>(memory);
 }
 
@@ -87,7 +88,9 @@ Worker* Worker::current() {
   return this_worker;
 }
 
-Worker* signalled_worker() { return this_worker; }
+Worker* signalled_worker() {
+  return this_worker;
+}
 
 Worker::Worker() : os_thread(pthread_self()) {
   threads_ = std::make_unique<Thread[]>(kMaxBlockThreads);
@@ -259,13 +262,14 @@ void Worker::run_block(uint64_t block) {
 
 std::string Worker::check_dynamic_shared() {
   if (poison_is_watched()) return "";
-  const std::string what = std::to_string(dynamic_bytes_) + " bytes of dynamic shared memory";
+  const QuietAccess quiet;
   if (const auto* broken = find_broken_canary(dynamic_begin_ + dynamic_bytes_, dynamic_end_)) {
     return "out-of-bounds write " + std::to_string(broken - (dynamic_begin_ + dynamic_bytes_)) +
-           " bytes past the end of the " + what;
+           " bytes past the end of the " + std::to_string(dynamic_bytes_) + " bytes of dynamic shared memory";
   }
   if (const auto* broken = find_broken_canary(dynamic_begin_ - kSharedRedBytes, dynamic_begin_)) {
-    return "out-of-bounds write " + std::to_string(dynamic_begin_ - broken) + " bytes before the " + what;
+    return "out-of-bounds write " + std::to_string(dynamic_begin_ - broken) + " bytes before the " +
+           std::to_string(dynamic_bytes_) + " bytes of dynamic shared memory";
   }
   return "";
 }
@@ -370,7 +374,8 @@ inline void Worker::release(Meeting& meeting, bool before_others) {
   ThreadList& waiting = meeting.waiting;
   if (waiting.head == nullptr) return;
   if (seeded_) [[unlikely]] {
-    for (Thread* thread = waiting.head; thread != nullptr; thread = thread->next) ready_pool_.push_back(thread);
+    for (Thread* thread = waiting.head; thread != nullptr; thread = thread->next)
+      ready_pool_.push_back(thread);
   } else if (ready_.head == nullptr) {
     ready_ = waiting;
   } else if (before_others) {
@@ -500,8 +505,9 @@ void Worker::abandon() {
 }
 
 std::string Worker::where(const Meeting& meeting) const {
-  constexpr const char* kNames[] = {"the shuffle",        "the ballot",          "the wave barrier", "the barrier",
-                                    "the barrier (or)", "the barrier (and)", "the barrier (count)"};
+  constexpr const char* kNames[] = {"the shuffle",        "the ballot",       "the wave barrier",
+                                    "the barrier",        "the barrier (or)", "the barrier (and)",
+                                    "the barrier (count)"};
   return std::string(kNames[static_cast<unsigned>(meeting.kind)]) + " " + meeting.file + ":" +
          std::to_string(meeting.line);
 }
@@ -531,7 +537,10 @@ std::string Worker::signal_text() const {
   if (!signal_address_known_) return "access to an address that no pointer can hold";
   if (fibers_.is_guard(pointer)) return std::string("stack overflow at ") + address;
   const std::string what = std::string("out-of-bounds ") +
-                           (signal_write_ < 0 ? "access" : signal_write_ == 0 ? "read" : "write") + " at " + address;
+                           (signal_write_ < 0    ? "access"
+                            : signal_write_ == 0 ? "read"
+                                                 : "write") +
+                           " at " + address;
   if (pointer >= dynamic_end_ && pointer < dynamic_end_ + kPageBytes) {
     return what + ", " + std::to_string(pointer - (dynamic_begin_ + dynamic_bytes_)) +
            " bytes past the end of the " + std::to_string(dynamic_bytes_) + " bytes of dynamic shared memory";
@@ -592,11 +601,17 @@ int block_barrier(BarrierVote vote, bool predicate, const char* file, unsigned l
   return running_worker("a barrier").barrier(vote, predicate, file, line);
 }
 
-uint64_t live_lanes() { return running_worker("__activemask").live_lanes(); }
+uint64_t live_lanes() {
+  return running_worker("__activemask").live_lanes();
+}
 
-void* dynamic_shared() { return running_worker("dynamic shared memory").dynamic_shared(); }
+void* dynamic_shared() {
+  return running_worker("dynamic shared memory").dynamic_shared();
+}
 
-void kernel_fault(const char* text) { running_worker(text).fault(text); }
+void kernel_fault(const char* text) {
+  running_worker(text).fault(text);
+}
 
 void yield_thread() {
   Worker* worker = this_worker;

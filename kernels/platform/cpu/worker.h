@@ -270,4 +270,7 @@ class Worker {
   bool signal_address_known_ = false;
 };
 
+/// This OS thread's worker, null if it has none; made for signal handlers: it makes nothing.
+Worker* signalled_worker();
+
 }  // namespace hipforge::cpu

@@ -156,10 +156,10 @@ typedef struct hipDeviceProp_t {
   int maxThreadsPerBlock;
   int maxThreadsDim[3];
   int maxGridSize[3];
-  int clockRate;            // kHz
+  int clockRate;             // kHz
   int clockInstructionRate;  // kHz, of clock64() and wall_clock64()
-  int memoryClockRate;      // kHz
-  int memoryBusWidth;       // bits
+  int memoryClockRate;       // kHz
+  int memoryBusWidth;        // bits
   int major;
   int minor;
   int multiProcessorCount;
@@ -246,15 +246,14 @@ HIPFORGE_CPU_API hipError_t hipHostFree(void* pointer);
 /// hipErrorInvalidValue: a null or freed pointer, or more bytes than the allocation holds from there.
 /// hipErrorInvalidMemcpyDirection: a pointer is on the other side than `kind` says.
 HIPFORGE_CPU_API hipError_t hipMemcpy(void* target, const void* source, size_t bytes, hipMemcpyKind kind);
-HIPFORGE_CPU_API hipError_t hipMemcpyAsync(void* target, const void* source, size_t bytes,
-                                           hipMemcpyKind kind, hipStream_t stream);
+HIPFORGE_CPU_API hipError_t hipMemcpyAsync(void* target, const void* source, size_t bytes, hipMemcpyKind kind,
+                                           hipStream_t stream);
 HIPFORGE_CPU_API hipError_t hipMemcpyHtoD(hipDeviceptr_t target, void* source, size_t bytes);
 HIPFORGE_CPU_API hipError_t hipMemcpyDtoH(void* target, hipDeviceptr_t source, size_t bytes);
 HIPFORGE_CPU_API hipError_t hipMemcpyDtoD(hipDeviceptr_t target, hipDeviceptr_t source, size_t bytes);
 /// Pitches are bytes per row; hipErrorInvalidPitchValue if one is below `width`.
 HIPFORGE_CPU_API hipError_t hipMemcpy2D(void* target, size_t target_pitch, const void* source,
-                                        size_t source_pitch, size_t width, size_t height,
-                                        hipMemcpyKind kind);
+                                        size_t source_pitch, size_t width, size_t height, hipMemcpyKind kind);
 HIPFORGE_CPU_API hipError_t hipMemcpy2DAsync(void* target, size_t target_pitch, const void* source,
                                              size_t source_pitch, size_t width, size_t height,
                                              hipMemcpyKind kind, hipStream_t stream);
@@ -364,12 +363,14 @@ inline hipError_t hipStreamWaitEvent(hipStream_t stream, hipEvent_t event) {
   return hipStreamWaitEvent(stream, event, 0);
 }
 
-inline hipError_t hipEventRecord(hipEvent_t event) { return hipEventRecord(event, nullptr); }
+inline hipError_t hipEventRecord(hipEvent_t event) {
+  return hipEventRecord(event, nullptr);
+}
 
 template <typename Function>
-  requires(!__is_same(Function, void))
-hipError_t hipOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, Function* function, int block_threads,
-                                                        size_t shared_bytes) {
+requires(!__is_same(Function, void)) hipError_t
+    hipOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, Function* function, int block_threads,
+                                                 size_t shared_bytes) {
   return hipOccupancyMaxActiveBlocksPerMultiprocessor(blocks, reinterpret_cast<const void*>(function),
                                                       block_threads, shared_bytes);
 }

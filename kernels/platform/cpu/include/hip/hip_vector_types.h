@@ -4,23 +4,31 @@
 
 #include <sys/types.h>  // uint, ushort, ulong
 
-#define HIPFORGE_CPU_VECTOR_TYPES(name, T)                                                        \
-  struct name##1 {                                                                                \
-    T x;                                                                                          \
-  };                                                                                              \
-  struct alignas(2 * sizeof(T)) name##2 {                                                         \
-    T x, y;                                                                                       \
-  };                                                                                              \
-  struct name##3 {                                                                                \
-    T x, y, z;                                                                                    \
-  };                                                                                              \
-  struct alignas(4 * sizeof(T) < 16 ? 4 * sizeof(T) : 16) name##4 {                               \
-    T x, y, z, w;                                                                                 \
-  };                                                                                              \
-  constexpr name##1 make_##name##1(T x) { return name##1{x}; }                                    \
-  constexpr name##2 make_##name##2(T x, T y) { return name##2{x, y}; }                            \
-  constexpr name##3 make_##name##3(T x, T y, T z) { return name##3{x, y, z}; }                    \
-  constexpr name##4 make_##name##4(T x, T y, T z, T w) { return name##4{x, y, z, w}; }
+#define HIPFORGE_CPU_VECTOR_TYPES(name, T)                          \
+  struct name##1 {                                                  \
+    T x;                                                            \
+  };                                                                \
+  struct alignas(2 * sizeof(T)) name##2 {                           \
+    T x, y;                                                         \
+  };                                                                \
+  struct name##3 {                                                  \
+    T x, y, z;                                                      \
+  };                                                                \
+  struct alignas(4 * sizeof(T) < 16 ? 4 * sizeof(T) : 16) name##4 { \
+    T x, y, z, w;                                                   \
+  };                                                                \
+  constexpr name##1 make_##name##1(T x) {                           \
+    return name##1 {x};                                             \
+  }                                                                 \
+  constexpr name##2 make_##name##2(T x, T y) {                      \
+    return name##2 {x, y};                                          \
+  }                                                                 \
+  constexpr name##3 make_##name##3(T x, T y, T z) {                 \
+    return name##3 {x, y, z};                                       \
+  }                                                                 \
+  constexpr name##4 make_##name##4(T x, T y, T z, T w) {            \
+    return name##4 {x, y, z, w};                                    \
+  }
 
 HIPFORGE_CPU_VECTOR_TYPES(char, signed char)
 HIPFORGE_CPU_VECTOR_TYPES(uchar, unsigned char)

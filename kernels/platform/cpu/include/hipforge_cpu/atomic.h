@@ -23,8 +23,8 @@ inline T atomic_update(T* address, Update update) {
   may_yield();
   if constexpr (std::is_integral_v<T>) {
     T old = __atomic_load_n(address, __ATOMIC_RELAXED);
-    while (!__atomic_compare_exchange_n(address, &old, update(old), true, __ATOMIC_RELAXED,
-                                        __ATOMIC_RELAXED)) {
+    while (
+        !__atomic_compare_exchange_n(address, &old, update(old), true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
     }
     return old;
   } else {
@@ -41,40 +41,40 @@ inline T atomic_update(T* address, Update update) {
 
 }  // namespace hipforge::cpu
 
-#define HIPFORGE_CPU_ATOMICS(T)                                                                    \
-  inline T atomicAdd(T* address, T value) {                                                        \
-    hipforge::cpu::may_yield();                                                                    \
-    return __atomic_fetch_add(address, value, __ATOMIC_RELAXED);                                   \
-  }                                                                                                \
-  inline T atomicSub(T* address, T value) {                                                        \
-    hipforge::cpu::may_yield();                                                                    \
-    return __atomic_fetch_sub(address, value, __ATOMIC_RELAXED);                                   \
-  }                                                                                                \
-  inline T atomicAnd(T* address, T value) {                                                        \
-    hipforge::cpu::may_yield();                                                                    \
-    return __atomic_fetch_and(address, value, __ATOMIC_RELAXED);                                   \
-  }                                                                                                \
-  inline T atomicOr(T* address, T value) {                                                         \
-    hipforge::cpu::may_yield();                                                                    \
-    return __atomic_fetch_or(address, value, __ATOMIC_RELAXED);                                    \
-  }                                                                                                \
-  inline T atomicXor(T* address, T value) {                                                        \
-    hipforge::cpu::may_yield();                                                                    \
-    return __atomic_fetch_xor(address, value, __ATOMIC_RELAXED);                                   \
-  }                                                                                                \
-  inline T atomicExch(T* address, T value) {                                                       \
-    hipforge::cpu::may_yield();                                                                    \
-    return __atomic_exchange_n(address, value, __ATOMIC_RELAXED);                                  \
-  }                                                                                                \
-  inline T atomicCAS(T* address, T expected, T value) {                                            \
-    hipforge::cpu::may_yield();                                                                    \
-    __atomic_compare_exchange_n(address, &expected, value, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED); \
-    return expected;                                                                               \
-  }                                                                                                \
-  inline T atomicMin(T* address, T value) {                                                        \
+#define HIPFORGE_CPU_ATOMICS(T)                                                                         \
+  inline T atomicAdd(T* address, T value) {                                                             \
+    hipforge::cpu::may_yield();                                                                         \
+    return __atomic_fetch_add(address, value, __ATOMIC_RELAXED);                                        \
+  }                                                                                                     \
+  inline T atomicSub(T* address, T value) {                                                             \
+    hipforge::cpu::may_yield();                                                                         \
+    return __atomic_fetch_sub(address, value, __ATOMIC_RELAXED);                                        \
+  }                                                                                                     \
+  inline T atomicAnd(T* address, T value) {                                                             \
+    hipforge::cpu::may_yield();                                                                         \
+    return __atomic_fetch_and(address, value, __ATOMIC_RELAXED);                                        \
+  }                                                                                                     \
+  inline T atomicOr(T* address, T value) {                                                              \
+    hipforge::cpu::may_yield();                                                                         \
+    return __atomic_fetch_or(address, value, __ATOMIC_RELAXED);                                         \
+  }                                                                                                     \
+  inline T atomicXor(T* address, T value) {                                                             \
+    hipforge::cpu::may_yield();                                                                         \
+    return __atomic_fetch_xor(address, value, __ATOMIC_RELAXED);                                        \
+  }                                                                                                     \
+  inline T atomicExch(T* address, T value) {                                                            \
+    hipforge::cpu::may_yield();                                                                         \
+    return __atomic_exchange_n(address, value, __ATOMIC_RELAXED);                                       \
+  }                                                                                                     \
+  inline T atomicCAS(T* address, T expected, T value) {                                                 \
+    hipforge::cpu::may_yield();                                                                         \
+    __atomic_compare_exchange_n(address, &expected, value, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);  \
+    return expected;                                                                                    \
+  }                                                                                                     \
+  inline T atomicMin(T* address, T value) {                                                             \
     return hipforge::cpu::atomic_update(address, [value](T old) { return value < old ? value : old; }); \
-  }                                                                                                \
-  inline T atomicMax(T* address, T value) {                                                        \
+  }                                                                                                     \
+  inline T atomicMax(T* address, T value) {                                                             \
     return hipforge::cpu::atomic_update(address, [value](T old) { return old < value ? value : old; }); \
   }
 
@@ -86,20 +86,20 @@ HIPFORGE_CPU_ATOMICS(unsigned long)
 
 #undef HIPFORGE_CPU_ATOMICS
 
-#define HIPFORGE_CPU_ATOMICS(T)                                                                    \
-  inline T atomicAdd(T* address, T value) {                                                        \
-    return hipforge::cpu::atomic_update(address, [value](T old) { return old + value; });          \
-  }                                                                                                \
-  inline T atomicSub(T* address, T value) {                                                        \
-    return hipforge::cpu::atomic_update(address, [value](T old) { return old - value; });          \
-  }                                                                                                \
-  inline T atomicExch(T* address, T value) {                                                       \
-    return hipforge::cpu::atomic_update(address, [value](T) { return value; });                    \
-  }                                                                                                \
-  inline T atomicMin(T* address, T value) {                                                        \
+#define HIPFORGE_CPU_ATOMICS(T)                                                                         \
+  inline T atomicAdd(T* address, T value) {                                                             \
+    return hipforge::cpu::atomic_update(address, [value](T old) { return old + value; });               \
+  }                                                                                                     \
+  inline T atomicSub(T* address, T value) {                                                             \
+    return hipforge::cpu::atomic_update(address, [value](T old) { return old - value; });               \
+  }                                                                                                     \
+  inline T atomicExch(T* address, T value) {                                                            \
+    return hipforge::cpu::atomic_update(address, [value](T) { return value; });                         \
+  }                                                                                                     \
+  inline T atomicMin(T* address, T value) {                                                             \
     return hipforge::cpu::atomic_update(address, [value](T old) { return value < old ? value : old; }); \
-  }                                                                                                \
-  inline T atomicMax(T* address, T value) {                                                        \
+  }                                                                                                     \
+  inline T atomicMax(T* address, T value) {                                                             \
     return hipforge::cpu::atomic_update(address, [value](T old) { return old < value ? value : old; }); \
   }
 
@@ -129,5 +129,9 @@ inline void __threadfence() {
   __atomic_thread_fence(__ATOMIC_SEQ_CST);
   hipforge::cpu::may_yield();
 }
-inline void __threadfence_block() { __threadfence(); }
-inline void __threadfence_system() { __threadfence(); }
+inline void __threadfence_block() {
+  __threadfence();
+}
+inline void __threadfence_system() {
+  __threadfence();
+}

@@ -131,7 +131,7 @@ inline void __syncwarp(const char* file = __builtin_FILE(), unsigned line = __bu
   hipforge::cpu::wave_vote(hipforge::cpu::Collective::kWaveBarrier, false, file, line);
 }
 template <typename Mask>
-  requires std::is_integral_v<Mask>
+requires std::is_integral_v<Mask>
 inline void __syncwarp(Mask mask, const char* file = __builtin_FILE(), unsigned line = __builtin_LINE()) {
   hipforge::cpu::check_mask(mask);
   hipforge::cpu::wave_vote(hipforge::cpu::Collective::kWaveBarrier, false, file, line);
@@ -232,5 +232,9 @@ inline int __all_sync(Mask mask, int predicate, const char* file = __builtin_FIL
 }
 
 /// The lanes of this wave that have not returned.
-inline unsigned long long __activemask() { return hipforge::cpu::live_lanes(); }
-inline unsigned int __lane_id() { return hipforge::cpu::current_lane; }
+inline unsigned long long __activemask() {
+  return hipforge::cpu::live_lanes();
+}
+inline unsigned int __lane_id() {
+  return hipforge::cpu::current_lane;
+}

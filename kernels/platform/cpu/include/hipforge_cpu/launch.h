@@ -79,7 +79,8 @@ struct PackedArguments {
 
 template <typename... Params>
 hipError_t launch_typed(const char* name, void (*kernel)(Params...), dim3 grid, dim3 block,
-                        size_t shared_bytes, hipStream_t stream, const std::type_identity_t<Params>&... values) {
+                        size_t shared_bytes, hipStream_t stream,
+                        const std::type_identity_t<Params>&... values) {
   using Packed = PackedArguments<Params...>;
   alignas(64) std::byte arguments[Packed::kBytes + 1];
   Packed::pack(arguments, std::index_sequence_for<Params...>{}, values...);
@@ -90,8 +91,12 @@ hipError_t launch_typed(const char* name, void (*kernel)(Params...), dim3 grid, 
 template <typename... Params>
 constexpr KernelInfo kernel_info(void (*kernel)(Params...)) {
   using Packed = PackedArguments<Params...>;
-  return KernelInfo{reinterpret_cast<const void*>(kernel), &Packed::invoke,         Packed::kBytes,
-                    Packed::kCount,                        Packed::kOffsets.data(), Packed::kSizes.data()};
+  return KernelInfo{reinterpret_cast<const void*>(kernel),
+                    &Packed::invoke,
+                    Packed::kBytes,
+                    Packed::kCount,
+                    Packed::kOffsets.data(),
+                    Packed::kSizes.data()};
 }
 
 }  // namespace hipforge::cpu
@@ -101,7 +106,7 @@ constexpr KernelInfo kernel_info(void (*kernel)(Params...)) {
 /// hipLaunchKernelGGL(kernel, grid, block, shared_bytes, stream, arguments...); errors are those of
 /// hipGetLastError(): hipErrorInvalidConfiguration for an empty or oversized grid or block,
 /// hipErrorInvalidValue for more than 64 KiB of shared memory.
-#define hipLaunchKernelGGL(kernel, grid, block, shared_bytes, stream, ...)                               \
+#define hipLaunchKernelGGL(kernel, grid, block, shared_bytes, stream, ...)                                \
   static_cast<void>(::hipforge::cpu::launch_typed(#kernel, kernel, dim3(grid), dim3(block), shared_bytes, \
                                                   stream __VA_OPT__(, ) __VA_ARGS__))
 
@@ -112,15 +117,16 @@ hipError_t hipLaunchKernel(void (*kernel)(Params...), dim3 grid, dim3 block, voi
   return [&]<size_t... I>(std::index_sequence<I...>) {
     return ::hipforge::cpu::launch_typed("kernel", kernel, grid, block, shared_bytes, stream,
                                          *static_cast<const Params*>(arguments[I])...);
-  }(std::index_sequence_for<Params...>{});
+  }
+  (std::index_sequence_for<Params...>{});
 }
 
 /// Makes an extern "C" kernel callable without its type: by hipLaunchKernel(const void*, …) and, from a
 /// module, with kernel parameters. Stands once, at namespace scope, after the kernel.
-#define HIPFORGE_EXPORT_KERNEL(kernel)                                                        \
-  extern "C" __attribute__((visibility("default"))) hipforge::cpu::KernelInfo                 \
-      hipforge_kernel_info_##kernel();                                                        \
-  extern "C" hipforge::cpu::KernelInfo hipforge_kernel_info_##kernel() {                      \
-    return hipforge::cpu::kernel_info(&kernel);                                               \
-  }                                                                                           \
+#define HIPFORGE_EXPORT_KERNEL(kernel)                                   \
+  extern "C" __attribute__((visibility("default")))                      \
+  hipforge::cpu::KernelInfo hipforge_kernel_info_##kernel();             \
+  extern "C" hipforge::cpu::KernelInfo hipforge_kernel_info_##kernel() { \
+    return hipforge::cpu::kernel_info(&kernel);                          \
+  }                                                                      \
   static_assert(true)
