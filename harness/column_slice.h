@@ -13,6 +13,11 @@
 /// of 16 bytes, which Layout::kStrided never does.
 namespace hipforge::harness {
 
+/// The layout that the other operands do not have: whether rows are aligned is asked of each tensor apart.
+[[nodiscard]] inline Layout other_layout(Layout layout) {
+  return layout == Layout::kContiguous ? Layout::kStrided : Layout::kContiguous;
+}
+
 /// Columns [first, first + count) of a rank-2 view.
 [[nodiscard]] inline TensorView slice_columns(TensorView wide, std::int64_t first, std::int64_t count) {
   if (wide.numel() > 0) {

@@ -8,17 +8,22 @@ namespace hipforge {
 
 /// ids[r] = the lowest index of the largest element of row r.
 ///
-///   x       [rows, cols]  f32, f16, bf16; last axis contiguous, any row stride (0: one row for all); 1 ≤
-///   cols < 2³¹ ids     i32 [rows] values  f32 [rows], optional: the element itself, widened
-/// Outputs must not overlap x, each other or themselves. Alignment: that of the element; rows at multiples of
-/// 16 bytes take 16-byte accesses.
+/// Tensors (strides in elements):
+///   x       [rows, cols]  f32, f16, bf16; last axis contiguous, any row stride (0: one row for all);
+///                         1 ≤ cols < 2³¹
+///   ids     i32 [rows]
+///   values  f32 [rows], optional: the element itself, widened
+/// Outputs must not overlap x, each other or themselves. Alignment: that of the element; rows at multiples
+/// of 16 bytes take 16-byte accesses.
 ///
 /// Ties go to the lowest index; −0 and +0 tie. A NaN never wins against a number, −infinity included; a row
 /// of NaN alone gives index 0 and value NaN. Empty (rows 0) launches nothing.
 ///
 /// Errors: kInvalidArgument for a shape, stride or overlap, cols of 0; kUnsupported for a dtype; kHipError
-/// from the launch. Bound: none, index and value are exact. Bytes: x once, the outputs once. FLOPs: one
-/// comparison per element. Deterministic: a maximum of (value, index) pairs has one answer in any order.
+/// from the launch.
+/// Bound: none, index and value are exact. Bytes: x once, the outputs once. FLOPs: one comparison per
+/// element.
+/// Deterministic: a maximum of (value, index) pairs has one answer in any order.
 struct ArgmaxParams {
   TensorView x;
   TensorView ids;

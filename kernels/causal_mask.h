@@ -12,11 +12,11 @@ namespace hipforge {
 
 /// An additive attention mask as a tensor of its own. Attention itself never needs one: it masks by index.
 ///
-///   mask[i, j] = 0 where query i sees key j, −inf where not; with p = i + kv_len − q_len, the key that
-///   stands beside query i when both are counted from the bottom right: sees  ⇔  j < prefix_len  or  (j ≤ p
-///   and  (window = 0  or  j > p − window))
+///   mask[i, j] = 0 where query i sees key j, −inf where not
+///   sees  ⇔  j < prefix_len  or  (j ≤ p  and  (window = 0  or  j > p − window)),  p = i + kv_len − q_len
 ///
-/// causal as in Vaswani et al., 2017 (arXiv:1706.03762), section 3.2.3; the sliding window of Beltagy et al.,
+/// p is the key beside query i when both are counted from the bottom right. Causal as in
+/// Vaswani et al., 2017 (arXiv:1706.03762), section 3.2.3; the sliding window of Beltagy et al.,
 /// "Longformer", 2020 (arXiv:2004.05150), section 3.1; the bidirectional prefix of Du et al., "GLM", 2021
 /// (arXiv:2103.10360), section 2.1.
 ///
@@ -31,8 +31,9 @@ namespace hipforge {
 /// q_len − kv_len rows see the prefix alone. Empty: q_len or kv_len = 0 launches nothing.
 ///
 /// Errors: kInvalidArgument for a rank, shape, stride, size, rows that overlap, a negative window or
-/// prefix_len; kUnsupported for a dtype; kHipError from the launch. Bound: exact. Bytes: the mask once.
-/// FLOPs: none. Deterministic.
+/// prefix_len; kUnsupported for a dtype; kHipError from the launch.
+///
+/// Bound: exact. Bytes: the mask once. FLOPs: none. Deterministic.
 struct CausalMaskParams {
   TensorView mask;
   std::int64_t window = 0;

@@ -24,31 +24,30 @@ enum class RopeStyle { kInterleaved, kHalfSplit };
 ///
 /// Tensors (strides in elements):
 ///   x          [batch, seq, heads, head_dim]  f32, f16, bf16; last axis contiguous, other strides free
-///   y          shape and dtype of x, last axis contiguous; may be the same view as x, else must not overlap
-///   it positions  i32 [seq], or [batch, seq] for positions of each sequence's own (packed, left-padded,
-///   GLM); any
-///              order, repeats allowed. Nothing else is taken: positions per head are refused
+///   y          shape and dtype of x, last axis contiguous; the same view as x, or apart from it
+///   positions  i32 [seq], or [batch, seq] where each sequence has its own (packed, left-padded, GLM); any
+///              order, any strides, repeats allowed. Nothing else is taken: positions per head are refused
 ///   inv_freq   f32 [rotary_dim / 2], radians per position; contiguous; see rope_frequencies
-/// Alignment: that of the element. 16-byte accesses where all rows of x and y start at multiples of 16 bytes,
-/// and head_dim, rotary_dim (half of it for kHalfSplit) are multiples of 16 bytes.
+/// Alignment: that of the element. 16-byte accesses where all rows of x and y start at multiples of 16
+/// bytes, and head_dim and rotary_dim (for kHalfSplit half of it) are multiples of 16 bytes.
 ///
 /// rotary_dim: even, 2 to head_dim and at most 8,192. magnitude: finite, > 0.
 ///
 /// Range: every position from 0 to 2³¹ − 1, and |inv_freq| < 2²⁴ (a larger or non-finite one makes its pair
-/// NaN). The angle is an integer, in units of 2⁻⁶⁴ turn: it is off by less than 2π·p·2⁻⁶⁴, so a position near
-/// 131,072, or near 2³¹, is as right as one near 0. Sine and cosine are ours, in f32, the same bits on every
-/// platform. Rounding: sine and cosine (1.25u each, u = 2⁻²⁴), times magnitude, one product, one fused
-/// multiply-add, the store.
+/// NaN). The angle is an integer in units of 2⁻⁶⁴ turn, off by less than 2π·p·2⁻⁶⁴: a position near 131,072,
+/// or near 2³¹, is as right as one near 0. Sine and cosine are ours, in f32, the same bits on every platform.
+/// Rounding: sine and cosine (1.25u each, u = 2⁻²⁴), times magnitude, one product, one fused multiply-add,
+/// the store.
 ///
 /// Position 0 with magnitude 1 copies the head bit by bit: −0, subnormals, infinities and NaN payloads
-/// included. NaN or infinity reaches its own pair alone. A negative position gives NaN in all of that token's
-/// heads (elements past rotary_dim included), and kDeviceErrorPosition. Empty (batch, seq or heads 0)
-/// launches nothing.
+/// included. Elsewhere NaN or infinity reaches its own pair alone. A negative position gives NaN in all of
+/// that token's heads, elements past rotary_dim included, and kDeviceErrorPosition.
+/// Empty (batch, seq or heads 0) launches nothing.
 ///
 /// Errors: kInvalidArgument for a shape, stride, overlap, rotary_dim, magnitude, or positions of another
-/// form; kUnsupported for a dtype; kHipError from the launch. Bound: harness/ops/rope.h. Bytes: x and y once,
-/// positions once, inv_freq once. FLOPs: 6 per rotated pair. Deterministic: an element's bits depend on its
-/// pair, position, inv_freq and magnitude alone.
+/// form; kUnsupported for a dtype or style; kHipError from the launch.
+/// Bound: harness/ops/rope.h. Bytes: x, y, positions and inv_freq once. FLOPs: 6 per rotated pair.
+/// Deterministic: an element's bits depend on its pair, position, inv_freq and magnitude alone.
 struct RopeParams {
   TensorView x;
   TensorView y;
@@ -67,21 +66,20 @@ struct RopeParams {
 
 enum class RopeScaling { kNone, kLinear, kNtk, kYarn, kLlama3, kFactors };
 
-/// How inverse frequencies follow from a model's metadata. With d = rotary_dim, f_i = theta^(−2i/d), s =
-/// factor and L = original_context_length:
+/// How inverse frequencies follow from a model's metadata. With d = rotary_dim, f_i = theta^(−2i/d),
+/// s = factor and L = original_context_length:
 ///   kNone     f_i
-///   kLinear   f_i / s                                            (Chen et al. 2023, arXiv:2306.15595)
-///   kNtk      (theta · s^(d/(d−2)))^(−2i/d)                      (the "NTK-aware" base change)
-///   kYarn     f_i · (1 − γ_i) + f_i / s · γ_i with γ_i = clamp((i − low) / (high − low), 0, 1), where
-///             dim(β) = d · ln(L / 2πβ) / (2 ln theta), low = max(⌊dim(beta_fast)⌋, 0), high =
-///             min(⌈dim(beta_slow)⌉, d − 1), and high − low is at least 0.001: pairs that turn beta_fast
-///             times within L stay, those that turn fewer than beta_slow times are interpolated (Peng et al.
-///             2023, arXiv:2309.00071, section 3.2, with the ramp over pair numbers that the authors' code
-///             and its descendants use)
-///   kLlama3   by wavelength λ = 2π / f_i: f_i where λ < L / high_freq_factor; f_i / s where λ > L /
-///   low_freq_factor;
-///             between, f_i · (t + (1 − t) / s) with t = (L/λ − low_freq_factor) / (high_freq_factor −
-///             low_freq_factor)
+///   kLinear   f_i / s  (Chen et al. 2023, arXiv:2306.15595)
+///   kNtk      (theta · s^(d/(d−2)))^(−2i/d)  (the "NTK-aware" change of base)
+///   kYarn     f_i · (1 − γ_i) + f_i / s · γ_i,  γ_i = clamp((i − low) / (high − low), 0, 1), where
+///             dim(β) = d · ln(L / 2πβ) / (2 ln theta), low = max(⌊dim(beta_fast)⌋, 0),
+///             high = min(⌈dim(beta_slow)⌉, d − 1), and high − low is at least 0.001: pairs that turn
+///             beta_fast times within L stay, those that turn fewer than beta_slow times are interpolated
+///             (Peng et al. 2023, arXiv:2309.00071, section 3.2, with the ramp over pair numbers that the
+///             authors' code and its descendants use)
+///   kLlama3   by the turns t = L · f_i / 2π within L: f_i where t > high_freq_factor, f_i / s where
+///             t < low_freq_factor, between them f_i · (m + (1 − m) / s) with
+///             m = (t − low_freq_factor) / (high_freq_factor − low_freq_factor)
 ///   kFactors  f_i / factors[i] / s
 struct RopeFrequencyParams {
   std::int64_t rotary_dim = 0;  ///< even, ≥ 2 (kNtk: ≥ 4)

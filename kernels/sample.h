@@ -9,14 +9,13 @@
 namespace hipforge {
 
 /// Draws a token from each row of logits. In this order:
-///   1. top_k keeps the top_k largest logits of the row (ties at the edge: the lower indices); 0 keeps all;
+///   1. top_k keeps the top_k largest logits of the row (ties at the edge: lower indices); 0 keeps all;
 ///   2. wᵢ = exp((logitᵢ − max) / temperature), the probabilities times a constant;
 ///   3. top_p keeps the shortest run of tokens, by falling logit (ties: rising index), whose weight reaches
-///   top_p of the
-///      weight that is left; 1 keeps all (Holtzman et al., "The Curious Case of Neural Text Degeneration",
-///      2019, arXiv:1904.09751, section 3.1);
-///   4. ids[r] is the first index at which the sum of the kept weights, in index order, reaches u · their
-///   total.
+///      top_p of the weight that is left; 1 keeps all (Holtzman et al., "The Curious Case of Neural Text
+///      Degeneration", 2019, arXiv:1904.09751, section 3.1);
+///   4. ids[r] is the first index at which the sum of the kept weights, in index order, reaches u times
+///      their total.
 /// u is uniform in (0, 1]: bits b of the first output of Philox4x32-10 (Salmon et al., "Parallel Random
 /// Numbers: As Easy as 1, 2, 3", 2011) with key `seed`, subsequence `position + r` and offset 0 in rocRAND's
 /// numbering, made a float as rocrand_uniform does, fl(fl(b) · 2⁻³² + 2⁻³²). A token depends on its row, seed
@@ -28,7 +27,7 @@ namespace hipforge {
 ///   ids     i32 [rows]
 ///   draws   f32 [rows], optional: the u that was used
 /// Outputs must not overlap logits, each other or themselves. Alignment: that of the element; rows at
-/// multiples of 16 bytes take 16-byte accesses.
+/// multiples of four elements take accesses of four.
 ///
 /// temperature: finite, > 0; as it falls to 0 the result becomes argmax (among equal maxima still a draw).
 /// top_k ≥ 0; from vocab on it keeps all. top_p in (0, 1].
@@ -41,8 +40,10 @@ namespace hipforge {
 /// exact. So the order of summation does not exist, and wave size and block size never change a token.
 ///
 /// Errors: kInvalidArgument for a shape, stride, overlap or scalar; kUnsupported for a dtype; kHipError from
-/// the launch. No workspace. Bound: harness/ops/sample.h. Bytes: logits once (they are read up to eleven
-/// times, from cache), the outputs once. Deterministic.
+/// the launch. No workspace.
+/// Bound: harness/ops/sample.h. Bytes: logits once (they are read up to eleven times, from cache), the
+/// outputs once. FLOPs: 4 per logit.
+/// Deterministic.
 struct SampleParams {
   TensorView logits;
   TensorView ids;

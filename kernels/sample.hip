@@ -15,9 +15,9 @@ namespace hipforge {
 // Not an unnamed namespace: the kernels' names must be visible outside.
 namespace sample_detail {
 
-constexpr int kMaxBlock = 1024;
-constexpr int kPack = 8;            // elements that a thread takes at a time
-constexpr int kPacksPerThread = 2;  // before a row gets another wave
+constexpr int kMaxBlock = 512;
+constexpr int kPack = 4;            // elements that a thread takes at a time
+constexpr int kPacksPerThread = 4;  // before a row gets another wave
 constexpr std::int64_t kMaxVocab = 1 << 20;
 
 // Sums of weights: exact, and the same in any order. kMaxVocab weights of 1 stay within 64 bits.

@@ -27,9 +27,8 @@ enum class EmptyRow {
 ///
 /// Tensors (strides in elements, last axis contiguous, the others free):
 ///   x     [batch, heads, rows, cols]   f32, f16, bf16
-///   y     [batch, heads, rows, cols]   dtype of x; may be the same view as x, and must not overlap anything
-///   else mask  [batch|1, heads|1, rows|1, cols]   optional; f32, or the dtype of x; an axis of size 1 is
-///   broadcast
+///   y     [batch, heads, rows, cols]   dtype of x; may be the same view as x, else overlaps nothing
+///   mask  [batch|1, heads|1, rows|1, cols]   optional; f32 or the dtype of x; a size of 1 is broadcast
 /// Alignment: that of the element; rows at multiples of 16 bytes take 16-byte accesses.
 ///
 /// scale: finite, of any sign. causal_offset: any integer; cols − rows counts from the bottom right, a
@@ -45,9 +44,12 @@ enum class EmptyRow {
 /// nothing.
 ///
 /// Errors: kInvalidArgument for a rank, shape, stride, size, overlap or a scale that is not finite;
-/// kUnsupported for a dtype; kHipError from the launch. Bound: harness/ops/softmax.h. Bytes: every tensor
-/// once. FLOPs: 5 per element. Deterministic: a row's bits depend on its own elements, its mask, cols and the
-/// Target, not on its alignment, on other rows or on how many there are.
+/// kUnsupported for a dtype; kHipError from the launch.
+///
+/// Bound: harness/ops/softmax.h. Bytes: every tensor once. FLOPs: 5 per element.
+///
+/// Deterministic: a row's bits depend on its own elements, its mask, cols and the Target, not on its
+/// alignment, on other rows or on how many there are.
 struct SoftmaxParams {
   TensorView x;
   TensorView y;

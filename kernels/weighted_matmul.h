@@ -25,15 +25,19 @@ namespace hipforge {
 /// chunks of 32 keys are added in order, 64 chunk sums in order make a span of 2,048 keys, the spans are
 /// added in order. One rounding at the store.
 ///
-/// Edge cases. It does not mask: 0 · NaN and 0 · inf are NaN, in that key's column d and every row. kv_len =
-/// 0 gives zeros. A partial sum beyond f32 is infinite, as the formula in f32 is. Empty: batch, q_heads,
-/// q_len or head_dim = 0 launches nothing; q_heads > 0 needs kv_heads > 0.
+/// Edge cases. It does not mask: a NaN or infinity in values, in that key's column d, makes the outputs of
+/// every row NaN or infinite, whatever the weight (0 · NaN and 0 · inf are NaN). kv_len = 0 gives zeros. A
+/// partial sum beyond f32 is infinite, as the formula in f32 is. Empty: batch, q_heads, q_len or head_dim = 0
+/// launches nothing; q_heads > 0 needs kv_heads > 0.
 ///
 /// Errors: kInvalidArgument for a rank, shape, stride, size, overlap or q_heads that is no multiple of
-/// kv_heads; kUnsupported for a dtype; kHipError from the launch. Bound: harness/ops/weighted_matmul.h.
-/// Bytes: every tensor once. FLOPs: 2 · batch · q_heads · q_len · kv_len · head_dim. Deterministic: an
-/// element's bits depend on its own weights and values and on kv_len alone: one row (decode) gives the bits
-/// that it has as the last row of many (prefill).
+/// kv_heads; kUnsupported for a dtype; kHipError from the launch.
+///
+/// Bound: harness/ops/weighted_matmul.h. Bytes: every tensor once.
+/// FLOPs: 2 · batch · q_heads · q_len · kv_len · head_dim.
+///
+/// Deterministic: an element's bits depend on its own weights and values and on kv_len alone: one row
+/// (decode) gives the bits that it has as the last row of many (prefill).
 struct WeightedMatmulParams {
   TensorView weights;
   TensorView values;

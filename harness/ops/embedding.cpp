@@ -28,6 +28,7 @@ struct Spec {
   bool strided_ids = false;
   bool column_slice = false;
   bool non_finite = false;
+  bool mixed_alignment = false;  // y in the other layout than the rest
   Family family = Family::kNormal;
   bool quick = false;
 };
@@ -46,6 +47,7 @@ std::vector<std::string> features_of(const Spec& spec) {
   if (spec.repeated_ids) features.emplace_back("repeated_ids");
   if (spec.strided_ids) features.emplace_back("strided_ids");
   if (spec.column_slice) features.emplace_back("column_slice");
+  if (spec.mixed_alignment) features.emplace_back("mixed_alignment");
   if (spec.non_finite) features.emplace_back("non_finite");
   if (spec.family != Family::kNormal) features.emplace_back(family_name(spec.family));
   return features;
@@ -97,7 +99,8 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
     const std::vector<double> values(ids.begin(), ids.end());
     params.ids = rig.input_values("ids", DType::kI32, {spec.tokens}, values, spec.layout);
   }
-  params.y = rig.output("y", spec.y, {spec.tokens, y_cols}, spec.layout);
+  params.y = rig.output("y", spec.y, {spec.tokens, y_cols},
+                        spec.mixed_alignment ? other_layout(spec.layout) : spec.layout);
   if (spec.column_slice) {
     params.table = slice_columns(params.table, first_col, spec.hidden);
     params.y = slice_columns(params.y, first_col, spec.hidden);
@@ -164,8 +167,9 @@ OpSuite embedding_suite() {
   suite.op = "embedding";
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided"};
-  suite.features = {"y_f32",       "y_f16",        "y_bf16",     "scale",    "bad_ids",  "repeated_ids",
-                    "strided_ids", "column_slice", "non_finite", "outliers", "integers", "subnormal"};
+  suite.features = {"y_f32",        "y_f16",       "y_bf16",       "scale",           "bad_ids",
+                    "repeated_ids", "strided_ids", "column_slice", "mixed_alignment", "non_finite",
+                    "outliers",     "integers",    "subnormal"};
 
   const DType floats[] = {DType::kF32, DType::kF16, DType::kBF16};
   for (DType table : suite.dtypes) {
@@ -209,6 +213,10 @@ OpSuite embedding_suite() {
         spec.y = next_y();
         spec.column_slice = true;
         spec.scale = -0.25f;
+        add(spec);
+        spec = base;
+        spec.y = next_y();
+        spec.mixed_alignment = true;
         add(spec);
         spec = base;
         spec.y = next_y();

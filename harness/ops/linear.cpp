@@ -27,6 +27,7 @@ struct Spec {
   bool batch_invariant = true;
   bool column_slice = false;
   bool non_finite = false;
+  bool mixed_alignment = false;  // weight in the other layout than the rest
   Layout layout = Layout::kContiguous;
   Family family = Family::kNormal;
   double scale = 1.0;  // of x
@@ -69,6 +70,7 @@ std::vector<std::string> features_of(const Spec& spec) {
   }
   if (spec.in_features == 0) features.emplace_back("no_inputs");
   if (spec.column_slice) features.emplace_back("column_slice");
+  if (spec.mixed_alignment) features.emplace_back("mixed_alignment");
   if (spec.non_finite) features.emplace_back("non_finite");
   if (spec.family != Family::kNormal) features.emplace_back(family_name(spec.family));
   if (spec.scale > 100.0) features.emplace_back("large");
@@ -99,6 +101,7 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   const Slice y_slice = spec.column_slice ? kYSlice : kNoSlice;
   const Shape x_shape{spec.rows, spec.in_features + x_slice.gap};
   const Shape weight_shape{spec.out_features, spec.in_features + weight_slice.gap};
+  const Layout weight_layout = spec.mixed_alignment ? other_layout(spec.layout) : spec.layout;
   LinearParams params;
   params.batch_invariant = spec.batch_invariant;
   if (spec.non_finite) {
@@ -114,7 +117,7 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
     const Family weight_family = both                             ? spec.family
                                  : spec.family == Family::kCancel ? Family::kEqual
                                                                   : Family::kNormal;
-    params.weight = rig.input("weight", spec.weight, weight_shape, weight_family, 1.0, spec.layout);
+    params.weight = rig.input("weight", spec.weight, weight_shape, weight_family, 1.0, weight_layout);
   }
   if (spec.bias != Bias::kNone) {
     const DType dtype = spec.bias == Bias::kF32 ? DType::kF32 : spec.weight;
@@ -202,10 +205,10 @@ OpSuite linear_suite() {
   suite.op = "linear";
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided"};
-  suite.features = {"weight_f32", "weight_f16", "weight_bf16", "y_f32",      "bias",
-                    "bias_f32",   "one_row",    "rows",        "tiled",      "no_inputs",
-                    "outliers",   "integers",   "subnormal",   "cancel",     "one_hot",
-                    "equal",      "positive",   "large",       "non_finite", "column_slice"};
+  suite.features = {"weight_f32", "weight_f16",   "weight_bf16",    "y_f32",     "bias",     "bias_f32",
+                    "one_row",    "rows",         "tiled",          "no_inputs", "outliers", "integers",
+                    "subnormal",  "cancel",       "one_hot",        "equal",     "positive", "large",
+                    "non_finite", "column_slice", "mixed_alignment"};
 
   const std::array<DType, 3> floats = {DType::kF32, DType::kF16, DType::kBF16};
   for (DType x : suite.dtypes) {
@@ -276,6 +279,10 @@ OpSuite linear_suite() {
         spec.weight = next_weight();
         spec.bias = Bias::kF32;
         spec.column_slice = true;
+        add(spec);
+        spec = base;
+        spec.weight = next_weight();
+        spec.mixed_alignment = true;
         add(spec);
         spec = base;
         spec.weight = next_weight();

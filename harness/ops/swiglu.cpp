@@ -23,6 +23,7 @@ enum class Operands {
   kFused,   // the two halves of one [rows, 2·cols] matrix
   kSliced,  // columns of three matrices of different widths
   kShared,  // one view for both
+  kMixed,   // up in the other layout than gate and y
   kSpecial  // values around the edges of exp and of the dtype, infinities and NaN
 };
 
@@ -57,6 +58,9 @@ std::string features_text(const Spec& spec, std::vector<std::string>& features) 
       break;
     case Operands::kShared:
       features.emplace_back("gate_is_up");
+      break;
+    case Operands::kMixed:
+      features.emplace_back("mixed_alignment");
       break;
     case Operands::kSpecial:
       features.emplace_back("non_finite");
@@ -132,9 +136,11 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
       params.up = rig.input_values("up", spec.dtype, shape, up, spec.layout);
     } else {
       params.gate = rig.input("gate", spec.dtype, shape, spec.family, spec.scale, spec.layout);
-      params.up = spec.operands == Operands::kShared
-                      ? params.gate
-                      : rig.input("up", spec.dtype, shape, spec.family, spec.scale, spec.layout);
+      params.up =
+          spec.operands == Operands::kShared
+              ? params.gate
+              : rig.input("up", spec.dtype, shape, spec.family, spec.scale,
+                          spec.operands == Operands::kMixed ? other_layout(spec.layout) : spec.layout);
     }
     params.y = spec.output == Output::kInGate ? params.gate
                : spec.output == Output::kInUp ? params.up
@@ -221,9 +227,9 @@ OpSuite swiglu_suite() {
   suite.op = "swiglu";
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided"};
-  suite.features = {"plain",      "fused_halves", "in_gate", "in_up",    "beside",
-                    "gate_is_up", "own_strides",  "large",   "outliers", "non_finite",
-                    "integers",   "subnormal",    "equal"};
+  suite.features = {"plain",      "fused_halves", "in_gate",         "in_up", "beside",
+                    "gate_is_up", "own_strides",  "mixed_alignment", "large", "outliers",
+                    "non_finite", "integers",     "subnormal",       "equal"};
 
   for (DType dtype : suite.dtypes) {
     for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
@@ -251,6 +257,7 @@ OpSuite swiglu_suite() {
         add(base(Operands::kFused, Output::kInUp));
         add(base(Operands::kFused, Output::kBeside));
         add(base(Operands::kSliced, Output::kApart));
+        add(base(Operands::kMixed, Output::kApart));
         add(base(Operands::kShared, Output::kApart));
         add(base(Operands::kSpecial, Output::kApart));
         Spec large = base(Operands::kApart, Output::kApart);

@@ -13,6 +13,18 @@
 
 namespace hipforge {
 
+/// Whether this build has machine code for a kernel of that name. Devices with one wave size get no kernels
+/// of the other: they could not run.
+[[nodiscard]] constexpr bool kernel_is_built([[maybe_unused]] const char* name) {
+#if defined(__CUDACC__)
+  for (const char* at = name; *at != 0; ++at) {
+    if (at[0] == '_' && at[1] == 'w' && at[2] == '6' && at[3] == '4' && (at[4] == 0 || at[4] == '_'))
+      return false;
+  }
+#endif
+  return true;
+}
+
 /// A kernel's name and host address; both null where no kernel was built for the template arguments.
 struct KernelEntry {
   const char* name = nullptr;
@@ -28,12 +40,12 @@ using bf16 = BF16;
 
 #define HIPFORGE_UNPACK(...) __VA_ARGS__
 
-#define HIPFORGE_KERNEL(ENTRY, TEMPLATE_ARGS, NAME, BODY, ARGS, MAX_THREADS)  \
-  extern "C" __global__ void __launch_bounds__(MAX_THREADS) NAME(ARGS args) { \
-    BODY<HIPFORGE_UNPACK TEMPLATE_ARGS>(args);                                \
-  }                                                                           \
-  template <>                                                                 \
-  inline const KernelEntry ENTRY<HIPFORGE_UNPACK TEMPLATE_ARGS>{#NAME,        \
+#define HIPFORGE_KERNEL(ENTRY, TEMPLATE_ARGS, NAME, BODY, ARGS, MAX_THREADS)                   \
+  extern "C" __global__ void __launch_bounds__(MAX_THREADS) NAME([[maybe_unused]] ARGS args) { \
+    if constexpr (hipforge::kernel_is_built(#NAME)) BODY<HIPFORGE_UNPACK TEMPLATE_ARGS>(args); \
+  }                                                                                            \
+  template <>                                                                                  \
+  inline const KernelEntry ENTRY<HIPFORGE_UNPACK TEMPLATE_ARGS>{#NAME,                         \
                                                                 reinterpret_cast<const void*>(&NAME)};
 
 /// LINE(T, WAVE) for every float dtype token and wave size.

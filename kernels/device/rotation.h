@@ -26,8 +26,7 @@ __host__ __device__ inline std::uint64_t turns_per_position(float inv_freq, bool
   const std::uint32_t biased = (bits >> 23) & 0xffu;
   valid = fabsf(inv_freq) < kMaxInvFreq;
   if (!valid) return 0;
-  // |inv_freq| = mantissa · 2^-shift, so its turns in units of 2^-64 are (mantissa · 2^128 / 2π) >> (64 +
-  // shift).
+  // |inv_freq| = mantissa · 2^-shift: in units of 2^-64 turn, (mantissa · 2^128 / 2π) >> (64 + shift).
   const std::uint64_t mantissa = (bits & 0x7fffffu) | (biased == 0 ? 0u : 0x800000u);
   const int shift = 150 - static_cast<int>(biased == 0 ? 1u : biased);
   // Schoolbook product of 24 by 128 bits; no partial sum leaves 64.

@@ -128,7 +128,7 @@ TEST(Sample, PlanIsAPureFunctionOfParamsAndTarget) {
   EXPECT_STREQ(wide.kernel, "sample_bf16_w64");
   EXPECT_EQ(first.function, second.function);
   EXPECT_EQ(first.grid.x, 3u);
-  EXPECT_EQ(first.block.x, 320u);  // 5,000 / (32 lanes · 8 elements · 2 steps), rounded up, is 10 waves
+  EXPECT_EQ(first.block.x, 320u);  // 5,000 / (32 lanes · 4 elements · 4 steps), rounded up, is 10 waves
   EXPECT_EQ(wide.block.x % 64, 0u);
   EXPECT_LE(first.shared_bytes, 32u * 1024u);
 }

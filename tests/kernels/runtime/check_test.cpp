@@ -92,13 +92,25 @@ TEST(Target, NamesMapToWavesAndMatrixUnits) {
 }
 
 TEST(Target, AnOverrideDecidesWhatLaunchersPlanFor) {
-  Target wanted;
-  ASSERT_OK(target_from_name("cpu", 64, wanted));
-  ASSERT_OK(set_target_override(wanted));
-  Target now;
-  ASSERT_OK(current_target(now));
-  EXPECT_EQ(now, wanted);
-  ASSERT_OK(set_target_override(std::nullopt));
+  for (const char* name : {"gfx942", "gfx1100"}) {
+    Target wanted;
+    ASSERT_OK(target_from_name(name, 32, wanted));
+    const Status status = set_target_override(wanted);
+#if !defined(HIPFORGE_PLATFORM_CPU)
+    Target device;
+    ASSERT_OK(current_target(device));
+    if (device.wave != wanted.wave) {
+      expect_status(status, StatusCode::kUnsupported, name, std::to_string(wanted.wave),
+                    std::to_string(device.wave));
+      continue;
+    }
+#endif
+    ASSERT_OK(status);
+    Target now;
+    ASSERT_OK(current_target(now));
+    EXPECT_EQ(now, wanted);
+    ASSERT_OK(set_target_override(std::nullopt));
+  }
 }
 
 }  // namespace
