@@ -21,6 +21,8 @@ case "$only" in
 esac
 choose_platform "$asked"
 read -ra packages <<<"$(needed_packages)"
+# llama.cpp, the independent witness of the model tests, comes as an npm package.
+command -v npm >/dev/null || packages+=(nodejs npm)
 install_packages "${packages[@]}"
 
 passed=0 failed=0 skipped=0

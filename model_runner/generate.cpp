@@ -30,27 +30,25 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-// Logits as they come from the device: hashed, and refused if one is NaN.
+// Logits as they come from the device, hashed.
 class LogitsWatch {
  public:
   explicit LogitsWatch(std::int64_t vocab) : host_(static_cast<std::size_t>(vocab)) {}
 
-  void take(const TensorView& logits, std::int64_t position) {
+  /// Takes in one row; false if it holds NaN.
+  [[nodiscard]] bool take(const TensorView& logits) {
     const auto bytes = std::as_writable_bytes(std::span(host_));
     throw_if_error(hip_status(hipMemcpy(bytes.data(), logits.data, bytes.size(), hipMemcpyDeviceToHost),
                               "hipMemcpy of the logits"));
+    bool numbers = true;
     for (const float logit : host_) {
       std::uint32_t bits = 0;
       static_assert(sizeof bits == sizeof logit);
       std::memcpy(&bits, &logit, sizeof bits);
       hash_ = (hash_ ^ bits) * 0x100000001b3u;
-      if (std::isnan(logit)) {
-        throw Error(
-            failure(StatusCode::kInvalidArgument, "generate: the logits for position ", position,
-                    " hold NaN: the model's weights are damaged, or its activations left the range of their "
-                    "dtype (see --activations)"));
-      }
+      numbers = numbers && !std::isnan(logit);
     }
+    return numbers;
   }
   [[nodiscard]] std::uint64_t hash() const { return hash_; }
 
@@ -70,6 +68,80 @@ std::vector<TokenId> encode_prompt(const GenerateOptions& options, const Model& 
   }
   return ids;
 }
+
+// One sequence on its way through a model, from the prompt on.
+class Generation {
+ public:
+  Generation(const GenerateOptions& options, const Model& model, std::int64_t prompt_tokens,
+             DType activations)
+      : model_(model),
+        cache_(cache_shape(model.config, prompt_tokens + options.max_new_tokens - 1, activations)),
+        forward_(model.config, model.weights, cache_, activations,
+                 {.max_rows = std::min(kPrefillRows, prompt_tokens), .max_sequences = 1}, stream_.get()),
+        sampler_(options.sampling),
+        watch_(model.config.vocab),
+        sequence_(cache_.create_sequence()) {
+    if (options.verify) forward_.ops().observe(&verifier_.emplace());
+  }
+
+  /// Runs tokens through the model, a chunk at a time, and chooses the one that follows. None where the
+  /// logits are NaN and the verifier knows of an op that is off: what it has to say is more than an error.
+  std::optional<TokenId> next(std::span<const TokenId> tokens) {
+    TensorView logits;
+    while (!tokens.empty()) {
+      const std::size_t count = std::min(tokens.size(), static_cast<std::size_t>(forward_.limits().max_rows));
+      const SequenceTokens chunk{sequence_, tokens.first(count)};
+      tokens = tokens.subspan(count);
+      logits = forward_.step({&chunk, 1}, tokens.empty());
+    }
+    const std::int64_t position = cache_.length(sequence_);
+    if (watch_.take(logits))
+      return sampler_.next(forward_.ops(), logits, static_cast<std::uint64_t>(position));
+    forward_.check_device_errors();
+    if (verifier_ && !verifier_->passed()) return std::nullopt;
+    throw Error(
+        failure(StatusCode::kInvalidArgument, "generate: the logits for position ", position,
+                " hold NaN: the model's weights are damaged, or its activations left the range of their "
+                "dtype (see --activations)"));
+  }
+
+  [[nodiscard]] bool context_full() const { return cache_.length(sequence_) == model_.config.context_length; }
+
+  /// Throws if a kernel met a bad index; then moves what was learned to the result.
+  void finish(GenerateResult& result) {
+    forward_.check_device_errors();
+    GenerateStatistics& statistics = result.statistics;
+    statistics.weight_bytes = model_.weights.bytes();
+    statistics.kv_cache_bytes = cache_.bytes();
+    statistics.activation_bytes = forward_.bytes();
+    statistics.peak_memory_bytes = peak_memory_bytes();
+    statistics.logits_hash = watch_.hash();
+    statistics.weight_dtype = model_.weights.matrix_dtype();
+    statistics.activation_dtype = forward_.activations();
+    statistics.parameters = model_.weights.parameters();
+    forward_.ops().observe(nullptr);
+    result.verifier = std::move(verifier_);
+  }
+
+ private:
+  static KvCacheShape cache_shape(const LlamaConfig& config, std::int64_t tokens, DType dtype) {
+    return {.layers = config.layers,
+            .kv_heads = config.kv_heads,
+            .head_dim = config.head_dim,
+            .page_size = kPageSize,
+            .max_pages = (std::min(tokens, config.context_length) + kPageSize - 1) / kPageSize,
+            .dtype = dtype};
+  }
+
+  const Model& model_;
+  Stream stream_;
+  KvCache cache_;
+  Forward forward_;
+  Sampler sampler_;
+  LogitsWatch watch_;
+  SequenceId sequence_;
+  std::optional<Verifier> verifier_;
+};
 
 }  // namespace
 
@@ -98,6 +170,8 @@ std::string_view stop_reason_text(StopReason reason) {
       return "token limit";
     case StopReason::kContextFull:
       return "context full";
+    case StopReason::kCheckFailed:
+      return "failed check";
   }
   return "";
 }
@@ -114,85 +188,41 @@ GenerateResult generate(const GenerateOptions& options, const std::filesystem::p
                         const TokenSink& sink) {
   GenerateResult result;
   GenerateStatistics& statistics = result.statistics;
-  Stopwatch load_watch;
+  const Stopwatch load_watch;
   select_device(options.device);
   const Model model = load_model(model_path);
   statistics.load_s = load_watch.seconds();
   result.prompt_ids = encode_prompt(options, model);
+  statistics.prompt_tokens = static_cast<std::int64_t>(result.prompt_ids.size());
 
-  const auto prompt_tokens = static_cast<std::int64_t>(result.prompt_ids.size());
-  const DType activations = options.activations.value_or(model.weights.matrix_dtype());
-  // The last generated token is never run through the model.
-  const std::int64_t most_tokens =
-      std::min(model.config.context_length, prompt_tokens + options.max_new_tokens - 1);
-  const Stream stream;
-  KvCache cache({.layers = model.config.layers,
-                 .kv_heads = model.config.kv_heads,
-                 .head_dim = model.config.head_dim,
-                 .page_size = kPageSize,
-                 .max_pages = (most_tokens + kPageSize - 1) / kPageSize,
-                 .dtype = activations});
-  Forward forward(model.config, model.weights, cache, activations,
-                  {.max_rows = std::min(kPrefillRows, prompt_tokens), .max_sequences = 1}, stream.get());
-  if (options.verify) forward.ops().observe(&result.verifier.emplace());
-  Sampler sampler(options.sampling);
-  LogitsWatch watch(model.config.vocab);
-  StreamDecoder decoder(model.tokenizer);
-  const SequenceId sequence = cache.create_sequence();
-
-  const auto choose = [&](const TensorView& logits) {
-    watch.take(logits, cache.length(sequence));
-    return sampler.next(forward.ops(), logits, static_cast<std::uint64_t>(cache.length(sequence)));
-  };
-  Stopwatch prefill_watch;
-  TensorView logits;
-  for (std::span<const TokenId> rest = result.prompt_ids; !rest.empty();) {
-    const std::size_t count = std::min(rest.size(), static_cast<std::size_t>(forward.limits().max_rows));
-    const SequenceTokens chunk{sequence, rest.first(count)};
-    rest = rest.subspan(count);
-    logits = forward.step({&chunk, 1}, rest.empty());
-  }
-  forward.check_device_errors();
-  TokenId id = choose(logits);
+  Generation generation(options, model, statistics.prompt_tokens,
+                        options.activations.value_or(model.weights.matrix_dtype()));
+  const Stopwatch prefill_watch;
+  std::optional<TokenId> id = generation.next(result.prompt_ids);
   statistics.prefill_s = prefill_watch.seconds();
+  result.stop = id ? StopReason::kEndToken : StopReason::kCheckFailed;
 
-  Stopwatch decode_watch;
-  while (true) {
-    if (model.tokenizer.ends_generation(id) && !options.ignore_eos) {
-      result.stop = StopReason::kEndToken;
-      break;
-    }
-    result.ids.push_back(id);
-    const std::string text = decoder.push(id);
+  const Stopwatch decode_watch;
+  StreamDecoder decoder(model.tokenizer);
+  const auto emit = [&](TokenId token, const std::string& text) {
     result.text += text;
-    sink(id, text);
-    if (static_cast<std::int64_t>(result.ids.size()) == options.max_new_tokens) {
-      result.stop = StopReason::kMaxTokens;
+    sink(token, text);
+  };
+  while (id && (options.ignore_eos || !model.tokenizer.ends_generation(*id))) {
+    result.ids.push_back(*id);
+    emit(*id, decoder.push(*id));
+    const bool enough = static_cast<std::int64_t>(result.ids.size()) == options.max_new_tokens;
+    if (enough || generation.context_full()) {
+      result.stop = enough ? StopReason::kMaxTokens : StopReason::kContextFull;
       break;
     }
-    if (cache.length(sequence) == model.config.context_length) {
-      result.stop = StopReason::kContextFull;
-      break;
-    }
-    const SequenceTokens next{sequence, {&id, 1}};
-    id = choose(forward.step({&next, 1}));
+    id = generation.next({&result.ids.back(), 1});
     ++statistics.decoded_tokens;
+    result.stop = id ? StopReason::kEndToken : StopReason::kCheckFailed;
   }
   statistics.decode_s = decode_watch.seconds();
-  forward.check_device_errors();
-  const std::string held = decoder.finish();
-  result.text += held;
-  sink(-1, held);
-
-  statistics.prompt_tokens = prompt_tokens;
-  statistics.weight_bytes = model.weights.bytes();
-  statistics.kv_cache_bytes = cache.bytes();
-  statistics.activation_bytes = forward.bytes();
-  statistics.peak_memory_bytes = peak_memory_bytes();
-  statistics.logits_hash = watch.hash();
-  statistics.weight_dtype = model.weights.matrix_dtype();
-  statistics.activation_dtype = activations;
-  statistics.parameters = model.weights.parameters();
+  emit(-1, decoder.finish());
+  generation.finish(result);
   return result;
 }
 

@@ -34,9 +34,10 @@ void select_device(int device);
 /// wrong with the file, hipforge::Error for anything wrong with the device.
 [[nodiscard]] Model load_model(const std::filesystem::path& path);
 
-enum class StopReason { kEndToken, kMaxTokens, kContextFull };
+/// kCheckFailed: under --verify an op was off, and the logits have become NaN.
+enum class StopReason { kEndToken, kMaxTokens, kContextFull, kCheckFailed };
 
-/// "end of text", "token limit", "context full".
+/// "end of text", "token limit", "context full", "failed check".
 [[nodiscard]] std::string_view stop_reason_text(StopReason reason);
 
 struct GenerateStatistics {
@@ -67,7 +68,7 @@ struct GenerateResult {
   std::vector<TokenId> prompt_ids;
   std::vector<TokenId> ids;  // generated, without the token that ended it
   std::string text;          // of ids
-  StopReason stop = StopReason::kMaxTokens;
+  StopReason stop = StopReason::kEndToken;
   GenerateStatistics statistics;
   std::optional<Verifier> verifier;  // what --verify saw
 };

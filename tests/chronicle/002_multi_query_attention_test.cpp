@@ -1,4 +1,4 @@
-// Tensors of 16 elements where 1 × 2 × 2 × 4 needs 32 reached a kernel.
+// Tensors of 16 and 8 elements where the shapes need 32 and 16 reached a kernel.
 
 #include "tests/chronicle/attention.h"
 
@@ -6,7 +6,7 @@ namespace hipforge {
 namespace {
 
 TEST(Chronicle002, SizesAreCheckedBeforeTheLaunchWithBothNumbers) {
-  AttentionCase attention(2, 2, 2, 1, 4);
+  AttentionCase attention(4, 4, 2, 1, 4);
   attention.params.q.elements = 16;
   expect_status(flash_attention(attention.params, nullptr), StatusCode::kInvalidArgument, "holds 16 elements",
                 "needs 32");

@@ -33,7 +33,8 @@ std::vector<double> rotate(harness::Rig& rig, const std::vector<double>& positio
 TEST(Chronicle003, PositionZeroIsTheIdentityBitForBit) {
   for (RopeStyle style : {RopeStyle::kInterleaved, RopeStyle::kHalfSplit}) {
     harness::Rig rig(3, nullptr);
-    EXPECT_EQ(rotate(rig, {0, 0, 0}, style), rig.values("x"));
+    const std::vector<double> y = rotate(rig, {0, 0, 0}, style);
+    EXPECT_EQ(y, rig.values("x"));
   }
 }
 

@@ -291,11 +291,7 @@ TEST_P(FaultTest, DivisionByZeroTrapAndAssert) {
 }
 
 #pragma GCC diagnostic push
-#if defined(__clang__)
 #pragma GCC diagnostic ignored "-Winfinite-recursion"
-#elif __GNUC__ >= 12
-#pragma GCC diagnostic ignored "-Winfinite-recursion"
-#endif
 __attribute__((noinline)) __device__ int recurse(volatile int* depth) {
   volatile char frame[4096];
   frame[0] = static_cast<char>(*depth);

@@ -1,9 +1,6 @@
 // Launches: what each thread sees, what is refused, what order errors appear in.
 #include "platform_fixture.h"
 
-#include <algorithm>
-#include <numeric>
-#include <set>
 #include <thread>
 
 namespace hipforge::test {

@@ -83,9 +83,6 @@ int source_lane(Shuffle kind, int lane, int operand, int width) {
 }
 
 template <typename T>
-class ShuffleTypeTest : public WaveTest {};
-
-template <typename T>
 void check_shuffles(T* out, int wave, int threads, const std::function<std::vector<T>(T*, size_t)>& read) {
   for (const Shuffle kind : {Shuffle::kIndexed, Shuffle::kXor, Shuffle::kUp, Shuffle::kDown}) {
     for (int width = 1; width <= wave; width *= 2) {

@@ -290,6 +290,9 @@ HIPFORGE_CPU_API hipError_t hipEventQuery(hipEvent_t event);
 HIPFORGE_CPU_API hipError_t hipEventElapsedTime(float* milliseconds, hipEvent_t start, hipEvent_t stop);
 
 // ---- Modules: a module is a shared library whose kernels are extern "C" functions ----
+//
+// It is linked against the platform's library, not a copy of it. Compiled by g++ it needs -fno-gnu-unique, or
+// unloading leaves it in the process.
 
 /// hipErrorFileNotFound: no such file. hipErrorInvalidImage: not a library that can be loaded.
 HIPFORGE_CPU_API hipError_t hipModuleLoad(hipModule_t* module, const char* path);

@@ -53,4 +53,3 @@ HIPFORGE_CPU_API void* dynamic_shared();
 
 #define HIP_DYNAMIC_SHARED(type, variable) \
   type* const variable = static_cast<type*>(::hipforge::cpu::dynamic_shared());
-#define HIP_DYNAMIC_SHARED_ATTRIBUTE
