@@ -330,7 +330,8 @@ inline void Worker::run_others() {
   Thread* me = running_thread_;
   Thread* next = pick_next();
   if (next == nullptr) [[unlikely]] {
-    fault(deadlock_text());
+    set_fault(deadlock_text());
+    fault();
   }
   if (next == me) return;
   if (next->fiber == nullptr) {
@@ -356,7 +357,10 @@ void Worker::thread_returned() {
   if (wave.meeting.arrived != 0 && wave.meeting.arrived == wave.live) release(wave.meeting, true);
   Thread* next = pick_next();
   if (next == nullptr) {
-    if (returned_ != threads_count_) fault(deadlock_text());
+    if (returned_ != threads_count_) {
+      set_fault(deadlock_text());
+      fault();
+    }
     fibers_.give(running_fiber_);
     leave_block();
   } else if (next->fiber == nullptr) {
@@ -479,14 +483,19 @@ void Worker::check_same_place(const Meeting& meeting, MeetingKind kind, const ch
   here.kind = kind;
   here.file = file;
   here.line = line;
-  fault("waits at " + where(here) + ", but thread " + at(meeting.waiting.head->index) + " waits at " +
-        where(meeting));
+  set_fault("waits at " + where(here) + ", but thread " + at(meeting.waiting.head->index) + " waits at " +
+            where(meeting));
+  fault();
 }
 
 // ---- Faults ----
 
-void Worker::fault(std::string text) {
-  fault_text_ = std::move(text);
+void Worker::enter_shared(RedZone* zone) {
+  set_fault(shared_arrays_.enter(zone, dynamic_bytes_));
+  if (!fault_text_.empty()) fault();
+}
+
+void Worker::fault() {
   block_abandoned_ = true;
   for (;;) leave_block();
 }
@@ -584,7 +593,9 @@ std::string Worker::deadlock_text() const {
 
 void refuse_inside_kernel() {
   Worker* worker = this_worker;
-  if (worker != nullptr && worker->in_kernel()) worker->fault("calls a function of the host API");
+  if (worker == nullptr || !worker->in_kernel()) return;
+  worker->set_fault("calls a function of the host API");
+  worker->fault();
 }
 
 // ---- The functions of the device headers ----
@@ -610,7 +621,9 @@ void* dynamic_shared() {
 }
 
 void kernel_fault(const char* text) {
-  running_worker(text).fault(text);
+  Worker& worker = running_worker(text);
+  worker.set_fault(text);
+  worker.fault();
 }
 
 void yield_thread() {
@@ -623,9 +636,7 @@ void yield_thread() {
 }
 
 void enter_shared_scope(RedZone* zone) {
-  Worker& worker = running_worker("shared memory");
-  const std::string error = worker.enter_shared(zone);
-  if (!error.empty()) worker.fault(error);
+  running_worker("shared memory").enter_shared(zone);
 }
 
 }  // namespace hipforge::cpu

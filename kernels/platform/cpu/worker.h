@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <pthread.h>
@@ -148,8 +149,10 @@ class Worker {
   void yield();
   uint64_t live_lanes() const { return running_thread_->wave->live_mask; }
   void* dynamic_shared() const { return dynamic_begin_; }
-  std::string enter_shared(RedZone* zone) { return shared_arrays_.enter(zone, dynamic_bytes_); }
-  [[noreturn]] void fault(std::string text);
+  void enter_shared(RedZone* zone);
+  /// Ends the block. Nothing on the fiber's stack is destroyed, so its callers own nothing by then.
+  [[noreturn]] void fault();
+  void set_fault(std::string text) { fault_text_ = std::move(text); }
 
   // What signal handlers use.
   bool in_kernel() const { return in_kernel_; }
