@@ -17,6 +17,6 @@ read -ra packages <<<"$(needed_packages)"
 install_packages "${packages[@]}"
 build "$platform" model_runner
 if [ $# -gt 0 ]; then
-  exec "build/$platform/model_runner" "$@"
+  exec "build/$platform/model_runner/model_runner" "$@"
 fi
-exec "build/$platform/model_runner" generate --prompt "Fellow citizens of the Senate" -n 64 --temp 0.8 --seed 1 --verify
+exec "build/$platform/model_runner/model_runner" generate --prompt "Fellow citizens of the Senate" -n 64 --temp 0.8 --seed 1 --verify

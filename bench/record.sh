@@ -34,6 +34,6 @@ write() {
   --benchmark_report_aggregates_only=true --benchmark_min_time=0.05 >"$work/bench"
 write bench.json "$work/bench"
 
-"build/$platform/model_runner" generate --prompt "Fellow citizens of the Senate" -n 256 --temp 0 \
+"build/$platform/model_runner/model_runner" generate --prompt "Fellow citizens of the Senate" -n 256 --temp 0 \
   --statistics "$work/runner" >"$work/text"
 write runner.json "$work/runner"
