@@ -35,5 +35,5 @@ write() {
 write bench.json "$work/bench"
 
 "build/$platform/model_runner/model_runner" generate --prompt "Fellow citizens of the Senate" -n 256 --temp 0 \
-  --statistics "$work/runner" >"$work/text"
+  --ignore-eos --json >"$work/runner"
 write runner.json "$work/runner"

@@ -69,8 +69,9 @@ inline constexpr KernelEntry kEmbeddingEntry{};
                   EmbeddingArgs, kMaxBlock)
 #define EMBEDDING_KERNELS(IN)                                                                \
   EMBEDDING_KERNEL(IN, f32, 32)                                                              \
-  EMBEDDING_KERNEL(IN, f16, 32) EMBEDDING_KERNEL(IN, bf16, 32) EMBEDDING_KERNEL(IN, f32, 64) \
-      EMBEDDING_KERNEL(IN, f16, 64) EMBEDDING_KERNEL(IN, bf16, 64)
+  EMBEDDING_KERNEL(IN, f16, 32)                                                              \
+  EMBEDDING_KERNEL(IN, bf16, 32) EMBEDDING_KERNEL(IN, f32, 64) EMBEDDING_KERNEL(IN, f16, 64) \
+      EMBEDDING_KERNEL(IN, bf16, 64)
 EMBEDDING_KERNELS(f32)
 EMBEDDING_KERNELS(f16)
 EMBEDDING_KERNELS(bf16)

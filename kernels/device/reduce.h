@@ -53,8 +53,8 @@ __device__ inline T wave_reduce_transposed(T (&values)[kCount], Op op) {
   return value;
 }
 
-/// wave_reduce_transposed within aligned groups of `width` lanes, a number that need not be known when compiling:
-/// lane l of a group ends with the total of the group's value l / (width / kCount). Powers of two,
+/// wave_reduce_transposed within aligned groups of `width` lanes, a number that need not be known when
+/// compiling: lane l of a group ends with the total of the group's value l / (width / kCount). Powers of two,
 /// kCount <= width <= kWave. All lanes of the wave call, with the same width.
 template <int kWave, int kCount, class T, class Op>
 __device__ inline T group_reduce_transposed(T (&values)[kCount], int width, Op op) {

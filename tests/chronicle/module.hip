@@ -1,3 +1,5 @@
 #include <hip/hip_runtime.h>
 
-extern "C" __global__ void chronicle_kernel(float* out) { *out = 1.0f; }
+extern "C" __global__ void chronicle_kernel(float* out) {
+  *out = 1.0f;
+}

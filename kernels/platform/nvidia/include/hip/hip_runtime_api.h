@@ -1,7 +1,7 @@
 #pragma once
 
-// HIP's host API over the CUDA runtime: what hipforge uses of it, for machines whose HIP has no working NVIDIA headers.
-// Names and numbers of errors are HIP's own.
+// HIP's host API over the CUDA runtime: what hipforge uses of it, for machines whose HIP has no working
+// NVIDIA headers. Names and numbers of errors are HIP's own.
 
 #include <cuda.h>
 #include <cuda_runtime_api.h>
@@ -86,7 +86,9 @@ inline hipError_t to_hip(cudaError_t error) {
 }
 
 // The driver's codes are the runtime's but for a few names; the numbers agree.
-inline hipError_t to_hip(CUresult result) { return to_hip(static_cast<cudaError_t>(result)); }
+inline hipError_t to_hip(CUresult result) {
+  return to_hip(static_cast<cudaError_t>(result));
+}
 
 }  // namespace hipforge::nvidia
 
@@ -102,8 +104,12 @@ inline const char* hipGetErrorString(hipError_t error) {
   }
   return "unknown error";
 }
-inline hipError_t hipGetLastError() { return hipforge::nvidia::to_hip(cudaGetLastError()); }
-inline hipError_t hipPeekAtLastError() { return hipforge::nvidia::to_hip(cudaPeekAtLastError()); }
+inline hipError_t hipGetLastError() {
+  return hipforge::nvidia::to_hip(cudaGetLastError());
+}
+inline hipError_t hipPeekAtLastError() {
+  return hipforge::nvidia::to_hip(cudaPeekAtLastError());
+}
 
 struct hipDeviceProp_t {
   char name[256];
@@ -118,11 +124,21 @@ struct hipDeviceProp_t {
   int minor;
 };
 
-inline hipError_t hipGetDeviceCount(int* count) { return hipforge::nvidia::to_hip(cudaGetDeviceCount(count)); }
-inline hipError_t hipSetDevice(int device) { return hipforge::nvidia::to_hip(cudaSetDevice(device)); }
-inline hipError_t hipGetDevice(int* device) { return hipforge::nvidia::to_hip(cudaGetDevice(device)); }
-inline hipError_t hipDeviceSynchronize() { return hipforge::nvidia::to_hip(cudaDeviceSynchronize()); }
-inline hipError_t hipDeviceReset() { return hipforge::nvidia::to_hip(cudaDeviceReset()); }
+inline hipError_t hipGetDeviceCount(int* count) {
+  return hipforge::nvidia::to_hip(cudaGetDeviceCount(count));
+}
+inline hipError_t hipSetDevice(int device) {
+  return hipforge::nvidia::to_hip(cudaSetDevice(device));
+}
+inline hipError_t hipGetDevice(int* device) {
+  return hipforge::nvidia::to_hip(cudaGetDevice(device));
+}
+inline hipError_t hipDeviceSynchronize() {
+  return hipforge::nvidia::to_hip(cudaDeviceSynchronize());
+}
+inline hipError_t hipDeviceReset() {
+  return hipforge::nvidia::to_hip(cudaDeviceReset());
+}
 
 inline hipError_t hipGetDeviceProperties(hipDeviceProp_t* properties, int device) {
   cudaDeviceProp found{};
@@ -167,7 +183,9 @@ template <class T>
 hipError_t hipMalloc(T** pointer, std::size_t bytes) {
   return hipMalloc(reinterpret_cast<void**>(pointer), bytes);
 }
-inline hipError_t hipFree(void* pointer) { return hipforge::nvidia::to_hip(cudaFree(pointer)); }
+inline hipError_t hipFree(void* pointer) {
+  return hipforge::nvidia::to_hip(cudaFree(pointer));
+}
 inline hipError_t hipMemGetInfo(std::size_t* free_bytes, std::size_t* total_bytes) {
   return hipforge::nvidia::to_hip(cudaMemGetInfo(free_bytes, total_bytes));
 }
@@ -186,13 +204,21 @@ inline hipError_t hipMemsetAsync(void* pointer, int value, std::size_t bytes, hi
   return hipforge::nvidia::to_hip(cudaMemsetAsync(pointer, value, bytes, stream));
 }
 
-inline hipError_t hipStreamCreate(hipStream_t* stream) { return hipforge::nvidia::to_hip(cudaStreamCreate(stream)); }
-inline hipError_t hipStreamDestroy(hipStream_t stream) { return hipforge::nvidia::to_hip(cudaStreamDestroy(stream)); }
+inline hipError_t hipStreamCreate(hipStream_t* stream) {
+  return hipforge::nvidia::to_hip(cudaStreamCreate(stream));
+}
+inline hipError_t hipStreamDestroy(hipStream_t stream) {
+  return hipforge::nvidia::to_hip(cudaStreamDestroy(stream));
+}
 inline hipError_t hipStreamSynchronize(hipStream_t stream) {
   return hipforge::nvidia::to_hip(cudaStreamSynchronize(stream));
 }
-inline hipError_t hipEventCreate(hipEvent_t* event) { return hipforge::nvidia::to_hip(cudaEventCreate(event)); }
-inline hipError_t hipEventDestroy(hipEvent_t event) { return hipforge::nvidia::to_hip(cudaEventDestroy(event)); }
+inline hipError_t hipEventCreate(hipEvent_t* event) {
+  return hipforge::nvidia::to_hip(cudaEventCreate(event));
+}
+inline hipError_t hipEventDestroy(hipEvent_t event) {
+  return hipforge::nvidia::to_hip(cudaEventDestroy(event));
+}
 inline hipError_t hipEventRecord(hipEvent_t event, hipStream_t stream = nullptr) {
   return hipforge::nvidia::to_hip(cudaEventRecord(event, stream));
 }
@@ -235,8 +261,8 @@ inline hipError_t hipModuleLoad(hipModule_t* module, const char* path) {
   return load == nullptr ? hipErrorNotSupported : hipforge::nvidia::to_hip(load(module, path));
 }
 inline hipError_t hipModuleGetFunction(hipFunction_t* function, hipModule_t module, const char* kernel) {
-  const auto get =
-      hipforge::nvidia::driver_function<CUresult (*)(CUfunction*, CUmodule, const char*)>("cuModuleGetFunction");
+  const auto get = hipforge::nvidia::driver_function<CUresult (*)(CUfunction*, CUmodule, const char*)>(
+      "cuModuleGetFunction");
   return get == nullptr ? hipErrorNotSupported : hipforge::nvidia::to_hip(get(function, module, kernel));
 }
 inline hipError_t hipModuleUnload(hipModule_t module) {
