@@ -133,20 +133,4 @@ __host__ __device__ inline BF16 from_float<BF16>(float value) {
 #endif
 }
 
-/// The C++ type of a float dtype, as a template argument for dispatch.
-template <DType kType>
-struct DTypeToCpp;
-template <>
-struct DTypeToCpp<DType::kF32> {
-  using Type = float;
-};
-template <>
-struct DTypeToCpp<DType::kF16> {
-  using Type = F16;
-};
-template <>
-struct DTypeToCpp<DType::kBF16> {
-  using Type = BF16;
-};
-
 }  // namespace hipforge

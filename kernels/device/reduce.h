@@ -30,32 +30,11 @@ __device__ inline T wave_reduce(T value, Op op) {
   return value;
 }
 
-/// Reduces kCount values per lane over the whole wave with kCount − 1 + log2(kWave / kCount) shuffles instead
-/// of kCount·log2(kWave): each step hands half of the values to the partner. Afterwards lane l holds the
-/// total of value (l / (kWave / kCount)), with the same bits as wave_reduce would give it. kCount is a power
-/// of two up to kWave.
-template <int kWave, int kCount, class T, class Op>
-__device__ inline T wave_reduce_transposed(T (&values)[kCount], Op op) {
-  static_assert((kCount & (kCount - 1)) == 0 && kCount <= kWave);
-  int mask = kWave / 2;
-#pragma unroll
-  for (int half = kCount / 2; half > 0; half /= 2, mask /= 2) {
-    const bool upper = (lane_id<kWave>() & mask) != 0;
-#pragma unroll
-    for (int i = 0; i < half; ++i) {
-      const T keep = upper ? values[i + half] : values[i];
-      const T give = upper ? values[i] : values[i + half];
-      values[i] = op(keep, wave_shuffle_xor<kWave>(give, mask));
-    }
-  }
-  T value = values[0];
-  for (; mask > 0; mask /= 2) value = op(value, wave_shuffle_xor<kWave>(value, mask));
-  return value;
-}
-
-/// wave_reduce_transposed within aligned groups of `width` lanes, a number that need not be known when
-/// compiling: lane l of a group ends with the total of the group's value l / (width / kCount). Powers of two,
-/// kCount <= width <= kWave. All lanes of the wave call, with the same width.
+/// Reduces kCount values per lane within aligned groups of `width` lanes, with kCount − 1 + log2(width /
+/// kCount) shuffles instead of kCount·log2(width): each step hands half of the values to the partner.
+/// Afterwards lane l of a group holds the total of value l / (width / kCount), with the same bits as
+/// wave_reduce would give it. width need not be known when compiling. Powers of two, kCount <= width <=
+/// kWave; all lanes of the wave call, with the same width.
 template <int kWave, int kCount, class T, class Op>
 __device__ inline T group_reduce_transposed(T (&values)[kCount], int width, Op op) {
   static_assert((kCount & (kCount - 1)) == 0 && kCount <= kWave);

@@ -32,36 +32,12 @@ __device__ inline T wave_shuffle_xor(T value, int mask) {
 }
 
 template <int kWave, class T>
-__device__ inline T wave_shuffle(T value, int source_lane) {
-#if defined(__CUDACC__)
-  return __shfl_sync(0xffffffffu, value, source_lane, kWave);
-#else
-  return __shfl(value, source_lane, kWave);
-#endif
-}
-
-template <int kWave, class T>
 __device__ inline T wave_shuffle_up(T value, unsigned delta) {
 #if defined(__CUDACC__)
   return __shfl_up_sync(0xffffffffu, value, delta, kWave);
 #else
   return __shfl_up(value, delta, kWave);
 #endif
-}
-
-/// One bit a lane, lane 0 lowest; always 64 bits wide.
-template <int kWave>
-__device__ inline std::uint64_t wave_ballot(bool predicate) {
-#if defined(__CUDACC__)
-  return __ballot_sync(0xffffffffu, predicate);
-#else
-  return __ballot(predicate);
-#endif
-}
-
-template <int kWave>
-__device__ inline bool wave_any(bool predicate) {
-  return wave_ballot<kWave>(predicate) != 0;
 }
 
 }  // namespace hipforge
