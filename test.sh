@@ -46,6 +46,15 @@ count_ctest() {
   failed=$((failed + $(grep -E '\*\*\*(Failed|Timeout|Exception|Not Run)' "$1" | grep -vc '(Disabled)' || true)))
 }
 
+# count_check LOG: adds the closing line of `hipforge check` to the totals. A run that died before it counts as failed.
+count_check() {
+  local line
+  line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$1" | tail -n 1 || true)
+  [ -n "$line" ] || line="0 passed, 1 failed"
+  passed=$((passed + $(cut -d ' ' -f 1 <<<"$line")))
+  failed=$((failed + $(cut -d ' ' -f 3 <<<"$line")))
+}
+
 build_part() { build "$platform"; }
 
 ctest_part() {
@@ -67,8 +76,7 @@ check_part() {
   cat "$log"
   "build/$platform/hipforge" check --coverage >"build/$platform/coverage.log" || status=1
   grep -E 'HOLE|cases in all' "build/$platform/coverage.log" || true
-  passed=$((passed + $(sed -nE 's/^([0-9]+) passed, .*/\1/p' "$log" | tail -n 1)))
-  failed=$((failed + $(sed -nE 's/^[0-9]+ passed, ([0-9]+) failed.*/\1/p' "$log" | tail -n 1)))
+  count_check "$log"
   return $status
 }
 
@@ -82,8 +90,7 @@ asan_part() {
   sed -n '/tests passed/,$p' "$log"
   HIPFORGE_CPU_WAVE=32 build/cpu-asan/hipforge check --quick >build/cpu-asan/check.log || status=1
   tail -n 2 build/cpu-asan/check.log
-  passed=$((passed + $(sed -nE 's/^([0-9]+) passed, .*/\1/p' build/cpu-asan/check.log | tail -n 1)))
-  failed=$((failed + $(sed -nE 's/^[0-9]+ passed, ([0-9]+) failed.*/\1/p' build/cpu-asan/check.log | tail -n 1)))
+  count_check build/cpu-asan/check.log
   return $status
 }
 
