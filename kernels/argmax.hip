@@ -75,8 +75,9 @@ __device__ void argmax_kernel(const ArgmaxArgs& args) {
 template <class T, int kWave>
 inline constexpr KernelEntry kArgmaxEntry{};
 
-#define ARGMAX_KERNEL(T, WAVE) \
-  HIPFORGE_KERNEL(kArgmaxEntry, (T, WAVE), argmax_##T##_w##WAVE, argmax_kernel, ArgmaxArgs, kMaxBlock)
+#define ARGMAX_KERNEL(T, WAVE)                                                                         \
+  HIPFORGE_WAVE_KERNEL(WAVE, kArgmaxEntry, (T, WAVE), argmax_##T##_w##WAVE, argmax_kernel, ArgmaxArgs, \
+                       kMaxBlock)
 HIPFORGE_FOR_EACH_FLOAT_AND_WAVE(ARGMAX_KERNEL)
 
 }  // namespace argmax_detail

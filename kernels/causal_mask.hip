@@ -49,9 +49,9 @@ __device__ void causal_mask_kernel(const CausalMaskArgs& args) {
 template <class T, int kWave>
 inline constexpr KernelEntry kCausalMaskEntry{};
 
-#define CAUSAL_MASK_KERNEL(T, WAVE)                                                           \
-  HIPFORGE_KERNEL(kCausalMaskEntry, (T, WAVE), causal_mask_##T##_w##WAVE, causal_mask_kernel, \
-                  CausalMaskArgs, kMaxBlock)
+#define CAUSAL_MASK_KERNEL(T, WAVE)                                                                      \
+  HIPFORGE_WAVE_KERNEL(WAVE, kCausalMaskEntry, (T, WAVE), causal_mask_##T##_w##WAVE, causal_mask_kernel, \
+                       CausalMaskArgs, kMaxBlock)
 
 HIPFORGE_FOR_EACH_FLOAT_AND_WAVE(CAUSAL_MASK_KERNEL)
 

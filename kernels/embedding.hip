@@ -64,14 +64,14 @@ __device__ void embedding_kernel(const EmbeddingArgs& args) {
 template <class In, class Out, int kWave>
 inline constexpr KernelEntry kEmbeddingEntry{};
 
-#define EMBEDDING_KERNEL(IN, OUT, WAVE)                                                                 \
-  HIPFORGE_KERNEL(kEmbeddingEntry, (IN, OUT, WAVE), embedding_##IN##_##OUT##_w##WAVE, embedding_kernel, \
-                  EmbeddingArgs, kMaxBlock)
-#define EMBEDDING_KERNELS(IN)                                                                \
-  EMBEDDING_KERNEL(IN, f32, 32)                                                              \
-  EMBEDDING_KERNEL(IN, f16, 32)                                                              \
-  EMBEDDING_KERNEL(IN, bf16, 32) EMBEDDING_KERNEL(IN, f32, 64) EMBEDDING_KERNEL(IN, f16, 64) \
-      EMBEDDING_KERNEL(IN, bf16, 64)
+#define EMBEDDING_KERNEL(IN, OUT, WAVE)                                                          \
+  HIPFORGE_WAVE_KERNEL(WAVE, kEmbeddingEntry, (IN, OUT, WAVE), embedding_##IN##_##OUT##_w##WAVE, \
+                       embedding_kernel, EmbeddingArgs, kMaxBlock)
+#define EMBEDDING_KERNELS(IN)    \
+  EMBEDDING_KERNEL(IN, f32, 32)  \
+  EMBEDDING_KERNEL(IN, f16, 32)  \
+  EMBEDDING_KERNEL(IN, bf16, 32) \
+  EMBEDDING_KERNEL(IN, f32, 64) EMBEDDING_KERNEL(IN, f16, 64) EMBEDDING_KERNEL(IN, bf16, 64)
 EMBEDDING_KERNELS(f32)
 EMBEDDING_KERNELS(f16)
 EMBEDDING_KERNELS(bf16)

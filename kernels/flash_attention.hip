@@ -447,9 +447,10 @@ __device__ void flash_attention_kernel(const FlashAttentionArgs& args) {
 template <class T, int kHeadDim, int kWave>
 inline constexpr KernelEntry kFlashAttentionEntry{};
 
-#define FLASH_ATTENTION_KERNEL(T, HEAD_DIM, WAVE)                                                         \
-  HIPFORGE_KERNEL(kFlashAttentionEntry, (T, HEAD_DIM, WAVE), flash_attention_##T##_d##HEAD_DIM##_w##WAVE, \
-                  flash_attention_kernel, FlashAttentionArgs, TileProducts<HEAD_DIM>::kMaxThreads)
+#define FLASH_ATTENTION_KERNEL(T, HEAD_DIM, WAVE)                                           \
+  HIPFORGE_WAVE_KERNEL(WAVE, kFlashAttentionEntry, (T, HEAD_DIM, WAVE),                     \
+                       flash_attention_##T##_d##HEAD_DIM##_w##WAVE, flash_attention_kernel, \
+                       FlashAttentionArgs, TileProducts<HEAD_DIM>::kMaxThreads)
 
 #define FLASH_ATTENTION_TILES(T, WAVE) \
   FLASH_ATTENTION_KERNEL(T, 32, WAVE)  \

@@ -116,9 +116,9 @@ using b16 = std::uint16_t;
 template <class Word, int kPack, int kWave>
 inline constexpr KernelEntry kKvAppendEntry{};
 
-#define KV_APPEND_KERNEL(WORD, WAVE, PACK)                                                  \
-  HIPFORGE_KERNEL(kKvAppendEntry, (WORD, PACK, WAVE), kv_append_##WORD##_w##WAVE##_v##PACK, \
-                  kv_append_kernel, KvAppendArgs, kMaxBlock)
+#define KV_APPEND_KERNEL(WORD, WAVE, PACK)                                                             \
+  HIPFORGE_WAVE_KERNEL(WAVE, kKvAppendEntry, (WORD, PACK, WAVE), kv_append_##WORD##_w##WAVE##_v##PACK, \
+                       kv_append_kernel, KvAppendArgs, kMaxBlock)
 
 KV_APPEND_KERNEL(b32, 32, 1)
 KV_APPEND_KERNEL(b32, 64, 1)

@@ -283,9 +283,9 @@ inline constexpr KernelEntry kLinearDotEntry{};
 template <class X, class W, class Product>
 inline constexpr KernelEntry kLinearTiledEntry{};
 
-#define LINEAR_DOT(X, W, ROWS, WAVE)                                                            \
-  HIPFORGE_KERNEL(kLinearDotEntry, (X, W, ROWS, WAVE), linear_##X##_##W##_w##WAVE##_rows##ROWS, \
-                  linear_dot_kernel, LinearArgs, kDotThreads)
+#define LINEAR_DOT(X, W, ROWS, WAVE)                                                                       \
+  HIPFORGE_WAVE_KERNEL(WAVE, kLinearDotEntry, (X, W, ROWS, WAVE), linear_##X##_##W##_w##WAVE##_rows##ROWS, \
+                       linear_dot_kernel, LinearArgs, kDotThreads)
 // Without a wave in the name: nothing in the product depends on it.
 #define LINEAR_KERNELS(X, W)                                                                 \
   LINEAR_DOT(X, W, 1, 32)                                                                    \

@@ -87,11 +87,13 @@ __device__ void rms_norm_kernel(const RmsNormArgs& args) {
 template <class In, class Stream, class W, class Out, int kWave>
 inline constexpr KernelEntry kRmsNormEntry{};
 
-#define RMS_NORM_WAVES(IN, STREAM, W, OUT)                                                               \
-  HIPFORGE_KERNEL(kRmsNormEntry, (IN, STREAM, W, OUT, 32), rms_norm_##IN##_##STREAM##_##W##_##OUT##_w32, \
-                  rms_norm_kernel, RmsNormArgs, kMaxBlock)                                               \
-  HIPFORGE_KERNEL(kRmsNormEntry, (IN, STREAM, W, OUT, 64), rms_norm_##IN##_##STREAM##_##W##_##OUT##_w64, \
-                  rms_norm_kernel, RmsNormArgs, kMaxBlock)
+#define RMS_NORM_WAVES(IN, STREAM, W, OUT)                                                         \
+  HIPFORGE_WAVE_KERNEL(32, kRmsNormEntry, (IN, STREAM, W, OUT, 32),                                \
+                       rms_norm_##IN##_##STREAM##_##W##_##OUT##_w32, rms_norm_kernel, RmsNormArgs, \
+                       kMaxBlock)                                                                  \
+  HIPFORGE_WAVE_KERNEL(64, kRmsNormEntry, (IN, STREAM, W, OUT, 64),                                \
+                       rms_norm_##IN##_##STREAM##_##W##_##OUT##_w64, rms_norm_kernel, RmsNormArgs, \
+                       kMaxBlock)
 #define RMS_NORM_WEIGHTS(IN, STREAM, OUT) \
   RMS_NORM_WAVES(IN, STREAM, f32, OUT)    \
   RMS_NORM_WAVES(IN, STREAM, f16, OUT) RMS_NORM_WAVES(IN, STREAM, bf16, OUT)

@@ -188,11 +188,11 @@ __device__ void rope_kernel(const RopeArgs& args) {
 template <class T, RopeStyle kStyle, int kPack, int kWave>
 inline constexpr KernelEntry kRopeEntry{};
 
-#define ROPE_KERNELS(T, WAVE, PACK)                                                           \
-  HIPFORGE_KERNEL(kRopeEntry, (T, RopeStyle::kInterleaved, PACK, WAVE),                       \
-                  rope_interleaved_##T##_w##WAVE##_v##PACK, rope_kernel, RopeArgs, kMaxBlock) \
-  HIPFORGE_KERNEL(kRopeEntry, (T, RopeStyle::kHalfSplit, PACK, WAVE),                         \
-                  rope_half_split_##T##_w##WAVE##_v##PACK, rope_kernel, RopeArgs, kMaxBlock)
+#define ROPE_KERNELS(T, WAVE, PACK)                                                                \
+  HIPFORGE_WAVE_KERNEL(WAVE, kRopeEntry, (T, RopeStyle::kInterleaved, PACK, WAVE),                 \
+                       rope_interleaved_##T##_w##WAVE##_v##PACK, rope_kernel, RopeArgs, kMaxBlock) \
+  HIPFORGE_WAVE_KERNEL(WAVE, kRopeEntry, (T, RopeStyle::kHalfSplit, PACK, WAVE),                   \
+                       rope_half_split_##T##_w##WAVE##_v##PACK, rope_kernel, RopeArgs, kMaxBlock)
 #define ROPE_SCALAR(T, WAVE) ROPE_KERNELS(T, WAVE, 1)
 
 HIPFORGE_FOR_EACH_FLOAT_AND_WAVE(ROPE_SCALAR)

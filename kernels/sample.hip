@@ -294,8 +294,9 @@ __device__ void sample_kernel(const SampleArgs& args) {
 template <class T, int kWave>
 inline constexpr KernelEntry kSampleEntry{};
 
-#define SAMPLE_KERNEL(T, WAVE) \
-  HIPFORGE_KERNEL(kSampleEntry, (T, WAVE), sample_##T##_w##WAVE, sample_kernel, SampleArgs, kMaxBlock)
+#define SAMPLE_KERNEL(T, WAVE)                                                                         \
+  HIPFORGE_WAVE_KERNEL(WAVE, kSampleEntry, (T, WAVE), sample_##T##_w##WAVE, sample_kernel, SampleArgs, \
+                       kMaxBlock)
 HIPFORGE_FOR_EACH_FLOAT_AND_WAVE(SAMPLE_KERNEL)
 
 }  // namespace sample_detail

@@ -254,15 +254,15 @@ template <class T, int kWave, int kPacks>
 inline constexpr KernelEntry kOnlineEntry{};
 
 // The numbers in the names are the elements that a lane holds.
-#define SOFTMAX_KERNELS(T, WAVE)                                                                             \
-  HIPFORGE_KERNEL(kWaveEntry, (T, WAVE, kShortPacks), softmax_##T##_w##WAVE##_wave_8, softmax_wave_kernel,   \
-                  SoftmaxArgs, kWaveRowBlock)                                                                \
-  HIPFORGE_KERNEL(kWaveEntry, (T, WAVE, kMediumPacks), softmax_##T##_w##WAVE##_wave_32, softmax_wave_kernel, \
-                  SoftmaxArgs, kWaveRowBlock)                                                                \
-  HIPFORGE_KERNEL(kBlockEntry, (T, WAVE, kMediumPacks), softmax_##T##_w##WAVE##_block_32,                    \
-                  softmax_block_kernel, SoftmaxArgs, kMaxBlock)                                              \
-  HIPFORGE_KERNEL(kOnlineEntry, (T, WAVE, kMediumPacks), softmax_##T##_w##WAVE##_online_32,                  \
-                  softmax_online_kernel, SoftmaxArgs, kMaxBlock)
+#define SOFTMAX_KERNELS(T, WAVE)                                                                       \
+  HIPFORGE_WAVE_KERNEL(WAVE, kWaveEntry, (T, WAVE, kShortPacks), softmax_##T##_w##WAVE##_wave_8,       \
+                       softmax_wave_kernel, SoftmaxArgs, kWaveRowBlock)                                \
+  HIPFORGE_WAVE_KERNEL(WAVE, kWaveEntry, (T, WAVE, kMediumPacks), softmax_##T##_w##WAVE##_wave_32,     \
+                       softmax_wave_kernel, SoftmaxArgs, kWaveRowBlock)                                \
+  HIPFORGE_WAVE_KERNEL(WAVE, kBlockEntry, (T, WAVE, kMediumPacks), softmax_##T##_w##WAVE##_block_32,   \
+                       softmax_block_kernel, SoftmaxArgs, kMaxBlock)                                   \
+  HIPFORGE_WAVE_KERNEL(WAVE, kOnlineEntry, (T, WAVE, kMediumPacks), softmax_##T##_w##WAVE##_online_32, \
+                       softmax_online_kernel, SoftmaxArgs, kMaxBlock)
 
 HIPFORGE_FOR_EACH_FLOAT_AND_WAVE(SOFTMAX_KERNELS)
 

@@ -60,8 +60,9 @@ __device__ void swiglu_kernel(const SwigluArgs& args) {
 template <class T, int kWave>
 inline constexpr KernelEntry kSwigluEntry{};
 
-#define SWIGLU_KERNEL(T, WAVE) \
-  HIPFORGE_KERNEL(kSwigluEntry, (T, WAVE), swiglu_##T##_w##WAVE, swiglu_kernel, SwigluArgs, kMaxBlock)
+#define SWIGLU_KERNEL(T, WAVE)                                                                         \
+  HIPFORGE_WAVE_KERNEL(WAVE, kSwigluEntry, (T, WAVE), swiglu_##T##_w##WAVE, swiglu_kernel, SwigluArgs, \
+                       kMaxBlock)
 HIPFORGE_FOR_EACH_FLOAT_AND_WAVE(SWIGLU_KERNEL)
 
 }  // namespace swiglu_detail

@@ -328,12 +328,12 @@ inline constexpr KernelEntry kDecodeEntry{};
 template <class T, int kWave, class Product>
 inline constexpr KernelEntry kTiledEntry{};
 
-#define WEIGHTED_MATMUL_KERNELS(T, WAVE)                                                       \
-  HIPFORGE_KERNEL(kDecodeEntry, (T, WAVE), weighted_matmul_##T##_w##WAVE##_decode_4,           \
-                  weighted_matmul_decode_kernel, WeightedMatmulArgs, kBlock)                   \
-  HIPFORGE_KERNEL(kTiledEntry, (T, WAVE, PortableTileProduct),                                 \
-                  weighted_matmul_##T##_w##WAVE##_tile_64x64x32, weighted_matmul_tiled_kernel, \
-                  WeightedMatmulArgs, kBlock)
+#define WEIGHTED_MATMUL_KERNELS(T, WAVE)                                                            \
+  HIPFORGE_WAVE_KERNEL(WAVE, kDecodeEntry, (T, WAVE), weighted_matmul_##T##_w##WAVE##_decode_4,     \
+                       weighted_matmul_decode_kernel, WeightedMatmulArgs, kBlock)                   \
+  HIPFORGE_WAVE_KERNEL(WAVE, kTiledEntry, (T, WAVE, PortableTileProduct),                           \
+                       weighted_matmul_##T##_w##WAVE##_tile_64x64x32, weighted_matmul_tiled_kernel, \
+                       WeightedMatmulArgs, kBlock)
 
 HIPFORGE_FOR_EACH_FLOAT_AND_WAVE(WEIGHTED_MATMUL_KERNELS)
 

@@ -5,24 +5,22 @@
 
 /// Kernels carry extern "C" names made of op, dtype, wave and tile, so that a code object, a profiler, a
 /// recorded launch and a fault all call them the same. A .hip file writes a device template `body(const
-/// Args&)` and, for each name, one HIPFORGE_KERNEL line; `entry` is a variable template that maps template
-/// arguments to the name:
+/// Args&)` and, for each name, one HIPFORGE_KERNEL line, or a HIPFORGE_WAVE_KERNEL line where the kernel is
+/// made for one wave size; `entry` is a variable template that maps template arguments to the name:
 ///
 ///   template <class T, int kWave> inline constexpr KernelEntry kSwigluEntry{};
-///   HIPFORGE_KERNEL(kSwigluEntry, (F16, 32), swiglu_f16_w32, swiglu_kernel, SwigluArgs, 256)
+///   HIPFORGE_WAVE_KERNEL(32, kSwigluEntry, (F16, 32), swiglu_f16_w32, swiglu_kernel, SwigluArgs, 256)
 
 namespace hipforge {
 
-/// Whether this build has machine code for a kernel of that name. Devices with one wave size get no kernels
-/// of the other: they could not run.
-[[nodiscard]] constexpr bool kernel_is_built([[maybe_unused]] const char* name) {
-#if defined(__CUDACC__)
+/// Whether a kernel's name says that it is made for one wave size: `_w32` or `_w64`, as a word of its own.
+[[nodiscard]] constexpr bool names_a_wave(const char* name) {
   for (const char* at = name; *at != 0; ++at) {
-    if (at[0] == '_' && at[1] == 'w' && at[2] == '6' && at[3] == '4' && (at[4] == 0 || at[4] == '_'))
-      return false;
+    if (at[0] != '_' || at[1] != 'w') continue;
+    const bool size = (at[2] == '3' && at[3] == '2') || (at[2] == '6' && at[3] == '4');
+    if (size && (at[4] == 0 || at[4] == '_')) return true;
   }
-#endif
-  return true;
+  return false;
 }
 
 /// A kernel's name and host address; both null where no kernel was built for the template arguments.
@@ -40,13 +38,42 @@ using bf16 = BF16;
 
 #define HIPFORGE_UNPACK(...) __VA_ARGS__
 
-#define HIPFORGE_KERNEL(ENTRY, TEMPLATE_ARGS, NAME, BODY, ARGS, MAX_THREADS)                   \
+/// A kernel that runs at any wave size.
+#define HIPFORGE_KERNEL(ENTRY, TEMPLATE_ARGS, NAME, BODY, ARGS, MAX_THREADS)          \
+  static_assert(!hipforge::names_a_wave(#NAME), #NAME " wants HIPFORGE_WAVE_KERNEL"); \
+  HIPFORGE_DETAIL_KERNEL(true, ENTRY, TEMPLATE_ARGS, NAME, BODY, ARGS, MAX_THREADS)
+
+/// A kernel for waves of WAVE lanes, written 32 or 64. Machine code is made where such waves exist: on AMD
+/// the code object of an architecture lacks the kernels of the other size, on NVIDIA those are empty.
+#define HIPFORGE_WAVE_KERNEL(WAVE, ENTRY, TEMPLATE_ARGS, NAME, BODY, ARGS, MAX_THREADS) \
+  static_assert(hipforge::names_a_wave(#NAME), #NAME " wants HIPFORGE_KERNEL");         \
+  HIPFORGE_DETAIL_WAVE_##WAVE(ENTRY, TEMPLATE_ARGS, NAME, BODY, ARGS, MAX_THREADS)
+
+#define HIPFORGE_DETAIL_KERNEL(BUILT, ENTRY, TEMPLATE_ARGS, NAME, BODY, ARGS, MAX_THREADS)     \
   extern "C" __global__ void __launch_bounds__(MAX_THREADS) NAME([[maybe_unused]] ARGS args) { \
-    if constexpr (hipforge::kernel_is_built(#NAME)) BODY<HIPFORGE_UNPACK TEMPLATE_ARGS>(args); \
+    if constexpr (BUILT) BODY<HIPFORGE_UNPACK TEMPLATE_ARGS>(args);                            \
   }                                                                                            \
   template <>                                                                                  \
   inline const KernelEntry ENTRY<HIPFORGE_UNPACK TEMPLATE_ARGS>{#NAME,                         \
                                                                 reinterpret_cast<const void*>(&NAME)};
+
+#if defined(__HIP_DEVICE_COMPILE__) && defined(__AMDGCN__)
+// The pass that makes one AMD architecture's code: GCN and CDNA have waves of 64, RDNA is compiled for 32.
+#if defined(__GFX9__)
+#define HIPFORGE_DETAIL_WAVE_32(...)
+#define HIPFORGE_DETAIL_WAVE_64(...) HIPFORGE_DETAIL_KERNEL(true, __VA_ARGS__)
+#else
+#define HIPFORGE_DETAIL_WAVE_32(...) HIPFORGE_DETAIL_KERNEL(true, __VA_ARGS__)
+#define HIPFORGE_DETAIL_WAVE_64(...)
+#endif
+#elif defined(__CUDACC__)
+// nvcc wants one list of kernels in its host and its device passes.
+#define HIPFORGE_DETAIL_WAVE_32(...) HIPFORGE_DETAIL_KERNEL(true, __VA_ARGS__)
+#define HIPFORGE_DETAIL_WAVE_64(...) HIPFORGE_DETAIL_KERNEL(false, __VA_ARGS__)
+#else
+#define HIPFORGE_DETAIL_WAVE_32(...) HIPFORGE_DETAIL_KERNEL(true, __VA_ARGS__)
+#define HIPFORGE_DETAIL_WAVE_64(...) HIPFORGE_DETAIL_KERNEL(true, __VA_ARGS__)
+#endif
 
 /// LINE(T, WAVE) for every float dtype token and wave size.
 #define HIPFORGE_FOR_EACH_FLOAT_AND_WAVE(LINE) \
