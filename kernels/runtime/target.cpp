@@ -16,13 +16,16 @@ struct KnownTarget {
   const char* architecture;
   int wave;
   MatrixUnit matrix_unit;
+  std::size_t shared_kib;  // of a block
 };
 
+// Shared memory: AMD's instruction set guides; CUDA C++ Programming Guide, "Technical Specifications per
+// Compute Capability".
 constexpr KnownTarget kKnownTargets[] = {
-    {"gfx90a", 64, MatrixUnit::kMfma},  {"gfx942", 64, MatrixUnit::kMfma},
-    {"gfx1030", 32, MatrixUnit::kNone}, {"gfx1100", 32, MatrixUnit::kWmma},
-    {"gfx1201", 32, MatrixUnit::kWmma}, {"sm_80", 32, MatrixUnit::kMma},
-    {"sm_90", 32, MatrixUnit::kMma},
+    {"gfx90a", 64, MatrixUnit::kMfma, 64},  {"gfx942", 64, MatrixUnit::kMfma, 64},
+    {"gfx1030", 32, MatrixUnit::kNone, 64}, {"gfx1100", 32, MatrixUnit::kWmma, 64},
+    {"gfx1201", 32, MatrixUnit::kWmma, 64}, {"sm_80", 32, MatrixUnit::kMma, 163},
+    {"sm_90", 32, MatrixUnit::kMma, 227},
 };
 
 std::mutex target_mutex;
@@ -49,7 +52,8 @@ Status device_target(Target& target) {
   if (device != cached_device) {
     hipDeviceProp_t properties{};
     HIPFORGE_HIP_TRY(hipGetDeviceProperties(&properties, device));
-    Target found{base_architecture(properties), properties.warpSize, MatrixUnit::kNone};
+    Target found{base_architecture(properties), properties.warpSize, MatrixUnit::kNone,
+                 properties.sharedMemPerBlock};
     for (const KnownTarget& known : kKnownTargets) {
       if (found.architecture == known.architecture) found.matrix_unit = known.matrix_unit;
     }
@@ -79,7 +83,7 @@ Status target_from_name(const std::string& name, int cpu_wave, Target& target) {
   }
   for (const KnownTarget& known : kKnownTargets) {
     if (name != known.architecture) continue;
-    target = Target{known.architecture, known.wave, known.matrix_unit};
+    target = Target{known.architecture, known.wave, known.matrix_unit, known.shared_kib << 10};
     return {};
   }
   std::string names;
@@ -99,6 +103,9 @@ Status current_target(Target& target) {
 }
 
 Status set_target_override(const std::optional<Target>& target) {
+#if defined(HIPFORGE_PLATFORM_CPU)
+  HIPFORGE_HIP_TRY(hipforge_cpu_set_shared_limit(target ? target->shared_bytes : Target{}.shared_bytes));
+#endif
   if (target) {
 #if defined(HIPFORGE_PLATFORM_CPU)
     HIPFORGE_HIP_TRY(hipforge_cpu_set_wave(target->wave));

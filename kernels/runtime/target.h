@@ -2,6 +2,7 @@
 
 #include "kernels/runtime/status.h"
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,6 +18,8 @@ struct Target {
   std::string architecture = "cpu";  ///< "cpu", "gfx942", "sm_90", ...
   int wave = 32;                     ///< lanes of a wave: 32 or 64
   MatrixUnit matrix_unit = MatrixUnit::kNone;
+  std::size_t shared_bytes = std::size_t{64}
+                             << 10;  ///< shared memory of a block, static and dynamic, at most
 
   friend bool operator==(const Target&, const Target&) = default;
 };
@@ -33,7 +36,7 @@ Status current_target(Target& target);
 
 /// Makes every later launch of this process plan for `target`; nullopt goes back to the device. On a device
 /// whose wave differs from the target's, launches fail with kUnsupported (the cpu platform follows the
-/// target's wave).
+/// target's wave and shared memory).
 Status set_target_override(const std::optional<Target>& target);
 
 }  // namespace hipforge

@@ -204,6 +204,13 @@ TEST_F(LaunchTest, KernelAttributes) {
   EXPECT_HIP(hipFuncSetAttribute(kernel, hipFuncAttributeMaxDynamicSharedMemorySize, 65536));
   EXPECT_EQ(hipFuncSetAttribute(kernel, hipFuncAttributeMaxDynamicSharedMemorySize, 65537),
             hipErrorInvalidValue);
+  EXPECT_HIP(hipforge_cpu_set_shared_limit(size_t{227} << 10));
+  EXPECT_HIP(hipFuncSetAttribute(kernel, hipFuncAttributeMaxDynamicSharedMemorySize, 227 << 10));
+  hipDeviceProp_t properties;
+  EXPECT_HIP(hipGetDeviceProperties(&properties, 0));
+  EXPECT_EQ(properties.sharedMemPerBlock, size_t{227} << 10);
+  EXPECT_EQ(hipforge_cpu_set_shared_limit((size_t{256} << 10) + 1), hipErrorInvalidValue);
+  EXPECT_HIP(hipforge_cpu_set_shared_limit(size_t{64} << 10));
   hipFuncAttributes attributes;
   EXPECT_HIP(hipFuncGetAttributes(&attributes, kernel));
   EXPECT_EQ(attributes.maxThreadsPerBlock, 1024);

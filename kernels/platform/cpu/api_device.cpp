@@ -43,11 +43,7 @@ hipDeviceProp_t make_properties() {
   hipDeviceProp_t properties{};
   std::snprintf(properties.name, sizeof(properties.name), "hipforge cpu: %s", processor_name().c_str());
   std::snprintf(properties.gcnArchName, sizeof(properties.gcnArchName), "cpu");
-  properties.sharedMemPerBlock = kMaxSharedBytes;
-  properties.sharedMemPerMultiprocessor = kMaxSharedBytes;
-  properties.maxSharedMemoryPerMultiProcessor = kMaxSharedBytes;
-  properties.sharedMemPerBlockOptin = kMaxSharedBytes;
-  properties.totalConstMem = kMaxSharedBytes;
+  properties.totalConstMem = size_t{64} << 10;
   properties.memPitch = 0x7fffffff;
   properties.textureAlignment = 256;
   properties.regsPerBlock = 65536;
@@ -131,6 +127,10 @@ hipError_t hipGetDeviceProperties(hipDeviceProp_t* properties, int device) {
   if (const hipError_t error = check_device(device); error != hipSuccess) return error;
   static const hipDeviceProp_t fixed = make_properties();
   *properties = fixed;
+  properties->sharedMemPerBlock = config().shared_limit_bytes;
+  properties->sharedMemPerMultiprocessor = config().shared_limit_bytes;
+  properties->maxSharedMemoryPerMultiProcessor = config().shared_limit_bytes;
+  properties->sharedMemPerBlockOptin = config().shared_limit_bytes;
   size_t free_bytes = 0;
   DeviceMemory::instance().usage(&free_bytes, &properties->totalGlobalMem);
   properties->warpSize = warpSize;

@@ -14,6 +14,7 @@
 
 #include "error.h"
 #include "watchdog.h"
+#include "worker.h"
 
 #include <hipforge_cpu/device.h>
 
@@ -91,6 +92,7 @@ constinit int warpSize = 32;
 
 using hipforge::cpu::config;
 using hipforge::cpu::fail;
+using hipforge::cpu::kMaxSharedBytes;
 
 extern "C" {
 
@@ -102,6 +104,19 @@ hipError_t hipforge_cpu_set_wave(int wave) {
   if (wave != 32 && wave != 64)
     return fail(hipErrorInvalidValue, "a wave of %d threads: only 32 and 64", wave);
   warpSize = wave;
+  return hipSuccess;
+}
+
+size_t hipforge_cpu_shared_limit() {
+  return config().shared_limit_bytes;
+}
+
+hipError_t hipforge_cpu_set_shared_limit(size_t bytes) {
+  if (bytes == 0 || bytes > kMaxSharedBytes) {
+    return fail(hipErrorInvalidValue, "%zu bytes of shared memory for a block: only 1 to %zu", bytes,
+                kMaxSharedBytes);
+  }
+  config().shared_limit_bytes = bytes;
   return hipSuccess;
 }
 

@@ -12,7 +12,8 @@ struct Config {
   int workers = 0;  // 0: the default for the schedule
   int timeout_ms = 120000;
   size_t memory_limit_bytes = 0;
-  std::string error;  // why the environment is unusable; empty if it is not
+  size_t shared_limit_bytes = size_t{64} << 10;  // of a block; by default as on AMD
+  std::string error;                             // why the environment is unusable; empty if it is not
 
   int effective_workers() const;
 };

@@ -109,11 +109,11 @@ hipError_t check(const LaunchRequest& request, const KernelRecord& record) {
     return fail(hipErrorInvalidConfiguration, "kernel %s: grid %s of blocks %s is too large", name,
                 shape(grid).c_str(), shape(block).c_str());
   }
-  if (request.shared_bytes > kMaxSharedBytes ||
-      record.static_shared_bytes > kMaxSharedBytes - request.shared_bytes) {
+  if (request.shared_bytes > config().shared_limit_bytes ||
+      record.static_shared_bytes > config().shared_limit_bytes - request.shared_bytes) {
     return fail(hipErrorInvalidValue,
                 "kernel %s: %zu bytes of dynamic and %zu of static shared memory; at most %zu", name,
-                request.shared_bytes, record.static_shared_bytes, kMaxSharedBytes);
+                request.shared_bytes, record.static_shared_bytes, config().shared_limit_bytes);
   }
   return hipSuccess;
 }
@@ -270,9 +270,9 @@ hipError_t hipFuncSetAttribute(const void* function, hipFuncAttribute attribute,
   if (const hipError_t error = enter_call(); error != hipSuccess) return error;
   if (function == nullptr) return fail(hipErrorInvalidDeviceFunction, "attribute of a null kernel");
   if (attribute == hipFuncAttributeMaxDynamicSharedMemorySize &&
-      (value < 0 || static_cast<size_t>(value) > kMaxSharedBytes)) {
+      (value < 0 || static_cast<size_t>(value) > config().shared_limit_bytes)) {
     return fail(hipErrorInvalidValue, "%d bytes of dynamic shared memory; at most %zu", value,
-                kMaxSharedBytes);
+                config().shared_limit_bytes);
   }
   return hipSuccess;
 }
@@ -283,7 +283,8 @@ hipError_t hipFuncGetAttributes(hipFuncAttributes* attributes, const void* funct
   *attributes = hipFuncAttributes{};
   attributes->sharedSizeBytes = kernel_record(function, nullptr).static_shared_bytes;
   attributes->maxThreadsPerBlock = kMaxBlockThreads;
-  attributes->maxDynamicSharedSizeBytes = static_cast<int>(kMaxSharedBytes - attributes->sharedSizeBytes);
+  attributes->maxDynamicSharedSizeBytes =
+      static_cast<int>(config().shared_limit_bytes - attributes->sharedSizeBytes);
   return hipSuccess;
 }
 
@@ -295,7 +296,7 @@ hipError_t hipOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void*
     return fail(hipErrorInvalidValue, "a block of %d threads", block_threads);
   }
   // A processor of the host runs one block at a time.
-  *blocks = shared_bytes <= kMaxSharedBytes ? 1 : 0;
+  *blocks = shared_bytes <= config().shared_limit_bytes ? 1 : 0;
   return hipSuccess;
 }
 

@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include "canary.h"
+#include "config.h"
 #include "elf_symbols.h"
 #include "sanitizer.h"
 #include "worker.h"
@@ -179,9 +180,9 @@ std::string SharedArrays::enter(RedZone* zone, size_t dynamic_bytes) {
     unpoison(array.begin, array.bytes);
     std::memset(array.begin, kPoisonByte, array.bytes);
   }
-  if (entered_bytes_ + dynamic_bytes > kMaxSharedBytes) {
+  if (entered_bytes_ + dynamic_bytes > config().shared_limit_bytes) {
     return std::to_string(entered_bytes_) + " bytes of static and " + std::to_string(dynamic_bytes) +
-           " of dynamic shared memory; at most " + std::to_string(kMaxSharedBytes);
+           " of dynamic shared memory; at most " + std::to_string(config().shared_limit_bytes);
   }
   return "";
 }

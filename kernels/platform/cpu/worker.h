@@ -24,7 +24,8 @@
 namespace hipforge::cpu {
 
 inline constexpr unsigned kMaxBlockThreads = 1024;
-inline constexpr size_t kMaxSharedBytes = size_t{64} << 10;
+/// No device has more shared memory for a block; hipforge_cpu_set_shared_limit says how much this one has.
+inline constexpr size_t kMaxSharedBytes = size_t{256} << 10;
 inline constexpr unsigned kMaxWave = 64;
 inline constexpr unsigned kMinWave = 32;
 

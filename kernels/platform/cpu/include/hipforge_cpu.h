@@ -20,6 +20,11 @@ HIPFORGE_CPU_API int hipforge_cpu_wave(void);
 /// For the launches that follow. hipErrorInvalidValue: neither 32 nor 64.
 HIPFORGE_CPU_API hipError_t hipforge_cpu_set_wave(int wave);
 
+/// Bytes of shared memory that a block may have; first 65,536, as on AMD.
+HIPFORGE_CPU_API size_t hipforge_cpu_shared_limit(void);
+/// For the launches that follow. hipErrorInvalidValue: 0, or over 262,144.
+HIPFORGE_CPU_API hipError_t hipforge_cpu_set_shared_limit(size_t bytes);
+
 /// The seed for the order of threads and blocks; first HIPFORGE_CPU_SCHEDULE, else 0: in order.
 HIPFORGE_CPU_API uint64_t hipforge_cpu_schedule(void);
 /// For the launches that follow. The order depends on the seed, the launch's shape and nothing else.
