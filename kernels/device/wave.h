@@ -31,6 +31,18 @@ __device__ inline T wave_shuffle_xor(T value, int mask) {
 #endif
 }
 
+/// Orders the shared memory accesses of a wave's lanes before it with those after it. Every lane of the wave
+/// must call.
+template <int kWave>
+__device__ inline void wave_barrier() {
+#if defined(__AMDGCN__)
+  __builtin_amdgcn_fence(__ATOMIC_ACQ_REL, "wavefront");
+  __builtin_amdgcn_wave_barrier();
+#elif !defined(__HIP__)  // clang's host pass has no such function, nor any use for one
+  __syncwarp();
+#endif
+}
+
 template <int kWave, class T>
 __device__ inline T wave_shuffle_up(T value, unsigned delta) {
 #if defined(__CUDACC__)

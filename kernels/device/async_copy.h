@@ -1,0 +1,46 @@
+#pragma once
+
+#include "kernels/device/vector_io.h"
+
+#include <hip/hip_runtime.h>
+
+#include <cstdint>
+
+namespace hipforge {
+
+/// Copies from global to shared memory that need not pass through registers (cp.async, PTX ISA 8.0, section
+/// 9.7.8.22; sm_80 and up). Elsewhere they are ordinary copies, complete when the call returns, and the waits
+/// do nothing. A copy is seen by the thread that made it after async_copy_wait, by the others after a barrier
+/// that follows.
+
+/// 16 bytes, both addresses aligned to 16. With `inside` false, 16 zero bytes are written and `global` is not
+/// read: it may be any address.
+__device__ inline void async_copy_16(void* shared, const void* global, bool inside) {
+#if defined(__CUDA_ARCH__)
+  const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(shared));
+  const int bytes = inside ? kVectorBytes : 0;
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(address), "l"(global), "r"(bytes)
+               : "memory");
+#else
+  Pack<std::uint32_t, 4> pack{};
+  if (inside) pack = *static_cast<const Pack<std::uint32_t, 4>*>(global);
+  *static_cast<Pack<std::uint32_t, 4>*>(shared) = pack;
+#endif
+}
+
+/// Closes the group of this thread's copies since the last commit; a group may be empty.
+__device__ inline void async_copy_commit() {
+#if defined(__CUDA_ARCH__)
+  asm volatile("cp.async.commit_group;\n" ::: "memory");
+#endif
+}
+
+/// Waits until at most kPending of this thread's latest groups are still under way.
+template <int kPending>
+__device__ inline void async_copy_wait() {
+#if defined(__CUDA_ARCH__)
+  asm volatile("cp.async.wait_group %0;\n" ::"n"(kPending) : "memory");
+#endif
+}
+
+}  // namespace hipforge
