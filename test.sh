@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds and runs every test, and says what each part took.
-#   ./test.sh [--platform cpu|nvidia] [--only build|ctest|check|asan]
+#   ./test.sh [--platform cpu|nvidia] [--only build|ctest|check|asan|amd-code]
 # Exit codes: 0 all passed, 1 something failed, 2 usage, 3 could not run.
 set -euo pipefail
 cd "$(dirname "$0")"
 . cmake/setup.sh
+. cmake/amd_code.sh
 
 asked=""
 only=""
@@ -12,12 +13,12 @@ while [ $# -gt 0 ]; do
   case "$1" in
     --platform) [ $# -ge 2 ] || die 2 "--platform needs a name"; asked="$2"; shift 2 ;;
     --only) [ $# -ge 2 ] || die 2 "--only needs a part"; only="$2"; shift 2 ;;
-    *) die 2 "unknown argument $1 (./test.sh [--platform cpu|nvidia] [--only build|ctest|check|asan])" ;;
+    *) die 2 "unknown argument $1 (./test.sh [--platform cpu|nvidia] [--only build|ctest|check|asan|amd-code])" ;;
   esac
 done
 case "$only" in
-  ""|build|ctest|check|asan) ;;
-  *) die 2 "part $only is not known, choose from build, ctest, check, asan" ;;
+  ""|build|ctest|check|asan|amd-code) ;;
+  *) die 2 "part $only is not known, choose from build, ctest, check, asan, amd-code" ;;
 esac
 choose_platform "$asked"
 read -ra packages <<<"$(needed_packages)"
@@ -94,6 +95,17 @@ asan_part() {
   return $status
 }
 
+# AMD machine code of every kernel, built and examined; no AMD GPU or software is needed.
+amd_code_part() {
+  if ! amd_code_toolchain; then
+    echo "skipped: $amd_code_reason"
+    skipped=$((skipped + 1))
+    return 0
+  fi
+  build_amd_code
+  passed=$((passed + $(find "$amd_code_dir" -name '*.co' | wc -l)))
+}
+
 begin=$SECONDS
 part build build_part
 part ctest ctest_part
@@ -101,6 +113,10 @@ part check check_part
 # AddressSanitizer sees what runs on the host: the cpu platform alone.
 if [ "$platform" = cpu ]; then
   part asan asan_part
+fi
+# Once is enough: the code objects are the same wherever they are built.
+if [ "$platform" != nvidia ] || [ "$only" = amd-code ]; then
+  part amd-code amd_code_part
 fi
 
 echo
