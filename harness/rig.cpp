@@ -1,5 +1,6 @@
 #include "harness/rig.h"
 
+#include "harness/scan.h"
 #include "harness/tolerance.h"
 #include "kernels/device/dtype.h"
 #include "kernels/runtime/check.h"
@@ -150,6 +151,11 @@ TensorView Rig::input(const std::string& name, DType dtype, const Shape& shape, 
   Operand& operand = add(name, dtype, shape, layout);
   throw_if_error(fill(operand.view, family, scale, seed_, tensor_id, stream_));
   HIPFORGE_HIP_CHECK(hipStreamSynchronize(stream_));
+  if (host_copy_ == HostCopy::kNone) {
+    operand.on_device = true;
+    operand.checksum = checksum(operand.buffer.data(), operand.buffer.bytes(), stream_);
+    return operand.view;
+  }
   operand.readable = true;
   operand.image = operand.buffer.download();
   const auto lead = static_cast<std::size_t>(static_cast<std::byte*>(operand.view.data) -
@@ -180,12 +186,20 @@ TensorView Rig::input_values(const std::string& name, DType dtype, const Shape& 
 TensorView Rig::output(const std::string& name, DType dtype, const Shape& shape, Layout layout) {
   Operand& operand = add(name, dtype, shape, layout);
   operand.writable = true;
+  if (host_copy_ == HostCopy::kNone) {
+    operand.on_device = true;
+    return operand.view;
+  }
   operand.image.assign(operand.buffer.bytes(), std::byte{0xff});
   return operand.view;
 }
 
 void Rig::make_inout(const std::string& name) {
-  find(name).writable = true;
+  Operand& operand = find(name);
+  if (operand.on_device) {
+    throw Error(invalid_argument("rig: operand ", name, " cannot be restored, it has no copy on the host"));
+  }
+  operand.writable = true;
 }
 
 std::uint32_t* Rig::error_word() {
@@ -200,8 +214,7 @@ std::uint32_t* Rig::error_word() {
 
 const std::vector<double>& Rig::values(const std::string& name) const {
   const Operand& operand = find(name);
-  if (!operand.readable)
-    throw Error(invalid_argument("rig: operand ", name, " is an output, it has no values"));
+  if (!operand.readable) throw Error(invalid_argument("rig: operand ", name, " has no values on the host"));
   return operand.values;
 }
 
@@ -211,7 +224,12 @@ TensorView Rig::view(const std::string& name) const {
 
 Status Rig::reset() {
   for (Operand& operand : operands_) {
-    if (operand.writable) operand.buffer.upload(operand.image);
+    if (!operand.writable) continue;
+    if (operand.on_device) {
+      operand.buffer.poison(stream_);
+    } else {
+      operand.buffer.upload(operand.image);
+    }
   }
   HIPFORGE_HIP_TRY(hipStreamSynchronize(stream_));
   return {};
@@ -223,6 +241,14 @@ Status Rig::finish() {
   for (const Operand& operand : operands_) {
     if (const std::string damage = operand.buffer.check(); !damage.empty()) {
       return failure(StatusCode::kInvalidArgument, "operand ", operand.name, ": ", damage);
+    }
+    if (operand.on_device) {
+      if (!operand.writable &&
+          checksum(operand.buffer.data(), operand.buffer.bytes(), stream_) != operand.checksum) {
+        return failure(StatusCode::kInvalidArgument, "operand ", operand.name, " of shape ",
+                       operand.view.shape_text(), ": an input was written");
+      }
+      continue;
     }
     const std::vector<std::byte> now = operand.buffer.download();
     std::vector<std::byte> before = operand.image;
@@ -252,6 +278,33 @@ std::vector<double> Rig::read(const std::string& name) const {
   const auto lead = static_cast<std::size_t>(static_cast<std::byte*>(operand.view.data) -
                                              static_cast<std::byte*>(operand.buffer.data()));
   return gather(operand.view, operand.buffer.download(), lead);
+}
+
+std::vector<double> Rig::sample(const std::string& name, std::span<const std::int64_t> indices) const {
+  const TensorView& view = find(name).view;
+  std::vector<std::int64_t> offsets;
+  offsets.reserve(indices.size());
+  for (std::int64_t index : indices) {
+    std::int64_t offset = 0;
+    for (int axis = view.rank - 1; axis >= 0; --axis) {
+      const auto a = static_cast<std::size_t>(axis);
+      offset += index % view.shape[a] * view.strides[a];
+      index /= view.shape[a];
+    }
+    if (index != 0) throw Error(invalid_argument("rig: a sampled index is outside of ", view.shape_text()));
+    offsets.push_back(offset);
+  }
+  const std::vector<std::byte> bytes = gather_elements(view, offsets, stream_);
+  std::vector<double> values(indices.size());
+  const std::size_t size = dtype_size(view.dtype);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = load_element(view.dtype, bytes.data() + i * size);
+  }
+  return values;
+}
+
+std::uint64_t Rig::not_finite(const std::string& name) const {
+  return count_not_finite(find(name).view, stream_);
 }
 
 std::uint32_t Rig::read_error_word() const {

@@ -23,12 +23,19 @@ enum class Layout {
 
 [[nodiscard]] const char* layout_name(Layout layout);
 
+/// Whether a rig knows its operands on the host.
+enum class HostCopy {
+  kAll,   ///< every value, before and after: what a check wants
+  kNone,  ///< made and judged on the device, and asked for samples: operands of gigabytes (benches)
+};
+
 /// The operands of one launch: each in a guarded buffer of its own, inputs filled on the device and known on
 /// the host as doubles after rounding, outputs poisoned. After the launch, finish() proves that nothing was
 /// written but outputs, and read() gets what was.
 class Rig {
  public:
-  Rig(std::uint64_t seed, hipStream_t stream) : seed_(seed), stream_(stream) {}
+  Rig(std::uint64_t seed, hipStream_t stream, HostCopy host_copy = HostCopy::kAll)
+      : seed_(seed), stream_(stream), host_copy_(host_copy) {}
 
   /// An input made on the device from the seed and a running tensor number.
   TensorView input(const std::string& name, DType dtype, const Shape& shape, Family family = Family::kNormal,
@@ -57,6 +64,13 @@ class Rig {
   [[nodiscard]] std::vector<double> read(const std::string& name) const;
   [[nodiscard]] std::uint32_t read_error_word() const;
 
+  /// The elements at these row-major indices of any float operand as they are now.
+  [[nodiscard]] std::vector<double> sample(const std::string& name,
+                                           std::span<const std::int64_t> indices) const;
+  /// How many elements of a contiguous float operand are NaN or infinite now: no poison was left, no matter
+  /// which elements are sampled.
+  [[nodiscard]] std::uint64_t not_finite(const std::string& name) const;
+
  private:
   struct Operand {
     std::string name;
@@ -66,6 +80,8 @@ class Rig {
     bool readable = false;
     std::vector<double> values;
     std::vector<std::byte> image;  // the whole payload before the launch, gaps included
+    bool on_device = false;        // no image and no values: inputs have a checksum, outputs are poisoned
+    std::uint64_t checksum = 0;
   };
   Operand& add(const std::string& name, DType dtype, const Shape& shape, Layout layout);
   const Operand& find(const std::string& name) const;
@@ -73,6 +89,7 @@ class Rig {
 
   std::uint64_t seed_;
   hipStream_t stream_;
+  HostCopy host_copy_;
   std::deque<Operand> operands_;
   bool has_error_word_ = false;
 };
