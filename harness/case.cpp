@@ -35,6 +35,7 @@ CaseResult check_case(PreparedCase& prepared) {
     result.passed = true;
     const auto take = [&](const Comparison& comparison, const std::string& output) {
       result.bounded = result.bounded || comparison.bounded;
+      result.elements += comparison.elements;
       if (comparison.worst_share >= result.worst_share) {
         result.worst_share = comparison.worst_share;
         result.where = output + comparison.where;

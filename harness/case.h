@@ -53,6 +53,9 @@ struct Case {
   bool odd = false;        ///< some dimension is odd and over 1
   bool over_tile = false;  ///< more than one tile, wave or block of the kernel
   bool quick = false;      ///< part of --quick
+  /// What a GPU must reach at least, where the design says so; 0 where it does not.
+  double floor_share = 0.0;   ///< of the ceiling that the prepared case names
+  double floor_tflops = 0.0;  ///< at this size
   std::function<PreparedCase(const CaseEnvironment&)> prepare;
 };
 
@@ -60,6 +63,7 @@ struct CaseResult {
   bool passed = false;
   bool bounded = false;  ///< some element had a bound over 0
   double worst_share = 0.0;
+  std::size_t elements = 0;  ///< that were compared with the oracle
   std::string where;
   std::string message;
 };
@@ -89,6 +93,10 @@ struct OpSuite {
   std::vector<Case> cases;
   /// Cases of a size worth timing; not part of a check.
   std::vector<Case> bench_cases;
+  /// Makes the cases of the sizes that a GPU is measured at, sampled by the oracle (harness/large_cases.h),
+  /// with lengths divided by `shrink`: 1 to measure, more to try them where they do not fit. Empty where an
+  /// op has none.
+  std::function<std::vector<Case>(std::int64_t shrink)> large_cases;
 };
 
 /// All ops, in the order of the design.

@@ -776,6 +776,7 @@ OpSuite flash_attention_suite() {
       suite.bench_cases.push_back(make_case(spec));
     }
   }
+  suite.large_cases = flash_attention_large_cases;
   return suite;
 }
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace hipforge::harness {
 
@@ -55,5 +56,7 @@ struct FlashAttentionExpected {
 [[nodiscard]] FlashAttentionExpected flash_attention_expected(const FlashAttentionInputs& inputs);
 
 [[nodiscard]] OpSuite flash_attention_suite();
+/// Its large_cases.
+[[nodiscard]] std::vector<Case> flash_attention_large_cases(std::int64_t shrink);
 
 }  // namespace hipforge::harness

@@ -188,7 +188,7 @@ Expected linear_expected(const LinearInputs& inputs, const Target& target) {
   params.weight.shape = {inputs.out_features, inputs.in_features};
   params.bias.rank = inputs.bias.empty() ? 0 : 1;
   params.batch_invariant = inputs.batch_invariant;
-  const std::int64_t depth = linear_reduction_depth(params, target);
+  const std::int64_t depth = inputs.depth > 0 ? inputs.depth : linear_reduction_depth(params, target);
   Expected expected;
   expected.dtype = inputs.y_dtype;
   expected.shape = {inputs.rows, inputs.out_features};
@@ -326,6 +326,7 @@ OpSuite linear_suite() {
       if (shape[0] > 1) suite.bench_cases.push_back(make_case(spec));
     }
   }
+  suite.large_cases = linear_large_cases;
   return suite;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace hipforge::harness {
 
@@ -17,6 +18,7 @@ struct LinearInputs {
   std::int64_t out_features = 0;
   DType y_dtype = DType::kF32;
   bool batch_invariant = true;
+  std::int64_t depth = 0;  ///< of a launch of which these are samples; 0: that of a launch of these sizes
 };
 
 /// Oracle and bound: u·(depth + 1)·(Σ|x·weight| + |bias|) with u = 2⁻²⁴ and the kernel's own depth, because
@@ -24,5 +26,7 @@ struct LinearInputs {
 [[nodiscard]] Expected linear_expected(const LinearInputs& inputs, const Target& target);
 
 [[nodiscard]] OpSuite linear_suite();
+/// Its large_cases.
+[[nodiscard]] std::vector<Case> linear_large_cases(std::int64_t shrink);
 
 }  // namespace hipforge::harness

@@ -218,6 +218,7 @@ OpSuite rms_norm_suite() {
       suite.bench_cases.push_back(make_case(spec));
     }
   }
+  suite.large_cases = rms_norm_large_cases;
   return suite;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace hipforge::harness {
 
@@ -30,5 +31,7 @@ struct RmsNormExpected {
 [[nodiscard]] RmsNormExpected rms_norm_expected(const RmsNormInputs& inputs, const Target& target);
 
 [[nodiscard]] OpSuite rms_norm_suite();
+/// Its large_cases.
+[[nodiscard]] std::vector<Case> rms_norm_large_cases(std::int64_t shrink);
 
 }  // namespace hipforge::harness

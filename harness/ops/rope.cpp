@@ -354,6 +354,7 @@ OpSuite rope_suite() {
       }
     }
   }
+  suite.large_cases = rope_large_cases;
   return suite;
 }
 

@@ -5,6 +5,7 @@
 #include "reference/rope.h"
 
 #include <span>
+#include <vector>
 
 namespace hipforge::harness {
 
@@ -27,5 +28,7 @@ struct RopeInputs {
 [[nodiscard]] Expected rope_expected(const RopeInputs& inputs, const Target& target);
 
 [[nodiscard]] OpSuite rope_suite();
+/// Its large_cases.
+[[nodiscard]] std::vector<Case> rope_large_cases(std::int64_t shrink);
 
 }  // namespace hipforge::harness

@@ -489,6 +489,7 @@ OpSuite softmax_suite() {
     causal.causal_offset = causal.cols - causal.rows;
     suite.bench_cases.push_back(make_case(causal));
   }
+  suite.large_cases = softmax_large_cases;
   return suite;
 }
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace hipforge::harness {
 
@@ -35,5 +36,7 @@ struct SoftmaxInputs {
 [[nodiscard]] Expected softmax_expected(const SoftmaxInputs& inputs, const Target& target);
 
 [[nodiscard]] OpSuite softmax_suite();
+/// Its large_cases.
+[[nodiscard]] std::vector<Case> softmax_large_cases(std::int64_t shrink);
 
 }  // namespace hipforge::harness

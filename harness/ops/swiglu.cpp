@@ -277,6 +277,7 @@ OpSuite swiglu_suite() {
     suite.bench_cases.push_back(
         make_case({.rows = 32, .cols = 4096, .dtype = dtype, .operands = Operands::kFused}));
   }
+  suite.large_cases = swiglu_large_cases;
   return suite;
 }
 

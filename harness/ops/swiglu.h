@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace hipforge::harness {
 
@@ -25,5 +26,7 @@ struct SwigluInputs {
 [[nodiscard]] Expected swiglu_expected(const SwigluInputs& inputs, const Target& target);
 
 [[nodiscard]] OpSuite swiglu_suite();
+/// Its large_cases.
+[[nodiscard]] std::vector<Case> swiglu_large_cases(std::int64_t shrink);
 
 }  // namespace hipforge::harness

@@ -293,6 +293,7 @@ OpSuite weighted_matmul_suite() {
                                                  .dtype = dtype}));
     }
   }
+  suite.large_cases = weighted_matmul_large_cases;
   return suite;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace hipforge::harness {
 
@@ -26,5 +27,7 @@ struct WeightedMatmulInputs {
 [[nodiscard]] Expected weighted_matmul_expected(const WeightedMatmulInputs& inputs, const Target& target);
 
 [[nodiscard]] OpSuite weighted_matmul_suite();
+/// Its large_cases.
+[[nodiscard]] std::vector<Case> weighted_matmul_large_cases(std::int64_t shrink);
 
 }  // namespace hipforge::harness
