@@ -24,6 +24,14 @@ std::string compiler_name() {
 #endif
 }
 
+// CUDA counts a major version as 1,000, HIP as 10,000,000.
+std::string version_text(int version) {
+  if (version >= 10000000) {
+    return fmt::format("{}.{}.{}", version / 10000000, version / 100000 % 100, version % 100000);
+  }
+  return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
+}
+
 }  // namespace
 
 DeviceInfo device_info() {
@@ -39,6 +47,38 @@ DeviceInfo device_info() {
 #error "no platform"
 #endif
   return {platform, properties.name, compiler_name()};
+}
+
+DeviceDetails device_details() {
+  DeviceDetails details;
+  details.info = device_info();
+  int device = 0;
+  HIPFORGE_HIP_CHECK(hipGetDevice(&device));
+  hipDeviceProp_t properties{};
+  HIPFORGE_HIP_CHECK(hipGetDeviceProperties(&properties, device));
+  details.architecture = properties.gcnArchName;
+  details.multiprocessors = properties.multiProcessorCount;
+  details.wave = properties.warpSize;
+  details.cache_bytes = properties.l2CacheSize;
+  std::size_t free_bytes = 0;
+  std::size_t total_bytes = 0;
+  HIPFORGE_HIP_CHECK(hipMemGetInfo(&free_bytes, &total_bytes));
+  details.free_bytes = static_cast<std::int64_t>(free_bytes);
+  details.total_bytes = static_cast<std::int64_t>(total_bytes);
+  // In kHz; a device that does not tell its clocks is no error.
+  const auto megahertz = [&](hipDeviceAttribute_t attribute) {
+    int kilohertz = 0;
+    return hipDeviceGetAttribute(&kilohertz, attribute, device) == hipSuccess ? kilohertz / 1000 : 0;
+  };
+  details.core_clock_mhz = megahertz(hipDeviceAttributeClockRate);
+  details.memory_clock_mhz = megahertz(hipDeviceAttributeMemoryClockRate);
+  (void)hipGetLastError();
+  int version = 0;
+  HIPFORGE_HIP_CHECK(hipDriverGetVersion(&version));
+  details.driver = version_text(version);
+  HIPFORGE_HIP_CHECK(hipRuntimeGetVersion(&version));
+  details.runtime = version_text(version);
+  return details;
 }
 
 std::vector<int> default_waves() {

@@ -18,6 +18,24 @@ struct DeviceInfo {
 /// Throws Error where there is no device.
 [[nodiscard]] DeviceInfo device_info();
 
+/// All that is known of a device without running anything on it.
+struct DeviceDetails {
+  DeviceInfo info;
+  std::string architecture;  ///< "sm_90"
+  int multiprocessors = 0;   ///< SMs or CUs
+  int wave = 0;
+  int core_clock_mhz = 0;  ///< the highest; 0 where it is not known
+  int memory_clock_mhz = 0;
+  std::int64_t cache_bytes = 0;  ///< the last level
+  std::int64_t total_bytes = 0;
+  std::int64_t free_bytes = 0;
+  std::string driver;  ///< "13.0"
+  std::string runtime;
+};
+
+/// Of the current device; throws Error where there is none.
+[[nodiscard]] DeviceDetails device_details();
+
 /// Wave sizes that a check runs unless told otherwise: both on the cpu platform, or the one that
 /// HIPFORGE_CPU_WAVE names; elsewhere the device's.
 [[nodiscard]] std::vector<int> default_waves();

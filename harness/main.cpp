@@ -1,6 +1,7 @@
 // The `hipforge` command.
 
 #include "harness/check_command.h"
+#include "harness/devices_command.h"
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -31,8 +32,14 @@ int main(int argc, char** argv) {
   check->add_flag("--coverage", options.coverage,
                   "Count cases by feature, dtype, wave and layout; fail on a hole");
 
+  DevicesOptions devices_options;
+  CLI::App* devices = app.add_subcommand("devices", "What each device is, and what it is measured to reach");
+  devices->add_option("--json", devices_options.json_path, "Write it all as JSON");
+  devices->add_flag("--quick", devices_options.quick, "Measure for a tenth of the time, not to be quoted");
+
   try {
     app.parse(argc, argv);
+    if (devices->parsed()) return run_devices(devices_options);
     return run_check(options);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);

@@ -13,18 +13,6 @@
 namespace hipforge::harness {
 namespace {
 
-// Written beside and renamed into place: a reader never sees half a file.
-void write_file(const std::string& path, const std::string& text) {
-  const std::string partial = path + ".partial";
-  std::ofstream file(partial, std::ios::binary);
-  file << text;
-  file.close();
-  if (!file || std::rename(partial.c_str(), path.c_str()) != 0) {
-    std::remove(partial.c_str());
-    throw Error(failure(StatusCode::kNotFound, "cannot write ", path));
-  }
-}
-
 std::string xml_escape(const std::string& text) {
   std::string escaped;
   for (char c : text) {
@@ -49,6 +37,17 @@ std::string xml_escape(const std::string& text) {
 }
 
 }  // namespace
+
+void write_file(const std::string& path, const std::string& text) {
+  const std::string partial = path + ".partial";
+  std::ofstream file(partial, std::ios::binary);
+  file << text;
+  file.close();
+  if (!file || std::rename(partial.c_str(), path.c_str()) != 0) {
+    std::remove(partial.c_str());
+    throw Error(failure(StatusCode::kNotFound, "cannot write ", path));
+  }
+}
 
 void write_json(const CheckOptions& options, const std::vector<CaseRecord>& records, double seconds) {
   const DeviceInfo info = device_info();

@@ -165,6 +165,27 @@ inline hipError_t hipGetDeviceProperties(hipDeviceProp_t* properties, int device
   return hipSuccess;
 }
 
+enum hipDeviceAttribute_t {
+  hipDeviceAttributeClockRate = cudaDevAttrClockRate,
+  hipDeviceAttributeComputeCapabilityMajor = cudaDevAttrComputeCapabilityMajor,
+  hipDeviceAttributeComputeCapabilityMinor = cudaDevAttrComputeCapabilityMinor,
+  hipDeviceAttributeL2CacheSize = cudaDevAttrL2CacheSize,
+  hipDeviceAttributeMemoryBusWidth = cudaDevAttrGlobalMemoryBusWidth,
+  hipDeviceAttributeMemoryClockRate = cudaDevAttrMemoryClockRate,
+  hipDeviceAttributeMultiprocessorCount = cudaDevAttrMultiProcessorCount,
+  hipDeviceAttributeWarpSize = cudaDevAttrWarpSize,
+};
+inline hipError_t hipDeviceGetAttribute(int* value, hipDeviceAttribute_t attribute, int device) {
+  return hipforge::nvidia::to_hip(
+      cudaDeviceGetAttribute(value, static_cast<cudaDeviceAttr>(attribute), device));
+}
+inline hipError_t hipDriverGetVersion(int* version) {
+  return hipforge::nvidia::to_hip(cudaDriverGetVersion(version));
+}
+inline hipError_t hipRuntimeGetVersion(int* version) {
+  return hipforge::nvidia::to_hip(cudaRuntimeGetVersion(version));
+}
+
 using hipStream_t = cudaStream_t;
 using hipEvent_t = cudaEvent_t;
 
