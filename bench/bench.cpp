@@ -3,53 +3,147 @@
 #include "harness/case.h"
 #include "harness/device_info.h"
 #include "kernels/runtime/check.h"
-#include "kernels/runtime/event.h"
 
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <deque>
 
 namespace hipforge::bench {
 namespace {
 
-// Times launches by events on the device. The result is checked before and after: a wrong kernel gets no
-// number.
-void run_case(benchmark::State& state, const harness::Case& test) {
-  try {
-    harness::CaseEnvironment environment;
-    throw_if_error(current_target(environment.target));
-    harness::PreparedCase prepared = test.prepare(environment);
-    const auto launch_and_check = [&](const char* when) {
-      throw_if_error(prepared.rig->reset());
-      throw_if_error(prepared.launch(nullptr));
-      const harness::CaseResult result = harness::check_case(prepared);
-      if (!result.passed) throw Error(invalid_argument("wrong ", when, " timing: ", result.message));
-    };
-    launch_and_check("before");
-    const Event start;
-    const Event stop;
-    for (auto _ : state) {
-      throw_if_error(start.record(nullptr));
-      throw_if_error(prepared.launch(nullptr));
-      throw_if_error(stop.record(nullptr));
-      throw_if_error(stop.synchronize());
-      float milliseconds = 0.0f;
-      throw_if_error(stop.elapsed_ms(start, milliseconds));
-      state.SetIterationTime(std::max(static_cast<double>(milliseconds) * 1e-3, 1e-9));
-    }
-    launch_and_check("after");
-    using benchmark::Counter;
-    const auto iterations = static_cast<double>(state.iterations());
-    state.counters["bytes"] = static_cast<double>(prepared.bytes);
-    state.counters["GB/s"] =
-        Counter(static_cast<double>(prepared.bytes) * 1e-9 * iterations, Counter::kIsRate);
-    if (prepared.flops > 0) {
-      state.counters["TFLOP/s"] =
-          Counter(static_cast<double>(prepared.flops) * 1e-12 * iterations, Counter::kIsRate);
-    }
-  } catch (const std::exception& error) {
-    state.SkipWithError(error.what());
+using harness::Ceiling;
+using harness::Launch;
+using harness::PreparedCase;
+
+constexpr int kMostCopies = 16;
+// A share above this is no speed but a mistake of one of the two measurements.
+constexpr double kHighestShare = 1.03;
+
+std::vector<Record>& all_records() {
+  static std::vector<Record> all;
+  return all;
+}
+
+harness::Ceilings& ceilings() {
+  static harness::Ceilings measured(nullptr);
+  return measured;
+}
+
+harness::TimerOptions options_of(const PreparedCase& prepared) {
+#if defined(HIPFORGE_PLATFORM_CPU)
+  (void)prepared;
+  return {.warm_up_ms = 1.0, .measure_ms = 60.0, .least_samples = 5, .most_samples = 200};
+#else
+  // Arithmetic heats: what a device holds for a second is its rate, not what it does in the first moment.
+  if (prepared.ceiling == Ceiling::kMatrix) {
+    return {.warm_up_ms = 100.0, .measure_ms = 1000.0, .most_samples = 2000};
   }
+  return {};
+#endif
+}
+
+// Launches on poisoned outputs and checks; throws Error where the result is wrong.
+void launch_and_check(PreparedCase& prepared, const char* when, Record& record) {
+  throw_if_error(prepared.rig->reset());
+  throw_if_error(prepared.launch(nullptr));
+  const harness::CaseResult result = harness::check_case(prepared);
+  if (!result.passed) throw Error(invalid_argument("wrong ", when, " timing: ", result.message));
+  record.checked_elements = result.elements;
+  record.worst_error = std::max(record.worst_error, result.worst_share);
+}
+
+// Sets the rates of a timed record, and its share where there is a ceiling for it.
+void rate(Record& record, Ceiling ceiling) {
+  record.gbps = static_cast<double>(record.bytes) * 1e-6 / record.timing.median_ms;
+  record.tflops = static_cast<double>(record.flops) * 1e-9 / record.timing.median_ms;
+  record.ceiling.clear();
+#if !defined(HIPFORGE_PLATFORM_CPU)
+  if (ceiling == Ceiling::kMatrix) {
+    if (record.test->dtype == DType::kF32) return;  // no matrix rate is defined for it
+    record.ceiling = "matrix";
+    record.ceiling_rate = ceilings().matrix(record.test->dtype).tflops();
+    record.share = record.tflops / record.ceiling_rate;
+    return;
+  }
+  const harness::Traffic traffic = ceiling == Ceiling::kCopy   ? harness::Traffic::kCopy
+                                   : ceiling == Ceiling::kRead ? harness::Traffic::kRead
+                                                               : harness::Traffic::kWrite;
+  record.ceiling = harness::traffic_name(traffic);
+  record.ceiling_rate = ceilings().bandwidth(traffic, record.bytes).gbps;
+  record.share = record.gbps / record.ceiling_rate;
+#else
+  (void)ceiling;
+#endif
+}
+
+void forget_ceiling(const Record& record, Ceiling ceiling) {
+  if (ceiling == Ceiling::kMatrix) {
+    ceilings().forget(record.test->dtype);
+  } else {
+    ceilings().forget(ceiling == Ceiling::kCopy   ? harness::Traffic::kCopy
+                      : ceiling == Ceiling::kRead ? harness::Traffic::kRead
+                                                  : harness::Traffic::kWrite,
+                      record.bytes);
+  }
+}
+
+void time_case(Record& record) {
+  harness::CaseEnvironment environment;
+  throw_if_error(current_target(environment.target));
+  Ceiling ceiling{};
+  {
+    std::vector<PreparedCase> copies;
+    copies.push_back(record.test->prepare(environment));
+    ceiling = copies.front().ceiling;
+    record.bytes = copies.front().bytes;
+    record.flops = copies.front().flops;
+    record.copies = harness::rotation_copies(record.bytes, kMostCopies);
+    launch_and_check(copies.front(), "before", record);
+    for (int i = 1; i < record.copies; ++i) {
+      copies.push_back(record.test->prepare(environment));
+      throw_if_error(copies.back().rig->reset());
+    }
+    std::vector<Launch> launches;
+    for (const PreparedCase& copy : copies) launches.push_back(copy.launch);
+    const Launch flush = harness::cache_flush(record.bytes, record.copies);
+    record.flushed = static_cast<bool>(flush);
+    const harness::TimerOptions options = options_of(copies.front());
+    throw_if_error(harness::time_launches(launches, flush, options, nullptr, record.timing));
+    rate(record, ceiling);
+    if (record.share > kHighestShare) {
+      forget_ceiling(record, ceiling);
+      throw_if_error(harness::time_launches(launches, flush, options, nullptr, record.timing));
+      rate(record, ceiling);
+    }
+    launch_and_check(copies.back(), "after", record);
+  }
+  if (record.share > kHighestShare) {
+    throw Error(invalid_argument("measured twice at ", 100.0 * record.share, " % of the ", record.ceiling,
+                                 " ceiling of ", record.ceiling_rate, ": one of the two is wrong"));
+  }
+}
+
+void run_case(benchmark::State& state, const harness::Case& test) {
+  Record record;
+  record.test = &test;
+  try {
+    time_case(record);
+  } catch (const std::exception& error) {
+    record.error = error.what();
+    (void)harness::recover_device();
+  }
+  // The samples are the timer's; Google Benchmark is told their median.
+  for (auto _ : state) state.SetIterationTime(std::max(record.timing.median_ms * 1e-3, 1e-9));
+  if (!record.error.empty()) state.SkipWithError(record.error.c_str());
+  all_records().push_back(std::move(record));
+}
+
+void register_case(const harness::Case& test) {
+  benchmark::RegisterBenchmark(test.id.c_str(), [&test](benchmark::State& state) { run_case(state, test); })
+      ->UseManualTime()
+      ->Iterations(1)
+      ->Unit(benchmark::kMicrosecond);
 }
 
 }  // namespace
@@ -59,14 +153,22 @@ int register_op(const std::string& op) {
   for (const harness::OpSuite& suite : harness::all_suites()) {
     if (suite.op != op) continue;
     for (const harness::Case& test : suite.bench_cases) {
-      benchmark::RegisterBenchmark(test.id.c_str(),
-                                   [&test](benchmark::State& state) { run_case(state, test); })
-          ->UseManualTime()
-          ->Unit(benchmark::kMicrosecond);
+      register_case(test);
       ++count;
     }
+#if !defined(HIPFORGE_PLATFORM_CPU)
+    static std::deque<harness::Case> large_cases;
+    for (harness::Case& test : suite.large_cases ? suite.large_cases(1) : std::vector<harness::Case>{}) {
+      register_case(large_cases.emplace_back(std::move(test)));
+      ++count;
+    }
+#endif
   }
   return count;
+}
+
+const std::vector<Record>& records() {
+  return all_records();
 }
 
 }  // namespace hipforge::bench

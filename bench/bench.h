@@ -1,11 +1,18 @@
 #pragma once
 
+#include "bench/report.h"
+
 #include <string>
+#include <vector>
 
 namespace hipforge::bench {
 
-/// Registers the bench cases of an op's suite; the return value only gives a static something to hold.
+/// Registers the bench cases of an op's suite, and on a GPU its large cases; the return value only gives a
+/// static something to hold.
 int register_op(const std::string& op);
+
+/// What was timed so far, in order.
+[[nodiscard]] const std::vector<Record>& records();
 
 }  // namespace hipforge::bench
 

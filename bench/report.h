@@ -1,0 +1,49 @@
+#pragma once
+
+#include "harness/case.h"
+#include "harness/ceilings.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace hipforge::bench {
+
+/// One case as it was timed.
+struct Record {
+  const harness::Case* test = nullptr;
+  std::string error;  ///< why there is no figure; empty where there is one
+  std::int64_t bytes = 0;
+  std::int64_t flops = 0;
+  harness::Timing timing;
+  int copies = 0;        ///< sets of buffers in rotation
+  bool flushed = false;  ///< the cache was emptied before each sample
+  double gbps = 0.0;
+  double tflops = 0.0;
+  std::string ceiling;  ///< "copy", "read", "write", "matrix"; empty where nothing was measured to compare
+  double ceiling_rate = 0.0;  ///< GB/s, or TFLOP/s for "matrix"
+  double share = 0.0;         ///< of the ceiling
+  std::size_t checked_elements = 0;
+  double worst_error = 0.0;  ///< as a share of its bound, before and after
+  [[nodiscard]] bool has_floor() const { return test->floor_share > 0.0 || test->floor_tflops > 0.0; }
+  [[nodiscard]] bool reaches_floor() const {
+    return error.empty() && share >= test->floor_share && tflops >= test->floor_tflops;
+  }
+};
+
+/// The table's heading, and a record's line.
+void print_heading();
+void print_record(const Record& record);
+/// Names the cases without a figure and those under their floor; returns their numbers.
+struct Verdict {
+  int errors = 0;
+  int under_floor = 0;
+  int with_floor = 0;
+};
+Verdict print_verdict(const std::vector<Record>& records);
+
+/// Everything with device, compiler and samples, at `path`, put in place whole. Throws Error{kNotFound} for a
+/// path that cannot be written.
+void write_json(const std::string& path, const std::vector<Record>& records);
+
+}  // namespace hipforge::bench
