@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <map>
 #include <regex>
 #include <set>
@@ -74,6 +75,10 @@ std::vector<const Case*> select_cases(const CheckOptions& options) {
       if (!options.filter.empty() && !std::regex_search(test.id, filter)) continue;
       cases.push_back(&test);
     }
+  }
+  if (options.shards > 1) {
+    std::size_t index = 0;
+    std::erase_if(cases, [&](const Case*) { return index++ % options.shards != options.shard; });
   }
   return cases;
 }
@@ -270,6 +275,19 @@ std::string repro_command(const CaseRecord& record, const CheckOptions& options)
                      record.target.wave, named_target ? " --target " + options.target : "");
 }
 
+bool parse_shard(const std::string& text, CheckOptions& options) {
+  std::size_t shard = 0;
+  std::size_t shards = 0;
+  int end = 0;
+  if (std::sscanf(text.c_str(), "%zu/%zu%n", &shard, &shards, &end) != 2 ||
+      static_cast<std::size_t>(end) != text.size() || shard >= shards) {
+    return false;
+  }
+  options.shard = shard;
+  options.shards = shards;
+  return true;
+}
+
 int run_check(const CheckOptions& options) {
   if (std::string bad = unknown_names("op", options.ops, op_names()); !bad.empty()) return usage_error(bad);
   if (std::string bad = unknown_names("dtype", options.dtypes, {"f32", "f16", "bf16"}); !bad.empty()) {
@@ -328,13 +346,24 @@ int run_check(const CheckOptions& options) {
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
-  const bool whole_suite = !options.quick && options.filter.empty();
+  const bool whole_suite = !options.quick && options.filter.empty() && options.shards == 1;
   const std::vector<std::string> loose = print_table(records, whole_suite);
   for (const std::string& message : loose) fmt::print("FAIL {}\n", message);
   const auto failed = static_cast<std::size_t>(std::count_if(
       records.begin(), records.end(), [](const CaseRecord& record) { return !record.result.passed; }));
   if (!options.json_path.empty()) write_json(options, records, seconds);
   if (!options.junit_path.empty()) write_junit(options, records, seconds);
+  // The cpu platform runs both; what a device's own wave leaves out is no pass.
+  if (options.waves.empty() && options.target.empty()) {
+    for (int wave : {32, 64}) {
+      const bool ran = std::any_of(targets.begin(), targets.end(),
+                                   [wave](const Target& target) { return target.wave == wave; });
+      if (!ran && repro_environment(wave).empty()) {
+        fmt::print("SKIP check.wave_{}: {} cases, this device has waves of {}\n", wave, cases.size(),
+                   targets.front().wave);
+      }
+    }
+  }
   fmt::print("checked in {:.1f} s, seed {}\n", seconds, options.seed);
   fmt::print("{} passed, {} failed\n", records.size() - failed, failed + loose.size());
   return failed == 0 && loose.empty() ? kExitGood : kExitFailed;

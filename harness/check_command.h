@@ -24,6 +24,9 @@ struct CheckOptions {
   std::string filter;
   std::uint64_t seed = 1;
   bool quick = false;
+  /// Of the selected cases only those with index % shards == shard: a run spread over processes.
+  std::size_t shard = 0;
+  std::size_t shards = 1;
   bool list = false;
   bool coverage = false;
   std::string json_path;
@@ -32,6 +35,9 @@ struct CheckOptions {
 
 /// `hipforge check`: returns an exit code; throws Error where it could not run.
 [[nodiscard]] int run_check(const CheckOptions& options);
+
+/// "K/N" with 0 <= K < N into shard and shards; false, and options as they were, for any other text.
+[[nodiscard]] bool parse_shard(const std::string& text, CheckOptions& options);
 
 /// One case under one target, as it ran.
 struct CaseRecord {

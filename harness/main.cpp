@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 
 #include <exception>
+#include <string>
 
 int main(int argc, char** argv) {
   using namespace hipforge::harness;
@@ -26,6 +27,14 @@ int main(int argc, char** argv) {
   check->add_option("--filter", options.filter, "Only cases whose id matches this regular expression");
   check->add_option("--seed", options.seed, "Seed of the inputs")->capture_default_str();
   check->add_flag("--quick", options.quick, "The short selection");
+  check->add_option_function<std::string>(
+      "--shard",
+      [&](const std::string& text) {
+        if (!parse_shard(text, options)) {
+          throw CLI::ValidationError("--shard", "'" + text + "' is not K/N with K from 0 to N - 1");
+        }
+      },
+      "K/N: of the selected cases every N-th, from the K-th on (0 to N - 1)");
   check->add_option("--json", options.json_path, "Write every result as JSON");
   check->add_option("--junit", options.junit_path, "Write every result as JUnit XML");
   check->add_flag("--list", options.list, "Print the ids of the selected cases and run nothing");

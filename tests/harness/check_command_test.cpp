@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <sstream>
 
 namespace hipforge::harness {
 namespace {
@@ -123,6 +124,35 @@ TEST(CheckCommand, ReproLinesNameTheCaseTheSeedAndTheWave) {
     EXPECT_NE(line.find(name), std::string::npos) << line;
   }
 #endif
+}
+
+TEST(CheckCommand, ShardsPartTheCases) {
+  CheckOptions options;
+  for (const char* bad : {"", "1", "2/2", "0/0", "1/2x", "-1/2", "a/b", "1/"}) {
+    EXPECT_FALSE(parse_shard(bad, options)) << bad;
+    EXPECT_EQ(options.shards, 1u);
+  }
+  ASSERT_TRUE(parse_shard("1/3", options));
+  EXPECT_EQ(options.shard, 1u);
+  EXPECT_EQ(options.shards, 3u);
+  options.list = true;
+  options.ops = {"argmax"};
+  std::vector<std::string> together;
+  for (options.shard = 0; options.shard < options.shards; ++options.shard) {
+    testing::internal::CaptureStdout();
+    EXPECT_EQ(run_check(options), kExitGood);
+    std::istringstream lines(testing::internal::GetCapturedStdout());
+    for (std::string line; std::getline(lines, line);) together.push_back(line);
+  }
+  std::vector<std::string> all;
+  for (const OpSuite& suite : all_suites()) {
+    if (suite.op != "argmax") continue;
+    for (const Case& test : suite.cases) all.push_back(test.id);
+  }
+  EXPECT_FALSE(all.empty());
+  std::sort(together.begin(), together.end());
+  std::sort(all.begin(), all.end());
+  EXPECT_EQ(together, all);
 }
 
 }  // namespace
