@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds and runs every test, and says what each part took.
-#   ./test.sh [--platform cpu|nvidia] [--only build|ctest|check|asan|amd-code]
+#   ./test.sh [--platform cpu|nvidia] [--only PART]
+# Parts: build ctest check asan amd-code nvidia-compile; on nvidia also sanitizers, which runs only when it is named.
 # Exit codes: 0 all passed, 1 something failed, 2 usage, 3 could not run.
 set -euo pipefail
 cd "$(dirname "$0")"
 . cmake/setup.sh
 . cmake/amd_code.sh
+. cmake/nvidia_parts.sh
+
+parts=(build ctest check asan amd-code nvidia-compile sanitizers)
 
 asked=""
 only=""
@@ -13,14 +17,12 @@ while [ $# -gt 0 ]; do
   case "$1" in
     --platform) [ $# -ge 2 ] || die 2 "--platform needs a name"; asked="$2"; shift 2 ;;
     --only) [ $# -ge 2 ] || die 2 "--only needs a part"; only="$2"; shift 2 ;;
-    *) die 2 "unknown argument $1 (./test.sh [--platform cpu|nvidia] [--only build|ctest|check|asan|amd-code])" ;;
+    *) die 2 "unknown argument $1 (./test.sh [--platform cpu|nvidia] [--only PART])" ;;
   esac
 done
-case "$only" in
-  ""|build|ctest|check|asan|amd-code) ;;
-  *) die 2 "part $only is not known, choose from build, ctest, check, asan, amd-code" ;;
-esac
+[ -z "$only" ] || [[ " ${parts[*]} " == *" $only "* ]] || die 2 "part $only is not known, choose from ${parts[*]}"
 choose_platform "$asked"
+[ "$only" != sanitizers ] || [ "$platform" = nvidia ] || die 2 "part sanitizers is for platform nvidia"
 read -ra packages <<<"$(needed_packages)"
 # llama.cpp, the independent witness of the model tests, comes as an npm package.
 command -v npm >/dev/null || packages+=(nodejs npm)
@@ -36,13 +38,17 @@ part() {
   [ -z "$only" ] || [ "$only" = "$name" ] || return 0
   echo "== $name"
   "$@" || outcome=FAILED
-  summary+=("$(printf '%-8s %-7s %4d s' "$name" "$outcome" $((SECONDS - begin)))")
+  summary+=("$(printf '%-14s %-7s %4d s' "$name" "$outcome" $((SECONDS - begin)))")
 }
 
 # count_ctest LOG: adds ctest's verdicts to the totals.
 count_ctest() {
   passed=$((passed + $(grep -c ' Passed  ' "$1" || true)))
-  skipped=$((skipped + $(grep -c '\*\*\*Skipped' "$1" || true)))
+  local name
+  while read -r name; do
+    skipped=$((skipped + 1))
+    skipped_names+=("$name")
+  done < <(sed -nE 's/^ *[0-9]+\/[0-9]+ +Test +#[0-9]+: +([^ ]+) .*\*\*\*Skipped.*/\1/p' "$1")
   # A disabled case is one that another case starts in a process of its own.
   failed=$((failed + $(grep -E '\*\*\*(Failed|Timeout|Exception|Not Run)' "$1" | grep -vc '(Disabled)' || true)))
 }
@@ -54,6 +60,11 @@ count_check() {
   [ -n "$line" ] || line="0 passed, 1 failed"
   passed=$((passed + $(cut -d ' ' -f 1 <<<"$line")))
   failed=$((failed + $(cut -d ' ' -f 3 <<<"$line")))
+  local name count
+  while read -r name count; do
+    skipped=$((skipped + count))
+    skipped_names+=("$name")
+  done < <(sed -nE 's/^SKIP ([^:]+): ([0-9]+) cases.*/\1 \2/p' "$1")
 }
 
 build_part() { build "$platform"; }
@@ -118,10 +129,20 @@ fi
 if [ "$platform" != nvidia ] || [ "$only" = amd-code ]; then
   part amd-code amd_code_part
 fi
+# On nvidia the build is the proof.
+if [ "$platform" != nvidia ] || [ "$only" = nvidia-compile ]; then
+  part nvidia-compile nvidia_compile_part
+fi
+if [ "$only" = sanitizers ]; then
+  part sanitizers sanitizers_part
+fi
 
 echo
+if [ "$platform" = nvidia ]; then
+  judge_skips || true
+fi
 list_stale_results
 printf '%s\n' "${summary[@]}"
-printf '%-8s %-7s %4d s\n' total "" $((SECONDS - begin))
+printf '%-14s %-7s %4d s\n' total "" $((SECONDS - begin))
 echo "$passed passed, $failed failed, $skipped skipped"
 [[ "${summary[*]}" != *FAILED* ]] && [ "$failed" -eq 0 ]

@@ -27,14 +27,15 @@ TEST(Chronicle010, ANullPointerIsAnError) {
   (void)hipGetLastError();
 }
 
-#if defined(HIPFORGE_PLATFORM_CPU)
 TEST(Chronicle010, TheRuntimeItselfRefusesACopyPastAnAllocation) {
+#if !defined(HIPFORGE_PLATFORM_CPU)
+  GTEST_SKIP() << "CUDA does not check a copy against its allocation; DeviceBuffer does";
+#endif
   const DeviceBuffer buffer(100);
   std::array<std::byte, 128> host{};
   EXPECT_EQ(hipMemcpy(host.data(), buffer.data(), 101, hipMemcpyDeviceToHost), hipErrorInvalidValue);
   (void)hipGetLastError();
 }
-#endif
 
 }  // namespace
 }  // namespace hipforge
