@@ -32,10 +32,12 @@ std::mutex target_mutex;
 std::optional<Target> target_override;
 
 #if !defined(HIPFORGE_PLATFORM_CPU)
-// The architecture name without feature suffixes: "gfx90a:sramecc+:xnack-" is gfx90a.
+// The architecture name without feature suffixes: "gfx90a:sramecc+:xnack-" is gfx90a. HIP's own headers leave
+// it empty on NVIDIA.
 std::string base_architecture(const hipDeviceProp_t& properties) {
   std::string name(properties.gcnArchName);
   if (const auto colon = name.find(':'); colon != std::string::npos) name.resize(colon);
+  if (name.empty()) name = detail::concat("sm_", properties.major, properties.minor);
   return name;
 }
 #endif
@@ -55,7 +57,10 @@ Status device_target(Target& target) {
     Target found{base_architecture(properties), properties.warpSize, MatrixUnit::kNone,
                  properties.sharedMemPerBlock};
     for (const KnownTarget& known : kKnownTargets) {
-      if (found.architecture == known.architecture) found.matrix_unit = known.matrix_unit;
+      if (found.architecture != known.architecture) continue;
+      found.matrix_unit = known.matrix_unit;
+      // Some runtimes tell what a block gets unasked, not what it may ask for.
+      found.shared_bytes = std::max(found.shared_bytes, std::size_t{known.shared_kib} << 10);
     }
     cached = found;
     cached_device = device;
