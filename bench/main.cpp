@@ -2,6 +2,7 @@
 // `--benchmark_list_tests`); timing, checking and reporting are ours.
 
 #include "bench/bench.h"
+#include "bench/table.h"
 #include "harness/check_command.h"
 #include "harness/device_info.h"
 
@@ -52,8 +53,18 @@ int main(int argc, char** argv) {
   bool gate = false;
   app.add_option("--json", json_path, "Write every figure and sample as JSON");
   app.add_flag("--gate", gate, "Exit 1 where a case is under its floor");
+  hipforge::bench::TableOptions table;
+  CLI::Option* print_table = app.add_option("--table", table.bench_path,
+                                            "Time nothing: print what this bench.json holds as Markdown");
+  app.add_option("--peers", table.peers_path, "With --table: the peers.json to set beside it")
+      ->needs(print_table);
+  app.add_option("--dtype", table.dtype, "With --table: only this dtype")->needs(print_table);
   try {
     app.parse(argc, argv);
+    if (print_table->count() > 0) {
+      fmt::print("{}", hipforge::bench::markdown_table(table));
+      return kExitGood;
+    }
     TableReporter reporter;
     if (benchmark::RunSpecifiedBenchmarks(&reporter) == 0)
       return kExitUsage;  // which says what did not match

@@ -1,39 +1,95 @@
 #!/usr/bin/env bash
-# Measures and writes results/<platform>/bench.json and results/<platform>/runner.json, each with the hash of the
-# sources and the compiler that made it. A dirty tree writes nothing: its numbers would belong to no commit.
-#   bench/record.sh [--platform cpu]
+# Measures and writes results/<device>/: devices.json (what it is, its ceilings), bench.json, peers.json (what a user
+# would pick instead, where PyTorch is installed) and runner.json, each with the hash of the sources and the compiler
+# that made it; then prints the tables, us beside the peers. Needs neither git nor a network; where git is there, a
+# dirty tree writes nothing: its numbers would belong to no commit.
+#   bench/record.sh [--platform cpu|nvidia] [--gate] [--filter REGEX] [--peers-filter REGEX | --no-peers]
+# Exit codes: 0 written, 1 a figure is missing, or --gate and a floor is not met, 2 usage, 3 could not run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . cmake/setup.sh
 
-platform=cpu
-if [ "${1:-}" = "--platform" ]; then
-  [ $# -ge 2 ] || die 2 "--platform needs a name"
-  choose_platform "$2"
+asked=cpu
+bench_arguments=()
+peers=1 peers_filter=""
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --platform) [ $# -ge 2 ] || die 2 "--platform needs a name"; asked="$2"; shift 2 ;;
+    --gate) bench_arguments+=(--gate); shift ;;
+    --filter) [ $# -ge 2 ] || die 2 "--filter needs a regular expression"
+      bench_arguments+=("--benchmark_filter=$2"); shift 2 ;;
+    --no-peers) peers=0; shift ;;
+    --peers-filter) [ $# -ge 2 ] || die 2 "--peers-filter needs a regular expression"; peers_filter="$2"; shift 2 ;;
+    *) die 2 "unknown argument $1" ;;
+  esac
+done
+choose_platform "$asked"
+commit="no checkout"
+if git rev-parse HEAD >/dev/null 2>&1; then
+  [ -z "$(git status --porcelain -- . ':!results')" ] || die 3 "the tree is dirty; commit first"
+  commit=$(git rev-parse HEAD)
 fi
-[ -z "$(git status --porcelain -- . ':!results')" ] || die 3 "the tree is dirty; commit first"
 sources=$(source_hash)
-build "$platform" hipforge_bench model_runner
+build "$platform" hipforge_bench hipforge model_runner
+build="build/$platform"
 compiler=$(${CXX:-c++} --version | head -n 1)
+[ "$platform" != nvidia ] || compiler="$compiler, nvcc $("$CUDACXX" --version | sed -nE 's/.*, V([0-9.]+)$/\1/p')"
 processor=$(sed -nE 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
-mkdir -p "results/$platform"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# write NAME BODY_FILE: the body wrapped with where it comes from, put in place whole.
-write() {
-  { printf '{\n"sources": "%s",\n"commit": "%s",\n"compiler": "%s",\n"processor": "%s",\n"result":\n' \
-      "$sources" "$(git rev-parse HEAD)" "$compiler" "$processor"
-    cat "$2"
-    printf '}\n'; } >"$work/$1"
-  mv "$work/$1" "results/$platform/$1"
-  echo "results/$platform/$1"
+# Prints "h100" for "NVIDIA H100 80GB HBM3": the first word with letters and then digits, else all of the name.
+device_folder() {
+  local name word
+  name=$(tr '[:upper:]' '[:lower:]' <<<"$1")
+  word=$(grep -oE '\b[a-z]+[0-9]+[a-z]*\b' <<<"$name" | head -n 1 || true)
+  [ -n "$word" ] || word=$(tr -cs 'a-z0-9\n' '_' <<<"$name")
+  echo "$word"
 }
 
-"build/$platform/hipforge_bench" --benchmark_format=json --benchmark_repetitions=5 \
-  --benchmark_report_aggregates_only=true --benchmark_min_time=0.05 >"$work/bench"
+# Clocks and power as the driver reads them now; empty where it cannot.
+clocks() {
+  command -v nvidia-smi >/dev/null && [ "$platform" = nvidia ] || return 0
+  nvidia-smi --query-gpu=clocks.sm,clocks.mem,clocks.max.sm,power.draw,power.limit,temperature.gpu \
+    --format=csv,noheader | head -n 1
+}
+
+# write NAME BODY_FILE: the body wrapped with where it comes from, put in place whole.
+write() {
+  { printf '{\n"sources": "%s",\n"commit": "%s",\n"compiler": "%s",\n"processor": "%s",\n"clocks": "%s",\n"result":\n' \
+      "$sources" "$commit" "$compiler" "$processor" "$(clocks)"
+    cat "$2"
+    printf '}\n'; } >"$work/$1"
+  mv "$work/$1" "$results/$1"
+  echo "$results/$1"
+}
+
+"$build/hipforge" devices --json "$work/devices"
+folder=cpu
+[ "$platform" = cpu ] || folder=$(device_folder "$(sed -nE 's/^ *"name": "(.*)",?$/\1/p' "$work/devices" | head -n 1)")
+results="results/$folder"
+mkdir -p "$results"
+write devices.json "$work/devices"
+
+status=0
+"$build/hipforge_bench" "${bench_arguments[@]}" --json "$work/bench" || status=$?
+[ $status -le 1 ] || exit $status
 write bench.json "$work/bench"
 
-"build/$platform/model_runner/model_runner" generate --prompt "Fellow citizens of the Senate" -n 256 --temp 0 \
+table=(--table "$results/bench.json")
+if [ "$platform" != cpu ] && [ $peers = 1 ]; then
+  if "$build/hipforge_bench" --benchmark_list_tests |
+      python3 bench/peers/torch_peers.py --json "$work/peers" --filter "$peers_filter"; then
+    write peers.json "$work/peers"
+    table+=(--peers "$results/peers.json")
+  else
+    echo "no peers: see above" >&2
+  fi
+fi
+
+"$build/model_runner/model_runner" generate --prompt "Fellow citizens of the Senate" -n 256 --temp 0 \
   --ignore-eos --json >"$work/runner"
 write runner.json "$work/runner"
+
+"$build/hipforge_bench" "${table[@]}"
+exit $status

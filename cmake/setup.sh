@@ -17,15 +17,16 @@ die() {  # die CODE MESSAGE
   exit "$1"
 }
 
-# The hash of every source that a measured number depends on.
+# The hash of every source that a measured number depends on: names and contents, so that a checkout and a bare copy of
+# the tree agree. What a build or a tool leaves among them is not looked at.
 source_hash() {
-  git ls-files -s -- CMakeLists.txt CMakePresets.json cmake kernels reference harness bench model_runner |
-    sha256sum | cut -c 1-16
+  find CMakeLists.txt CMakePresets.json cmake kernels reference harness bench model_runner \
+    \( -name build -o -name .cache -o -name __pycache__ -o -name node_modules \) -prune -o -type f -print0 |
+    LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-16
 }
 
 # Names the files under results/ that other sources made.
 list_stale_results() {
-  git rev-parse HEAD >/dev/null 2>&1 || return 0
   local now file
   now=$(source_hash)
   for file in results/*/*.json; do
