@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <utility>
 
 namespace hipforge::harness {
 namespace {
@@ -52,16 +54,25 @@ int rotation_copies(std::int64_t footprint, int most) {
 Launch cache_flush(std::int64_t footprint, int copies) {
   const std::int64_t cache = cache_bytes();
   if (footprint * copies >= 2 * cache) return {};
-  // A buffer for the whole process: it holds nothing, and is read only.
-  static const DeviceBuffer buffer = [&] {
-    DeviceBuffer made(static_cast<std::size_t>(2 * cache));
-    made.fill(0x3c);
-    return made;
-  }();
-  static const DeviceBuffer sink(16);
+  // Buffers for the whole process, on each device its own: they hold nothing, and are read only.
+  struct Buffers {
+    DeviceBuffer read;
+    DeviceBuffer sink;
+  };
+  static std::map<int, Buffers> by_device;
+  int device = 0;
+  HIPFORGE_HIP_CHECK(hipGetDevice(&device));
+  auto found = by_device.find(device);
+  if (found == by_device.end()) {
+    Buffers made{DeviceBuffer(static_cast<std::size_t>(2 * cache)), DeviceBuffer(16)};
+    made.read.fill(0x3c);
+    made.sink.fill(0);
+    found = by_device.emplace(device, std::move(made)).first;
+  }
   constexpr int kAnyVariant = 4;
-  return [](hipStream_t stream) {
-    return move_bytes(Traffic::kRead, kAnyVariant, buffer.data(), sink.data(), buffer.bytes(), stream);
+  return [&buffers = found->second](hipStream_t stream) {
+    return move_bytes(Traffic::kRead, kAnyVariant, buffers.read.data(), buffers.sink.data(),
+                      buffers.read.bytes(), stream);
   };
 }
 
