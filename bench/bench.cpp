@@ -17,6 +17,8 @@ using harness::Launch;
 using harness::PreparedCase;
 
 constexpr int kMostCopies = 16;
+// Below this the start of a launch is what is timed, of a kernel and of a ceiling alike: no share.
+constexpr std::int64_t kLeastShareBytes = std::int64_t{16} << 20;
 // A share above this is no speed but a mistake of one of the two measurements.
 constexpr double kHighestShare = 1.03;
 
@@ -53,6 +55,12 @@ void launch_and_check(PreparedCase& prepared, const char* when, Record& record) 
   record.worst_error = std::max(record.worst_error, result.worst_share);
 }
 
+harness::Traffic traffic_of(Ceiling ceiling) {
+  return ceiling == Ceiling::kCopy   ? harness::Traffic::kCopy
+         : ceiling == Ceiling::kRead ? harness::Traffic::kRead
+                                     : harness::Traffic::kWrite;
+}
+
 // Sets the rates of a timed record, and its share where there is a ceiling for it.
 void rate(Record& record, Ceiling ceiling) {
   record.gbps = static_cast<double>(record.bytes) * 1e-6 / record.timing.median_ms;
@@ -66,9 +74,8 @@ void rate(Record& record, Ceiling ceiling) {
     record.share = record.tflops / record.ceiling_rate;
     return;
   }
-  const harness::Traffic traffic = ceiling == Ceiling::kCopy   ? harness::Traffic::kCopy
-                                   : ceiling == Ceiling::kRead ? harness::Traffic::kRead
-                                                               : harness::Traffic::kWrite;
+  if (record.bytes < kLeastShareBytes) return;
+  const harness::Traffic traffic = traffic_of(ceiling);
   record.ceiling = harness::traffic_name(traffic);
   record.ceiling_rate = ceilings().bandwidth(traffic, record.bytes).gbps;
   record.share = record.gbps / record.ceiling_rate;
@@ -81,10 +88,7 @@ void forget_ceiling(const Record& record, Ceiling ceiling) {
   if (ceiling == Ceiling::kMatrix) {
     ceilings().forget(record.test->dtype);
   } else {
-    ceilings().forget(ceiling == Ceiling::kCopy   ? harness::Traffic::kCopy
-                      : ceiling == Ceiling::kRead ? harness::Traffic::kRead
-                                                  : harness::Traffic::kWrite,
-                      record.bytes);
+    ceilings().forget(traffic_of(ceiling), record.bytes);
   }
 }
 

@@ -47,10 +47,10 @@ device_folder() {
   echo "$word"
 }
 
-# Clocks and power as the driver reads them now; empty where it cannot.
+# The driver, and clocks and power as it reads them now; empty where it cannot.
 clocks() {
   command -v nvidia-smi >/dev/null && [ "$platform" = nvidia ] || return 0
-  nvidia-smi --query-gpu=clocks.sm,clocks.mem,clocks.max.sm,power.draw,power.limit,temperature.gpu \
+  nvidia-smi --query-gpu=driver_version,clocks.sm,clocks.mem,clocks.max.sm,power.draw,power.limit,temperature.gpu \
     --format=csv,noheader | head -n 1
 }
 

@@ -34,7 +34,7 @@ void print_record(const Record& record) {
   if (!record.error.empty()) {
     fmt::print("{:<62} NO FIGURE: {}\n", record.test->id, record.error);
   } else {
-    fmt::print("{:<62}{:>11.2f}{:>7.1f}%{:>9.1f}{:>9.2f}{:>8}  {:<8}{:<18}\n", record.test->id,
+    fmt::print("{:<62}{:>11.2f}{:>7.1f}%{:>9.1f}{:>9.2f}{:>8}  {:<8}{}\n", record.test->id,
                record.timing.median_ms * 1e3, 100.0 * spread(record), record.gbps, record.tflops,
                record.ceiling.empty() ? "" : fmt::format("{:.1f}%", 100.0 * record.share), record.ceiling,
                floor_text(record));
@@ -48,7 +48,12 @@ Verdict print_verdict(const std::vector<Record>& records) {
     if (!record.error.empty()) ++verdict.errors;
     if (!record.has_floor()) continue;
     ++verdict.with_floor;
-    if (!record.reaches_floor()) ++verdict.under_floor;
+    if (record.reaches_floor()) continue;
+    ++verdict.under_floor;
+    fmt::print("under its floor: {} ({})\n", record.test->id,
+               record.error.empty() ? fmt::format("{:.1f} TFLOP/s, {:.1f} % of {}; {}", record.tflops,
+                                                  100.0 * record.share, record.ceiling, floor_text(record))
+                                    : record.error);
   }
   fmt::print("{} timed, {} without a figure; {} of {} floors met\n",
              records.size() - static_cast<std::size_t>(verdict.errors), verdict.errors,
