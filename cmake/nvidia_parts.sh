@@ -89,6 +89,7 @@ sanitizers_part() {
   if [ ! -x "$sanitizer" ]; then
     echo "skipped: no compute-sanitizer beside nvcc or on the PATH"
     skipped=$((skipped + 1))
+    skipped_names+=(sanitizers)
     return 0
   fi
   build "$platform" hipforge model_runner
