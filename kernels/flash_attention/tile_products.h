@@ -19,8 +19,10 @@ struct TileProducts {
   static constexpr int kKeys = kHeadDim <= 128 ? 64 : 32;  // keys of a tile
   static constexpr int kKeyRuns = kKeys / kRunStep;
   static constexpr int kDimRuns = kHeadDim / kRunStep;
-  static constexpr int kRunsAtOnce = kDimRuns < 4 ? kDimRuns : 4;  // of dimensions, bounded by registers
-  static constexpr int kMaxThreads = kHeadDim <= 128 ? 128 : 64;   // of a block, bounded by shared memory
+  // Runs of dimensions at once. Of 256 dimensions the outputs take most of the registers that a wave can
+  // have.
+  static constexpr int kRunsAtOnce = kHeadDim > 128 ? 2 : kDimRuns < 4 ? kDimRuns : 4;
+  static constexpr int kMaxThreads = kHeadDim <= 128 ? 128 : 64;  // of a block, bounded by shared memory
   // Rows of the shared query and weight tiles are apart by an odd number of runs, against bank conflicts.
   static constexpr int kQueryStride = kHeadDim + kRun;
   static constexpr int kWeightStride = kKeys + kRun;
