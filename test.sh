@@ -114,7 +114,14 @@ amd_code_part() {
     return 0
   fi
   build_amd_code
-  passed=$((passed + $(find "$amd_code_dir" -name '*.co' | wc -l)))
+  build "$platform" hipforge
+  local log="$amd_code_dir/isa.log" status=0
+  "build/$platform/hipforge" isa --dir "$amd_code_dir" --json "$amd_code_dir/isa.json" >"$log" || status=1
+  # Without the table of every kernel.
+  grep -E '^(FAILED|gone|[0-9]+ kernels|--accept|[0-9]+ passed)' "$log" || true
+  count_check "$log"
+  skipped=$((skipped + $(sed -nE 's/^.* failed, ([0-9]+) skipped$/\1/p' "$log" | grep . || echo 0)))
+  return $status
 }
 
 begin=$SECONDS

@@ -2,6 +2,7 @@
 
 #include "harness/check_command.h"
 #include "harness/devices_command.h"
+#include "harness/isa_command.h"
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -46,9 +47,23 @@ int main(int argc, char** argv) {
   devices->add_option("--json", devices_options.json_path, "Write it all as JSON");
   devices->add_flag("--quick", devices_options.quick, "Measure for a tenth of the time, not to be quoted");
 
+  IsaOptions isa_options;
+  CLI::App* isa = app.add_subcommand("isa", "Examine the machine code of every kernel for AMD GPUs");
+  isa->add_option("--dir", isa_options.folder, "Folder of code objects, ARCHITECTURE/OP.co")
+      ->capture_default_str();
+  isa->add_option("--arch", isa_options.architectures, "Only these architectures")->delimiter(',');
+  isa->add_option("--kernel", isa_options.kernel, "Only kernels whose name matches this regular expression");
+  isa->add_option("--baseline", isa_options.baseline, "What the figures are compared with")
+      ->capture_default_str();
+  isa->add_option("--accept", isa_options.accept, "Make the figures the baseline, for this reason");
+  isa->add_option("--json", isa_options.json_path, "Write every figure as JSON");
+  isa->add_option("--cubin", isa_options.cubin,
+                  "Look for matrix instructions in the kernels of this NVIDIA binary instead");
+
   try {
     app.parse(argc, argv);
     if (devices->parsed()) return run_devices(devices_options);
+    if (isa->parsed()) return run_isa(isa_options);
     return run_check(options);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <fstream>
 #include <map>
+#include <sstream>
 
 namespace hipforge::harness {
 namespace {
@@ -37,6 +38,16 @@ std::string xml_escape(const std::string& text) {
 }
 
 }  // namespace
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream bytes;
+  // A folder opens and then does not read.
+  if (!file || (file.peek() != EOF && !(bytes << file.rdbuf())) || file.bad()) {
+    throw Error(failure(StatusCode::kNotFound, "cannot read ", path));
+  }
+  return std::move(bytes).str();
+}
 
 void write_file(const std::string& path, const std::string& text) {
   const std::string partial = path + ".partial";
