@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# What the scripts promise: the hash of the sources, and that no skip passes unseen on nvidia.
+#   scripts_test.sh SOURCE_DIR
+set -euo pipefail
+cd "$1"
+. cmake/setup.sh
+. cmake/nvidia_parts.sh
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() {
+  echo "scripts_test: $1" >&2
+  exit 1
+}
+
+# A bare copy of the tree has the hash of the tree; what tools leave behind does not count, any change does.
+tree=$(source_hash)
+tar -c --exclude=.git --exclude=build CMakeLists.txt CMakePresets.json cmake kernels reference harness bench model_runner |
+  tar -C "$work" -x
+here=$PWD
+cd "$work"
+[ "$(source_hash)" = "$tree" ] || fail "a copy of the tree has another hash"
+mkdir -p bench/peers/__pycache__ kernels/build
+touch bench/peers/__pycache__/x.pyc kernels/build/y.o
+[ "$(source_hash)" = "$tree" ] || fail "what a build leaves changes the hash"
+echo >>kernels/softmax.hip
+changed=$(source_hash)
+[ "$changed" != "$tree" ] || fail "a changed file does not change the hash"
+mv kernels/softmax.hip kernels/softmax2.hip
+[ "$(source_hash)" != "$changed" ] || fail "a renamed file does not change the hash"
+cd "$here"
+
+# A skip on the list passes and is explained; another fails; one that did not happen is reported.
+only="" failed=0
+skipped_names=(platform_cpu check.wave_64)
+judge_skips >"$work/log" || fail "a listed skip failed"
+grep -q "skipped platform_cpu: they test the cpu platform" "$work/log" || fail "a listed skip has no reason"
+grep -q "no longer skipped: kernels_test.wave_64.schedule_0" "$work/log" || fail "a line without a skip is not named"
+! grep -q "no longer skipped: model_runner.llama_cpp" "$work/log" || fail "a skip that may be is demanded"
+skipped_names=(SomethingNew)
+! judge_skips >"$work/log" || fail "a skip that is not listed passes"
+[ "$failed" = 1 ] || fail "a skip that is not listed is not counted as failed"
+grep -q "SKIPPED WITHOUT A REASON: SomethingNew" "$work/log" || fail "a skip that is not listed is not named"
