@@ -6,6 +6,8 @@ file(GLOB runtime_sources CONFIGURE_DEPENDS kernels/runtime/*.cpp)
 add_library(hipforge_kernels STATIC ${runtime_sources})
 add_library(hipforge::kernels ALIAS hipforge_kernels)
 target_link_libraries(hipforge_kernels PUBLIC hipforge_platform)
+# Headers alone, for the recorder: nothing that an installed package would ask its user for.
+target_link_libraries(hipforge_kernels PRIVATE $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>)
 target_include_directories(hipforge_kernels PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
                                                    $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/hipforge>)
 target_include_directories(hipforge_kernels SYSTEM PRIVATE ${ROCRAND_INCLUDE_DIR})

@@ -1,7 +1,10 @@
 #pragma once
 
 #include "kernels/device/dtype.h"
+#include "kernels/runtime/kernel_registry.h"
 #include "kernels/runtime/launch.h"
+
+#include <type_traits>
 
 /// Kernels carry extern "C" names made of op, dtype, wave and tile, so that a code object, a profiler, a
 /// recorded launch and a fault all call them the same. A .hip file writes a device template `body(const
@@ -29,6 +32,16 @@ struct KernelEntry {
   const void* function = nullptr;
 };
 
+namespace detail {
+struct NoRegistration {
+  template <class... Ignored>
+  explicit NoRegistration(const Ignored&...) {}
+};
+/// Registers a kernel that is built; makes nothing of one that is not.
+template <bool kBuilt>
+using KernelRegistration = std::conditional_t<kBuilt, RegisteredKernel, NoRegistration>;
+}  // namespace detail
+
 // Token forms of the C++ element types, for names: f16 -> F16.
 using f32 = float;
 using f16 = F16;
@@ -49,13 +62,23 @@ using bf16 = BF16;
   static_assert(hipforge::names_a_wave(#NAME), #NAME " wants HIPFORGE_KERNEL");         \
   HIPFORGE_DETAIL_WAVE_##WAVE(ENTRY, TEMPLATE_ARGS, NAME, BODY, ARGS, MAX_THREADS)
 
-#define HIPFORGE_DETAIL_KERNEL(BUILT, ENTRY, TEMPLATE_ARGS, NAME, BODY, ARGS, MAX_THREADS)     \
-  extern "C" __global__ void __launch_bounds__(MAX_THREADS) NAME([[maybe_unused]] ARGS args) { \
-    if constexpr (BUILT) BODY<HIPFORGE_UNPACK TEMPLATE_ARGS>(args);                            \
-  }                                                                                            \
-  template <>                                                                                  \
-  inline const KernelEntry ENTRY<HIPFORGE_UNPACK TEMPLATE_ARGS>{#NAME,                         \
-                                                                reinterpret_cast<const void*>(&NAME)};
+#define HIPFORGE_DETAIL_KERNEL(BUILT, ENTRY, TEMPLATE_ARGS, NAME, BODY, ARGS, MAX_THREADS)             \
+  extern "C" __global__ void __launch_bounds__(MAX_THREADS) NAME([[maybe_unused]] ARGS args) {         \
+    if constexpr (BUILT) BODY<HIPFORGE_UNPACK TEMPLATE_ARGS>(args);                                    \
+  }                                                                                                    \
+  template <>                                                                                          \
+  inline const KernelEntry ENTRY<HIPFORGE_UNPACK TEMPLATE_ARGS>{#NAME,                                 \
+                                                                reinterpret_cast<const void*>(&NAME)}; \
+  HIPFORGE_DETAIL_REGISTER(BUILT, NAME, ARGS)
+
+#if defined(__HIP_DEVICE_COMPILE__)
+#define HIPFORGE_DETAIL_REGISTER(BUILT, NAME, ARGS)
+#else
+#define HIPFORGE_DETAIL_REGISTER(BUILT, NAME, ARGS)                             \
+  static const hipforge::detail::KernelRegistration<BUILT> NAME##_registration{ \
+      #NAME, reinterpret_cast<const void*>(&NAME), sizeof(ARGS),                \
+      &hipforge::detail::launch_from_bytes<ARGS>};
+#endif
 
 #if defined(__HIP_DEVICE_COMPILE__) && defined(__AMDGCN__)
 // The pass that makes one AMD architecture's code: GCN and CDNA have waves of 64, RDNA is compiled for 32.

@@ -2,10 +2,24 @@
 
 #include "kernels/runtime/check.h"
 
+#include <map>
+#include <mutex>
 #include <utility>
 
 namespace hipforge {
 namespace {
+
+/// Which memory is whose, for whoever records a launch.
+struct LiveAllocations {
+  std::mutex mutex;
+  std::map<std::uintptr_t, std::size_t> bytes_at;
+};
+
+// Never destroyed: a buffer with static lifetime may be freed after every other static object.
+LiveAllocations& live() {
+  static LiveAllocations& allocations = *new LiveAllocations;
+  return allocations;
+}
 
 void check_range_fits(const char* what, std::size_t offset, std::size_t count, std::size_t bytes) {
   if (offset <= bytes && count <= bytes - offset) return;
@@ -18,7 +32,11 @@ void check_range_fits(const char* what, std::size_t offset, std::size_t count, s
 DeviceBuffer::DeviceBuffer(std::size_t bytes) : bytes_(bytes) {
   if (bytes == 0) return;
   const hipError_t error = hipMalloc(&data_, bytes);
-  if (error == hipSuccess && data_ != nullptr) return;
+  if (error == hipSuccess && data_ != nullptr) {
+    const std::lock_guard lock(live().mutex);
+    live().bytes_at[reinterpret_cast<std::uintptr_t>(data_)] = bytes;
+    return;
+  }
   data_ = nullptr;
   if (error == hipSuccess) {
     throw Error(
@@ -44,7 +62,12 @@ DeviceBuffer& DeviceBuffer::operator=(DeviceBuffer&& other) noexcept {
 }
 
 DeviceBuffer::~DeviceBuffer() {
-  if (data_ != nullptr) (void)hipFree(data_);
+  if (data_ == nullptr) return;
+  {
+    const std::lock_guard lock(live().mutex);
+    live().bytes_at.erase(reinterpret_cast<std::uintptr_t>(data_));
+  }
+  (void)hipFree(data_);
 }
 
 void DeviceBuffer::upload(std::span<const std::byte> source, std::size_t offset) {
@@ -71,6 +94,14 @@ TensorView DeviceBuffer::view(DType dtype, std::initializer_list<std::int64_t> s
   tensor.elements = static_cast<std::int64_t>(bytes_ / dtype_size(dtype));
   throw_if_error(check_tensor("device buffer", "view", tensor, tensor.rank));
   return tensor;
+}
+
+std::vector<Allocation> live_allocations() {
+  const std::lock_guard lock(live().mutex);
+  std::vector<Allocation> allocations;
+  allocations.reserve(live().bytes_at.size());
+  for (const auto& [address, bytes] : live().bytes_at) allocations.push_back({address, bytes});
+  return allocations;
 }
 
 }  // namespace hipforge

@@ -4,8 +4,10 @@
 #include "kernels/runtime/tensor.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <span>
+#include <vector>
 
 namespace hipforge {
 
@@ -40,5 +42,16 @@ class DeviceBuffer {
   void* data_ = nullptr;
   std::size_t bytes_ = 0;
 };
+
+/// The memory of one live DeviceBuffer.
+struct Allocation {
+  std::uintptr_t address = 0;
+  std::size_t bytes = 0;
+
+  friend bool operator==(const Allocation&, const Allocation&) = default;
+};
+
+/// What all live DeviceBuffers of this process own, by rising address.
+[[nodiscard]] std::vector<Allocation> live_allocations();
 
 }  // namespace hipforge

@@ -2,7 +2,16 @@
 
 #include "kernels/runtime/check.h"
 
-namespace hipforge::detail {
+namespace hipforge {
+
+LaunchObserver* set_launch_observer(LaunchObserver* observer) {
+  return detail::launch_observer.exchange(observer);
+}
+
+namespace detail {
+
+std::atomic<LaunchObserver*> launch_observer{nullptr};
+
 namespace {
 
 // Above this, devices want to be asked before a launch may use more.
@@ -32,4 +41,5 @@ Status finish_launch(const LaunchPlan& plan) {
                                   plan.block.z, "], ", plan.shared_bytes, " bytes of shared memory"));
 }
 
-}  // namespace hipforge::detail
+}  // namespace detail
+}  // namespace hipforge

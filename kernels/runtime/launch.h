@@ -4,6 +4,10 @@
 
 #include <hip/hip_runtime.h>
 
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <span>
 #include <type_traits>
 
 namespace hipforge {
@@ -17,7 +21,23 @@ struct LaunchPlan {
   unsigned shared_bytes = 0;       ///< dynamic shared memory
 };
 
+/// Stands around every launch of the process while it is installed.
+class LaunchObserver {
+ public:
+  virtual ~LaunchObserver() = default;
+  /// Makes the launch by calling `run`, or does not; returns what launch() is to return. `args` are the
+  /// bytes of the kernel's one argument.
+  virtual Status observe(const LaunchPlan& plan, std::span<const std::byte> args, hipStream_t stream,
+                         const std::function<Status()>& run) = 0;
+};
+
+/// Installs an observer and returns the one before; null for none. While launches are under way on other
+/// threads an observer must stay alive.
+LaunchObserver* set_launch_observer(LaunchObserver* observer);
+
 namespace detail {
+extern std::atomic<LaunchObserver*> launch_observer;
+
 /// What must be arranged before a launch (more shared memory than the default limit).
 Status prepare_launch(const LaunchPlan& plan);
 /// hipGetLastError after a launch, with the plan's numbers in the message.
@@ -25,14 +45,20 @@ Status finish_launch(const LaunchPlan& plan);
 }  // namespace detail
 
 /// Launches a kernel that takes one trivially copyable struct by value: the only form that hipforge's kernels
-/// have, so that a launch can be recorded as a name, a geometry and the raw bytes of `args`.
+/// have, so that a launch can be recorded as a name, a geometry and the raw bytes of `args`. The observer
+/// costs a launch one relaxed load where there is none.
 template <class Args>
 Status launch(const LaunchPlan& plan, const Args& args, hipStream_t stream) {
   static_assert(std::is_trivially_copyable_v<Args>);
-  if (Status status = detail::prepare_launch(plan); !status.ok()) return status;
-  auto function = reinterpret_cast<void (*)(Args)>(const_cast<void*>(plan.function));
-  hipLaunchKernelGGL(function, plan.grid, plan.block, plan.shared_bytes, stream, args);
-  return detail::finish_launch(plan);
+  const auto run = [&]() -> Status {
+    if (Status status = detail::prepare_launch(plan); !status.ok()) return status;
+    auto function = reinterpret_cast<void (*)(Args)>(const_cast<void*>(plan.function));
+    hipLaunchKernelGGL(function, plan.grid, plan.block, plan.shared_bytes, stream, args);
+    return detail::finish_launch(plan);
+  };
+  LaunchObserver* const observer = detail::launch_observer.load(std::memory_order_relaxed);
+  if (observer == nullptr) return run();
+  return observer->observe(plan, std::as_bytes(std::span(&args, 1)), stream, run);
 }
 
 }  // namespace hipforge

@@ -42,6 +42,8 @@ std::string base_architecture(const hipDeviceProp_t& properties) {
 }
 #endif
 
+}  // namespace
+
 Status device_target(Target& target) {
   int device = 0;
   HIPFORGE_HIP_TRY(hipGetDevice(&device));
@@ -69,8 +71,6 @@ Status device_target(Target& target) {
   return {};
 #endif
 }
-
-}  // namespace
 
 std::vector<std::string> known_targets() {
   std::vector<std::string> names{"cpu"};

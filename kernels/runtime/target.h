@@ -30,6 +30,9 @@ struct Target {
 /// The target of an architecture's name; "cpu" takes `cpu_wave` lanes. kUnsupported names the known ones.
 Status target_from_name(const std::string& name, int cpu_wave, Target& target);
 
+/// The current device's own, whatever launchers plan for. kHipError without a device.
+Status device_target(Target& target);
+
 /// What launchers plan for: the override where one is set, else the current device. kHipError without a
 /// device.
 Status current_target(Target& target);
