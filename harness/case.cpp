@@ -18,6 +18,29 @@ CaseResult failed(std::string message) {
   return result;
 }
 
+// Tells the recorder, where there is one, whose launches it sees.
+class RecordingScope {
+ public:
+  RecordingScope(const Case& test, const CaseEnvironment& environment) : recorder_(environment.recorder) {
+    if (recorder_ == nullptr) return;
+    recorder_->begin_case({test.id, test.op, dtype_name(test.dtype), environment.seed});
+  }
+  ~RecordingScope() { launched(); }
+  RecordingScope(const RecordingScope&) = delete;
+  RecordingScope& operator=(const RecordingScope&) = delete;
+
+  void inputs_made(const Rig& rig) const {
+    if (recorder_ != nullptr) recorder_->begin_launches(rig.operands());
+  }
+  // What is launched from here on only looks at the outcome.
+  void launched() const {
+    if (recorder_ != nullptr) recorder_->end_case();
+  }
+
+ private:
+  Recorder* recorder_;
+};
+
 }  // namespace
 
 CaseResult check_case(PreparedCase& prepared) {
@@ -61,11 +84,14 @@ CaseResult check_case(PreparedCase& prepared) {
 }
 
 CaseResult run_case(const Case& test, const CaseEnvironment& environment) {
+  const RecordingScope scope(test, environment);
   try {
     PreparedCase prepared = test.prepare(environment);
+    scope.inputs_made(*prepared.rig);
     if (const Status status = prepared.rig->reset(); !status.ok()) return failed(status.message);
     if (const Status status = prepared.launch(environment.stream); !status.ok())
       return failed(status.message);
+    scope.launched();
     return check_case(prepared);
   } catch (const std::exception& error) {
     return failed(error.what());

@@ -2,6 +2,7 @@
 
 #include "harness/compare.h"
 #include "harness/rig.h"
+#include "kernels/runtime/recorder.h"
 #include "kernels/runtime/target.h"
 
 #include <cstdint>
@@ -17,6 +18,7 @@ struct CaseEnvironment {
   Target target;
   std::uint64_t seed = 1;
   hipStream_t stream = nullptr;
+  Recorder* recorder = nullptr;  ///< told which case the launches belong to
 };
 
 /// One output and what it must be.

@@ -1,17 +1,20 @@
 #include "harness/check_command.h"
 
 #include "harness/device_info.h"
+#include "harness/emulatable.h"
+#include "harness/progress.h"
 #include "harness/report.h"
 #include "kernels/runtime/check.h"
+#include "kernels/runtime/recorder.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <map>
+#include <optional>
 #include <regex>
 #include <set>
 #include <tuple>
@@ -82,36 +85,6 @@ std::vector<const Case*> select_cases(const CheckOptions& options) {
   }
   return cases;
 }
-
-// A line on the terminal that says how far the run is; nothing where stderr is no terminal.
-class Progress {
- public:
-  explicit Progress(std::size_t total) : total_(total), on_(isatty(STDERR_FILENO) != 0) {}
-  ~Progress() { clear(); }
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
-
-  void step(const std::string& id) {
-    ++done_;
-    const auto now = std::chrono::steady_clock::now();
-    if (!on_ || now - shown_ < std::chrono::milliseconds(100)) return;
-    shown_ = now;
-    const double spent = std::chrono::duration<double>(now - start_).count();
-    const double left = spent / static_cast<double>(done_) * static_cast<double>(total_ - done_);
-    fmt::print(stderr, "\r\033[K{}/{}  {:.0f} s left  {}", done_, total_, left, id.substr(0, 80));
-    std::fflush(stderr);
-  }
-  void clear() const {
-    if (on_) fmt::print(stderr, "\r\033[K");
-  }
-
- private:
-  std::size_t total_;
-  std::size_t done_ = 0;
-  bool on_;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-  std::chrono::steady_clock::time_point shown_ = start_;
-};
 
 struct Group {
   std::size_t cases = 0;
@@ -312,12 +285,23 @@ int run_check(const CheckOptions& options) {
         fmt::format("--filter '{}' is no regular expression: {}", options.filter, error.what()));
   }
   if (cases.empty()) return usage_error("no case matches");
+  if (options.emulatable) {
+    const std::vector<Target> targets = targets_of(options);
+    if (targets.size() != 1) return usage_error("--emulatable needs --target or one --wave");
+    throw_if_error(set_target_override(targets.front()));
+    EmulatableCases chosen = emulatable_cases(cases, targets.front());
+    throw_if_error(set_target_override(std::nullopt));
+    cases = std::move(chosen.cases);
+    for (const std::string& part : chosen.left_out) fmt::print("too large to emulate: {}\n", part);
+  }
   if (options.list) {
     for (const Case* test : cases) fmt::print("{}\n", test->id);
     return kExitGood;
   }
 
   const std::vector<Target> targets = targets_of(options);
+  std::optional<Recorder> recorder;
+  if (!options.record_path.empty()) recorder.emplace(options.record_path);
   const auto start = std::chrono::steady_clock::now();
   std::vector<CaseRecord> records;
   {
@@ -326,7 +310,10 @@ int run_check(const CheckOptions& options) {
       throw_if_error(set_target_override(target));
       for (const Case* test : cases) {
         const auto begin = std::chrono::steady_clock::now();
-        CaseRecord record{test, target, run_case(*test, {target, options.seed, nullptr}), 0.0};
+        CaseRecord record{test, target,
+                          run_case(*test, {target, options.seed, nullptr, recorder ? &*recorder : nullptr}),
+                          0.0};
+        if (recorder) throw_if_error(recorder->status());
         record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
         progress.step(test->id);
         if (!record.result.passed) {
@@ -345,8 +332,10 @@ int run_check(const CheckOptions& options) {
     throw_if_error(set_target_override(std::nullopt));
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (recorder) recorder->finish();
 
-  const bool whole_suite = !options.quick && options.filter.empty() && options.shards == 1;
+  const bool whole_suite =
+      !options.quick && !options.emulatable && options.filter.empty() && options.shards == 1;
   const std::vector<std::string> loose = print_table(records, whole_suite);
   for (const std::string& message : loose) fmt::print("FAIL {}\n", message);
   const auto failed = static_cast<std::size_t>(std::count_if(
@@ -364,6 +353,7 @@ int run_check(const CheckOptions& options) {
       }
     }
   }
+  if (recorder) fmt::print("recorded {} launches in {}\n", recorder->launches(), options.record_path);
   fmt::print("checked in {:.1f} s, seed {}\n", seconds, options.seed);
   fmt::print("{} passed, {} failed\n", records.size() - failed, failed + loose.size());
   return failed == 0 && loose.empty() ? kExitGood : kExitFailed;

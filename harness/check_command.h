@@ -27,10 +27,12 @@ struct CheckOptions {
   /// Of the selected cases only those with index % shards == shard: a run spread over processes.
   std::size_t shard = 0;
   std::size_t shards = 1;
+  bool emulatable = false;  ///< only what an emulator gets through, see harness/emulatable.h
   bool list = false;
   bool coverage = false;
   std::string json_path;
   std::string junit_path;
+  std::string record_path;  ///< a folder for every launch, see kernels/runtime/recorder.h
 };
 
 /// `hipforge check`: returns an exit code; throws Error where it could not run.

@@ -32,6 +32,14 @@ void GuardBuffer::upload(std::span<const std::byte> source) {
   buffer_.upload(source, kBandBytes);
 }
 
+void GuardBuffer::restore(std::span<const std::byte> image) {
+  if (image.size() != buffer_.bytes()) {
+    throw Error(
+        invalid_argument("guard buffer: ", image.size(), " bytes for an allocation of ", buffer_.bytes()));
+  }
+  buffer_.upload(image);
+}
+
 std::vector<std::byte> GuardBuffer::download() const {
   std::vector<std::byte> payload(bytes_);
   buffer_.download(payload, kBandBytes);

@@ -21,6 +21,11 @@ class GuardBuffer {
   [[nodiscard]] void* data() const;
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
 
+  /// The whole allocation, bands included.
+  [[nodiscard]] const DeviceBuffer& allocation() const { return buffer_; }
+  /// Replaces the whole allocation, bands included. Throws Error{kInvalidArgument} for another size.
+  void restore(std::span<const std::byte> image);
+
   void upload(std::span<const std::byte> source);
   [[nodiscard]] std::vector<std::byte> download() const;
   void poison(hipStream_t stream);

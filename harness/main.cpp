@@ -3,6 +3,7 @@
 #include "harness/check_command.h"
 #include "harness/devices_command.h"
 #include "harness/isa_command.h"
+#include "harness/replay_command.h"
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -36,8 +37,12 @@ int main(int argc, char** argv) {
         }
       },
       "K/N: of the selected cases every N-th, from the K-th on (0 to N - 1)");
+  check->add_flag("--emulatable", options.emulatable,
+                  "Few small cases with every kernel of the target and every feature, for replay --emulate");
   check->add_option("--json", options.json_path, "Write every result as JSON");
   check->add_option("--junit", options.junit_path, "Write every result as JUnit XML");
+  check->add_option("--record", options.record_path,
+                    "Write every launch to this new folder, for hipforge replay");
   check->add_flag("--list", options.list, "Print the ids of the selected cases and run nothing");
   check->add_flag("--coverage", options.coverage,
                   "Count cases by feature, dtype, wave and layout; fail on a hole");
@@ -60,10 +65,23 @@ int main(int argc, char** argv) {
   isa->add_option("--cubin", isa_options.cubin,
                   "Look for matrix instructions in the kernels of this NVIDIA binary instead");
 
+  ReplayOptions replay_options;
+  CLI::App* replay = app.add_subcommand("replay", "Make recorded launches again and compare");
+  replay->add_option("record", replay_options.folder, "A folder that --record wrote")->required();
+  replay->add_option("--filter", replay_options.filter,
+                     "Only launches whose kernel or case id matches this regular expression");
+  replay->add_option("--emulate", replay_options.emulate,
+                     "Run this AMD architecture's code objects on an emulator, not this build's kernels");
+  replay->add_option("--code", replay_options.code, "Folder of code objects, ARCHITECTURE/OP.co")
+      ->capture_default_str();
+  replay->add_option("--jobs", replay_options.jobs, "Emulators at once (default: one a core)");
+  replay->add_option("--json", replay_options.json_path, "Write every launch's outcome as JSON");
+
   try {
     app.parse(argc, argv);
     if (devices->parsed()) return run_devices(devices_options);
     if (isa->parsed()) return run_isa(isa_options);
+    if (replay->parsed()) return run_replay(replay_options);
     return run_check(options);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);

@@ -222,6 +222,24 @@ TensorView Rig::view(const std::string& name) const {
   return find(name).view;
 }
 
+std::vector<RecordedCase::Operand> Rig::operands() const {
+  std::vector<RecordedCase::Operand> operands;
+  for (const Operand& operand : operands_) {
+    const void* const start = operand.buffer.allocation().data();
+    operands.push_back({operand.name, reinterpret_cast<std::uintptr_t>(start)});
+  }
+  return operands;
+}
+
+void Rig::restore(const std::string& name, std::span<const std::byte> allocation) {
+  GuardBuffer& buffer = find(name).buffer;
+  if (allocation.size() != buffer.allocation().bytes()) {
+    throw Error(invalid_argument("rig: operand ", name, " has an allocation of ", buffer.allocation().bytes(),
+                                 " bytes here, the contents have ", allocation.size()));
+  }
+  buffer.restore(allocation);
+}
+
 Status Rig::reset() {
   for (Operand& operand : operands_) {
     if (!operand.writable) continue;

@@ -2,6 +2,7 @@
 
 #include "harness/guard_buffer.h"
 #include "harness/inputs.h"
+#include "kernels/runtime/recorder.h"
 #include "kernels/runtime/status.h"
 #include "kernels/runtime/tensor.h"
 
@@ -55,11 +56,16 @@ class Rig {
   /// Row-major values of an operand as they were before the launch, after rounding.
   [[nodiscard]] const std::vector<double>& values(const std::string& name) const;
   [[nodiscard]] TensorView view(const std::string& name) const;
+  /// All operands by name with the address of their allocations, for a recorder.
+  [[nodiscard]] std::vector<RecordedCase::Operand> operands() const;
 
   /// Poisons outputs, restores in-out operands and the error word, synchronises.
   Status reset();
   /// Synchronises (a kernel's fault surfaces here), then checks all guards, gaps and unchanged inputs.
   Status finish();
+  /// Puts an operand's whole allocation, guards included, in the state that a launch elsewhere left it in.
+  /// Throws Error{kInvalidArgument} that names both sizes where they differ.
+  void restore(const std::string& name, std::span<const std::byte> allocation);
   /// Row-major values of an output as they are now.
   [[nodiscard]] std::vector<double> read(const std::string& name) const;
   [[nodiscard]] std::uint32_t read_error_word() const;

@@ -137,6 +137,9 @@ Command parse_command_line(std::vector<std::string> arguments) {
   generate_app->add_flag("--json", generate.json, "Print one JSON object with text, ids and statistics");
   generate_app->add_flag("--special", generate.parse_special,
                          "Take names of control tokens in the prompt as those tokens");
+  std::string record;
+  generate_app->add_option("--record", record,
+                           "Write every launch to this new folder, for hipforge replay; much slower");
   generate_app->add_flag("--ignore-eos", generate.ignore_eos, "Go on after a token that ends a text");
 
   InspectOptions inspect;
@@ -168,6 +171,7 @@ Command parse_command_line(std::vector<std::string> arguments) {
   if (version) return ShowText{"model_runner " HIPFORGE_VERSION "\n"};
   if (generate_app->parsed()) {
     generate.model = model;
+    generate.record = record;
     check_generate(generate);
     return generate;
   }

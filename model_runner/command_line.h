@@ -27,6 +27,7 @@ struct GenerateOptions {
   bool ids = false;                  // print token ids, not text
   bool json = false;                 // print one JSON object at the end, not text as it comes
   bool parse_special = false;        // take names of control tokens in the prompt as those tokens
+  std::filesystem::path record;      // a new folder for every launch; empty: none
   bool ignore_eos = false;           // go on after a token that ends a generation
 };
 

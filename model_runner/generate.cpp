@@ -1,5 +1,6 @@
 #include "model_runner/generate.h"
 
+#include "kernels/runtime/recorder.h"
 #include "kernels/runtime/stream.h"
 #include "model_runner/forward.h"
 #include "model_runner/kv_cache.h"
@@ -190,6 +191,8 @@ GenerateResult generate(const GenerateOptions& options, const std::filesystem::p
   GenerateStatistics& statistics = result.statistics;
   const Stopwatch load_watch;
   select_device(options.device);
+  std::optional<Recorder> recorder;
+  if (!options.record.empty()) recorder.emplace(options.record);
   const Model model = load_model(model_path);
   statistics.load_s = load_watch.seconds();
   result.prompt_ids = encode_prompt(options, model);
@@ -223,6 +226,7 @@ GenerateResult generate(const GenerateOptions& options, const std::filesystem::p
   statistics.decode_s = decode_watch.seconds();
   emit(-1, decoder.finish());
   generation.finish(result);
+  if (recorder) recorder->finish();
   return result;
 }
 

@@ -1,0 +1,358 @@
+"""Runs kernels of AMD code objects on the emulator of AMD's instruction set that tinygrad has for its tests.
+
+  HIPFORGE_TINYGRAD=CHECKOUT python3 emulate.py ARCHITECTURE CODE_OBJECT...
+
+Started by `hipforge replay --emulate`. One JSON line on stdout says {"ready": true} or {"error": TEXT}; then each
+line on stdin is a launch and is answered by one line:
+
+  {"kernel": NAME, "grid": [x, y, z], "block": [x, y, z], "shared_bytes": N, "args": HEX,
+   "buffers": [PATH, ...], "pointers": [[offset in args, buffer, offset in buffer], ...]}
+
+Each buffer is a file that is mapped and changed in place; grid is in blocks, block in threads. Answers:
+
+  {"ran": true, "seconds": S}
+  {"missing": NAME}         no code object has that kernel
+  {"not_emulated": NAME}    an instruction that the emulator lacks
+  {"error": TEXT}           anything else
+
+What is used of the checkout: test.mockgpu.amd.emu, run_asm(). The formats of code objects are those of LLVM's "User
+Guide for AMDGPU Backend": sections "Kernel Descriptor", "Code Object Metadata", "Kernel Dispatch".
+"""
+import ctypes
+import json
+import mmap
+import os
+import re
+import shutil
+import struct
+import sys
+import time
+
+FAMILIES = {"gfx90a": "cdna", "gfx942": "cdna", "gfx950": "cdna", "gfx11": "rdna3", "gfx12": "rdna4"}
+
+PT_LOAD, PT_NOTE = 1, 4
+SHT_SYMTAB, SHT_RELA, SHT_REL, SHT_DYNSYM = 2, 4, 9, 11
+NT_AMDGPU_METADATA = 32
+LDS_GRANULE = 512  # bytes in a step of the kernel descriptor's LDS size
+
+
+class Refused(Exception):
+    """A launch that cannot be emulated; the text is the answer's error."""
+
+
+def unpack_msgpack(data):
+    """The one value that `data` holds, of the subset that code object metadata uses."""
+    at = 0
+
+    def take(count):
+        nonlocal at
+        at += count
+        return data[at - count:at]
+
+    def integer(format_):
+        return struct.unpack(">" + format_, take(struct.calcsize(format_)))[0]
+
+    def value():
+        tag = integer("B")
+        if tag < 0x80:
+            return tag
+        if tag < 0x90:
+            return {value(): value() for _ in range(tag & 0x0f)}
+        if tag < 0xa0:
+            return [value() for _ in range(tag & 0x0f)]
+        if tag < 0xc0:
+            return take(tag & 0x1f).decode()
+        if tag >= 0xe0:
+            return tag - 0x100
+        if tag in (0xc0, 0xc2, 0xc3):
+            return {0xc0: None, 0xc2: False, 0xc3: True}[tag]
+        if 0xcc <= tag <= 0xd3:
+            return integer("BHIQbhiq"[tag - 0xcc])
+        if 0xd9 <= tag <= 0xdb:
+            return take(integer("BHI"[tag - 0xd9])).decode()
+        if tag in (0xdc, 0xdd):
+            return [value() for _ in range(integer("HI"[tag - 0xdc]))]
+        if tag in (0xde, 0xdf):
+            return {value(): value() for _ in range(integer("HI"[tag - 0xde]))}
+        raise ValueError(f"metadata has an unexpected tag {tag:#x}")
+
+    return value()
+
+
+def division_scale(_, kind):
+    """V_DIV_SCALE in the emulator's pseudo-code: when a step of the compiler's division scales which operand.
+
+    Numerator S2, denominator S1; S0 is the one to scale; VCC tells V_DIV_FMAS to undo it by 2^64 (f64: 2^128) up where
+    the quotient so far is large, else down. The emulator's own version loses quotients of tiny numerators. This one is
+    the instruction set manual's, with its two shorthands spelled out and one sign put right, so that the sequence that
+    LLVM makes of a division is correctly rounded.
+    """
+    far, tiny, scale, huge = (96, 23, 64, 252) if kind == "f32" else (768, 53, 128, 2044)
+    numerator, denominator, scaled = f"S2.{kind}", f"S1.{kind}", f"S0.{kind}"
+
+    def only(operand, power):
+        return (f"VCC.u64[laneId] = 1;\nif {scaled} == {operand} then\nD0.{kind} = ldexp({scaled}, {power})\n"
+                f"else\nD0.{kind} = {scaled}\nendif")
+
+    def both(power):
+        return f"D0.{kind} = ldexp({scaled}, {power})"
+
+    would_be_subnormal = f"divWouldBeDenorm({numerator}, {denominator})"
+    return "\n".join((
+        "VCC.u64[laneId] = 0;",
+        f"if ((64'F({numerator}) == 0.0) || (64'F({denominator}) == 0.0)) then", f"D0.{kind} = NAN.{kind}",
+        f"elsif exponent({numerator}) - exponent({denominator}) >= {far} then", only(denominator, scale),
+        f"elsif isDENORM({denominator}) then", both(scale),
+        f"elsif ((exponent({denominator}) > {huge}) && {would_be_subnormal}) then", only(denominator, -scale),
+        f"elsif exponent({denominator}) > {huge} then", both(-scale),
+        f"elsif {would_be_subnormal} then", only(numerator, scale),
+        f"elsif exponent({numerator}) <= {tiny} then", both(scale),
+        "else", f"D0.{kind} = {scaled}", "endif"))
+
+
+class CodeObject:
+    """An ELF file of kernels, loaded to memory that the emulator reads as code."""
+
+    def __init__(self, path):
+        with open(path, "rb") as file:
+            data = file.read()
+        if data[:4] != b"\x7fELF" or data[4] != 2 or struct.unpack_from("<H", data, 18)[0] != 224:
+            raise ValueError(f"{path} is no 64-bit AMDGPU code object")
+        phoff, shoff = struct.unpack_from("<QQ", data, 32)
+        phentsize, phnum, shentsize, shnum = struct.unpack_from("<HHHH", data, 54)
+        segments = [struct.unpack_from("<IIQQQQQQ", data, phoff + i * phentsize) for i in range(phnum)]
+        sections = [struct.unpack_from("<IIQQQQIIQQ", data, shoff + i * shentsize) for i in range(shnum)]
+        if any(section[1] in (SHT_RELA, SHT_REL) and section[5] for section in sections):
+            raise ValueError(f"{path} has relocations, which are not implemented")
+
+        loads = [segment for segment in segments if segment[0] == PT_LOAD]
+        self.bytes = max(vaddr + memsz for _, _, _, vaddr, _, _, memsz, _ in loads)
+        self.memory = mmap.mmap(-1, self.bytes + mmap.PAGESIZE)  # the decoder reads past the last instruction
+        for _, _, offset, vaddr, _, filesz, _, _ in loads:
+            self.memory[vaddr:vaddr + filesz] = data[offset:offset + filesz]
+        self.base = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
+
+        self.symbols = {}
+        for section in sections:
+            if section[1] not in (SHT_SYMTAB, SHT_DYNSYM):
+                continue
+            names = sections[section[6]][4]
+            for at in range(section[4], section[4] + section[5], 24):
+                name, _, _, _, value, _ = struct.unpack_from("<IBBHQQ", data, at)
+                self.symbols[data[names + name:data.index(b"\0", names + name)].decode()] = value
+        self.kernels = {}
+        for _, _, offset, _, _, filesz, _, align in (s for s in segments if s[0] == PT_NOTE):
+            self._read_notes(data[offset:offset + filesz], max(align, 4))
+
+    def _read_notes(self, notes, align):
+        at = 0
+        while at + 12 <= len(notes):
+            namesz, descsz, kind = struct.unpack_from("<III", notes, at)
+            name = notes[at + 12:at + 12 + namesz].rstrip(b"\0")
+            at += 12 + (namesz + align - 1) // align * align
+            if name == b"AMDGPU" and kind == NT_AMDGPU_METADATA:
+                for kernel in unpack_msgpack(notes[at:at + descsz])["amdhsa.kernels"]:
+                    self.kernels[kernel[".name"]] = kernel
+            at += (descsz + align - 1) // align * align
+
+
+class Buffers:
+    """Files mapped for one launch."""
+
+    def __init__(self, paths):
+        self.maps, self.holders = [], []
+        for path in paths:
+            with open(path, "r+b") as file:
+                self.maps.append(mmap.mmap(file.fileno(), 0))
+            self.holders.append(ctypes.c_char.from_buffer(self.maps[-1]))
+
+    def __enter__(self):
+        return [ctypes.addressof(holder) for holder in self.holders]
+
+    def __exit__(self, *_):
+        self.holders.clear()  # a mapping with a view of it cannot be closed
+        for mapping in self.maps:
+            mapping.close()
+
+
+def kernel_arguments(kernel, explicit, grid, block, shared_bytes):
+    """The kernarg segment: the one argument by value, then what the compiler asked the runtime for."""
+    segment = ctypes.create_string_buffer(max(kernel[".kernarg_segment_size"], 8))
+
+    def put(argument, number):
+        offset, size = argument[".offset"], argument[".size"]
+        segment[offset:offset + size] = int(number).to_bytes(size, "little")
+
+    for argument in kernel.get(".args", []):
+        kind, offset, size = argument[".value_kind"], argument[".offset"], argument[".size"]
+        if kind == "by_value":
+            if offset != 0 or size != len(explicit):
+                raise Refused(f"the code object's kernel takes {size} bytes of arguments, the record has {len(explicit)}")
+            segment[:size] = explicit
+        elif kind.startswith("hidden_block_count_"):
+            put(argument, grid["xyz".index(kind[-1])])
+        elif kind.startswith("hidden_group_size_"):
+            put(argument, block["xyz".index(kind[-1])])
+        elif kind == "hidden_grid_dims":
+            put(argument, max([1] + [axis + 1 for axis in range(3) if grid[axis] * block[axis] > 1]))
+        elif kind == "hidden_dynamic_lds_size":
+            put(argument, shared_bytes)
+        elif kind.startswith("hidden_remainder_") or kind.startswith("hidden_global_offset_") or kind == "hidden_none":
+            put(argument, 0)  # blocks are whole and start at 0
+        else:
+            raise Refused(f"the kernel wants {kind}, which is not implemented")
+    return segment
+
+
+class Emulator:
+    def __init__(self, architecture, paths):
+        family = next((family for prefix, family in FAMILIES.items() if architecture.startswith(prefix)), None)
+        if family is None:
+            raise ValueError(f"the emulator does not know {architecture}")
+        os.environ["DEV"] = "CPU"
+        if "CC" not in os.environ:  # tinygrad compiles each instruction with clang, whatever its name
+            names = ["clang"] + [f"clang-{version}" for version in range(30, 13, -1)]
+            os.environ["CC"] = next((name for name in names if shutil.which(name)), "clang")
+        # What was compiled once is kept beside the code objects, not in the user's home.
+        os.environ.setdefault("CACHEDB", os.path.join(os.path.dirname(os.path.abspath(paths[0])), "emulator.db"))
+        sys.path.insert(0, os.environ["HIPFORGE_TINYGRAD"])
+        from test.mockgpu.amd import emu
+        self.emu, self.family = emu, family
+        self.flush_library = emu._get_ftz_lib
+        self._decode_at = emu._decode_at
+        emu._decode_at = self._decode_prepared
+        self._mem_store = emu._mem_store
+        emu._mem_store = self._store_dword
+        emu._fix_div_scale = division_scale
+        # V_DIV_FIXUP's result of a quotient far below the smallest subnormal; rounding to nearest, that is 0.
+        get_pcode = emu.get_pcode
+        emu.get_pcode = lambda op: re.sub(r"UNDERFLOW_F\d+", "0.0F", get_pcode(op))
+        self.objects = [CodeObject(path) for path in paths]
+
+    def _decode_prepared(self, address, family):
+        """Decodes an instruction after hiding from the emulator what it takes amiss.
+
+        Of a CDNA FLAT instruction it takes the unused SADDR field for a scalar base, and the offset, 12 bits without a
+        sign, for a signed one. On global memory, where all of our pointers lead, GLOBAL with SADDR `off` (0x7f) does
+        the same under the same opcode. The emulator reads fields from memory at every execution, so the code itself is
+        changed.
+        """
+        word, = struct.unpack("<Q", ctypes.string_at(address, 8))
+        if family == "cdna" and word >> 26 & 0x3f == 0b110111 and word >> 14 & 3 == 0:
+            ctypes.memmove(address, struct.pack("<Q", word | 2 << 14 | 0x7f << 48), 8)
+        return self._decode_at(address, family)
+
+    def _store_dword(self, memory, address, value, active, address_bits=32, data_bits=32):
+        """The emulator's store, which drops the two low bits of a dword's address; AMD's memory takes any address."""
+        if data_bits != 32 or address_bits != 64:
+            return self._mem_store(memory, address, value, active, address_bits, data_bits)
+        emu = self.emu
+        u64 = emu.dtypes.uint64
+        shift = (address & emu.UOp.const(3, u64)) * emu.UOp.const(8, u64)
+        wide = emu._to_u32(value).cast(u64) << shift
+        kept = (emu.UOp.const(0xffffffff, u64) << shift) ^ emu.UOp.const(0xffffffffffffffff, u64)
+        stores = []
+        for part, writes in ((0, active), (1, active & shift.ne(emu.UOp.const(0, u64)))):
+            place = memory.index(((address >> emu.UOp.const(2, u64)) + emu.UOp.const(part, u64)).valid(writes))
+            high = emu.UOp.const(32 * part, u64)
+            word = (place & (kept >> high).cast(emu.dtypes.uint32)) | (wide >> high).cast(emu.dtypes.uint32)
+            stores.append(place.store(writes.where(word, place)))
+        return stores
+
+    def _user_registers(self, properties, packet, arguments, private_bytes):
+        """Scalar registers that a wave starts with, in the order of the kernel code properties."""
+        registers = []
+
+        def pair(number):
+            registers.extend((number & 0xffffffff, number >> 32))
+
+        if properties & 1 << 0:  # private segment buffer; no kernel of ours uses scratch through it
+            registers.extend((0, 0, 0, 0))
+        if properties & 1 << 1:
+            pair(ctypes.addressof(packet))
+        if properties & 1 << 2:  # queue
+            pair(0)
+        if properties & 1 << 3:
+            pair(ctypes.addressof(arguments))
+        if properties & 1 << 4:  # dispatch id
+            pair(0)
+        if properties & 1 << 5:  # flat scratch
+            pair(0)
+        if properties & 1 << 6:
+            registers.append(private_bytes)
+        return registers
+
+    def launch(self, request):
+        name, grid, block = request["kernel"], request["grid"], request["block"]
+        code = next((code for code in self.objects if name in code.kernels), None)
+        if code is None:
+            return {"missing": name}
+        descriptor = code.symbols[name + ".kd"]
+        lds_bytes, private_bytes = struct.unpack_from("<II", code.memory, descriptor)
+        entry, = struct.unpack_from("<q", code.memory, descriptor + 16)
+        _, rsrc1, rsrc2, properties, preload = struct.unpack_from("<IIIHH", code.memory, descriptor + 44)
+        if preload & 0x7f:
+            raise Refused("the kernel wants preloaded arguments, which are not implemented")
+        lds_bytes += request["shared_bytes"]
+        granules = (lds_bytes + LDS_GRANULE - 1) // LDS_GRANULE
+        rsrc2 = rsrc2 & ~(0x1ff << 15) | granules << 15
+        # The emulator flushes subnormals whatever the kernel asks for; rsrc1 has the mode of f32.
+        keeps_subnormals = rsrc1 >> 16 & 3 == 3
+        self.emu._get_ftz_lib = (lambda: (None, 0)) if keeps_subnormals else self.flush_library
+
+        explicit = bytearray.fromhex(request["args"])
+        with Buffers(request["buffers"]) as addresses:
+            for offset, buffer, within in request["pointers"]:
+                struct.pack_into("<Q", explicit, offset, addresses[buffer] + within)
+            arguments = kernel_arguments(code.kernels[name], bytes(explicit), grid, block, request["shared_bytes"])
+            threads = [blocks * size for blocks, size in zip(grid, block)]
+            packet = ctypes.create_string_buffer(
+                struct.pack("<HHHHHHIIIIIQQQQ", 0, 3, *block, 0, *threads, private_bytes, lds_bytes, 0, 0, 0, 0))
+            registers = self._user_registers(properties, packet, arguments, private_bytes)
+            start = time.perf_counter()
+            self.emu.run_asm(code.base + descriptor + entry, code.bytes, *grid, *block, ctypes.addressof(arguments),
+                             rsrc2=rsrc2, scratch_size=private_bytes, arch=self.family, user_data=registers)
+            return {"ran": True, "seconds": time.perf_counter() - start}
+
+
+def instruction_of(error):
+    """The instruction that the emulator failed to decode or to compile, as its exception tells; else None."""
+    text = str(error)
+    found = re.search(r"Failed to compile <?(\w+)|unimplemented instruction type: \w+ (\w+)", text)
+    if found:
+        return (found.group(1) or found.group(2)).upper()
+    return None
+
+
+def answer(emulator, line):
+    try:
+        return emulator.launch(json.loads(line))
+    except Refused as error:
+        return {"error": str(error)}
+    except Exception as error:  # whatever the emulator meets; the driver goes on with the next launch
+        name = instruction_of(error)
+        return {"not_emulated": name} if name else {"error": f"{type(error).__name__}: {error}".replace("\n", " ")}
+
+
+def main():
+    # Answers alone go to the stdout that the driver reads.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def say(message):
+        answers.write(json.dumps(message) + "\n")
+        answers.flush()
+
+    try:
+        emulator = Emulator(sys.argv[1], sys.argv[2:])
+    except Exception as error:
+        say({"error": f"{type(error).__name__}: {error}".replace("\n", " ")})
+        return 3
+    say({"ready": True})
+    for line in sys.stdin:
+        say(answer(emulator, line))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
