@@ -1,13 +1,13 @@
 #include "kernels/rope.h"
 
 #include "kernels/device/dispatch.h"
+#include "kernels/device/index.h"
 #include "kernels/device/kernel.h"
 #include "kernels/device/rotation.h"
 #include "kernels/device/vector_io.h"
 #include "kernels/runtime/device_error.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <numbers>
 
@@ -16,11 +16,10 @@ namespace hipforge {
 namespace rope_detail {
 
 constexpr int kMaxBlock = 256;
-constexpr int kRowsPerThread = 4;            // whole accesses that a thread of a full block makes
-constexpr std::int64_t kWantedBlocks = 512;  // enough to fill a device before blocks take several tokens
-constexpr std::int64_t kMaxTokensPerBlock = 256;
-constexpr std::int64_t kSharedBudget = 32 * 1024;
-constexpr std::int64_t kMaxRotaryDim = 8192;  // one token's table of sines and cosines is then the budget
+constexpr int kBatch = 4;                         // heads whose elements a thread has under way together
+constexpr std::int64_t kMaxHeadsPerThread = 16;   // that share a thread's sines and cosines
+constexpr std::int64_t kWantedThreads = 1 << 17;  // enough to fill a device before threads take several heads
+constexpr std::int64_t kMaxRotaryDim = 8192;
 
 struct RopeArgs {
   const void* x;
@@ -30,157 +29,118 @@ struct RopeArgs {
   std::int64_t x_strides[3];  // batch, seq, head
   std::int64_t y_strides[3];
   std::int64_t position_strides[2];  // batch (0 where the batch shares them), seq
-  std::int64_t tokens;               // batch · seq
   std::int64_t seq;
   std::int64_t heads;
-  std::int64_t head_dim;
+  std::int64_t heads_per_thread;
+  std::int64_t groups;  // heads / heads_per_thread, rounded up
+  std::int64_t steps;   // threads along a row of head_dim elements
+  std::int64_t items;   // batch · seq · groups · steps
   int rotary_dim;
-  int tokens_per_block;
-  int lanes_per_row;  // a power of two up to the block
   float magnitude;
   std::uint32_t* error_word;
 };
 
-enum TokenMode : int { kRotate, kCopy, kInvalid };
-
-// What a block knows of one of its tokens.
-struct Token {
-  std::int64_t x_offset;
-  std::int64_t y_offset;
-  std::int32_t position;
-  std::int32_t mode;
-};
-
-struct Turn {
-  float cosine;  // times magnitude
-  float sine;
-};
-
-// The block's tokens, then their tables of rotary_dim / 2 turns each.
-inline std::int64_t shared_bytes(std::int64_t tokens, std::int64_t pairs) {
-  return tokens * static_cast<std::int64_t>(sizeof(Token) + static_cast<std::size_t>(pairs) * sizeof(Turn));
-}
-
-// A block takes tokens_per_block tokens with all their heads. Sines and cosines are made once for a token and
-// shared by its heads; then lanes_per_row threads walk along each row of head_dim elements. kPack: elements
-// of one access, 1 where rows are not aligned for more.
+// A thread takes one step along the rows of several heads of one token: kPairs pairs that turn, or kPack
+// elements past rotary_dim. Its first accesses are on their way while it makes their sines and cosines, which
+// all of its heads share. kPack: elements of one access, 1 where rows are not aligned for more.
 template <class T, RopeStyle kStyle, int kPack, int kWave>
 __device__ void rope_kernel(const RopeArgs& args) {
-  constexpr bool kInterleaved = kStyle == RopeStyle::kInterleaved;
-  constexpr int kPairs =
-      kInterleaved && kPack > 1 ? kPack / 2 : kPack;  // pairs that a thread turns at a time
-  HIP_DYNAMIC_SHARED(std::int64_t, rope_shared)
-  Token* tokens = reinterpret_cast<Token*>(rope_shared);
-  Turn* turns = reinterpret_cast<Turn*>(tokens + args.tokens_per_block);
-  const int threads = static_cast<int>(blockDim.x);
-  const int thread = static_cast<int>(threadIdx.x);
+  // Interleaved packs hold both elements of their pairs; else the other elements are a part apart.
+  constexpr bool kTogether = kStyle == RopeStyle::kInterleaved && kPack > 1;
+  constexpr int kPairs = kTogether ? kPack / 2 : kPack;
+  constexpr int kParts = kTogether ? 1 : 2;
+  using Part = Pack<T, kPack>;
   const int pairs = args.rotary_dim / 2;
-  const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * args.tokens_per_block;
-  const std::int64_t left = args.tokens - first;
-  const int count = left < args.tokens_per_block ? static_cast<int>(left) : args.tokens_per_block;
+  const int turning = pairs / kPairs;  // steps along a row that turn pairs; the ones after them copy
+  const std::int64_t threads = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
+  std::int64_t item = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  for (; item < args.items; item += threads) {
+    const std::int64_t unit = divide_index(item, args.steps);
+    const std::int64_t step = item - unit * args.steps;
+    const std::int64_t token = divide_index(unit, args.groups);
+    const std::int64_t group = unit - token * args.groups;
+    const std::int64_t b = divide_index(token, args.seq);
+    const std::int64_t s = token - b * args.seq;
+    const std::int64_t head = group * args.heads_per_thread;
+    const std::int64_t heads =
+        args.heads - head < args.heads_per_thread ? args.heads - head : args.heads_per_thread;
+    const bool turns = step < turning;
+    const int pair = turns ? static_cast<int>(step) * kPairs : 0;
+    std::int64_t at = kStyle == RopeStyle::kInterleaved ? 2 * pair : pair;
+    if (!turns) at = args.rotary_dim + (step - turning) * kPack;
+    const int apart = kStyle == RopeStyle::kInterleaved ? 1 : pairs;  // of the parts
+    const T* x = static_cast<const T*>(args.x) + b * args.x_strides[0] + s * args.x_strides[1] +
+                 head * args.x_strides[2] + at;
+    T* y = static_cast<T*>(args.y) + b * args.y_strides[0] + s * args.y_strides[1] +
+           head * args.y_strides[2] + at;
+    const std::int32_t position = args.positions[b * args.position_strides[0] + s * args.position_strides[1]];
 
-  for (int t = thread; t < count; t += threads) {
-    const std::int64_t b = (first + t) / args.seq;
-    const std::int64_t s = (first + t) % args.seq;
-    Token token;
-    token.x_offset = b * args.x_strides[0] + s * args.x_strides[1];
-    token.y_offset = b * args.y_strides[0] + s * args.y_strides[1];
-    token.position = args.positions[b * args.position_strides[0] + s * args.position_strides[1]];
-    token.mode = token.position < 0                              ? kInvalid
-                 : token.position == 0 && args.magnitude == 1.0f ? kCopy
-                                                                 : kRotate;
-    if (token.mode == kInvalid && args.error_word != nullptr) {
+    Part batch[kBatch][kParts] = {};
+    const auto load_batch = [&](std::int64_t first) {
+#pragma unroll
+      for (int k = 0; k < kBatch; ++k) {
+        if (first + k >= heads) continue;
+        const T* row = x + (first + k) * args.x_strides[2];
+        batch[k][0] = *reinterpret_cast<const Part*>(row);
+        if constexpr (!kTogether) {
+          if (turns) batch[k][1] = *reinterpret_cast<const Part*>(row + apart);
+        }
+      }
+    };
+    load_batch(0);
+
+    const bool invalid = position < 0;
+    const bool rotates = turns && !invalid && !(position == 0 && args.magnitude == 1.0f);
+    if (invalid && args.error_word != nullptr && step == 0 && group == 0) {
       atomicOr(args.error_word, static_cast<std::uint32_t>(kDeviceErrorPosition));
     }
-    tokens[t] = token;
-  }
-  __syncthreads();
-  for (int i = thread; i < count * pairs; i += threads) {
-    const Token& token = tokens[i / pairs];
-    if (token.mode != kRotate) continue;
-    bool valid = false;
-    const std::uint64_t unit = turns_per_position(args.inv_freq[i % pairs], valid);
-    Turn turn{NAN, NAN};
-    if (valid) {
-      sincos_turns(unit * static_cast<std::uint64_t>(token.position), turn.sine, turn.cosine);
-      turn.cosine *= args.magnitude;
-      turn.sine *= args.magnitude;
+    float cosines[kPairs] = {};
+    float sines[kPairs] = {};
+    if (rotates) {
+#pragma unroll
+      for (int i = 0; i < kPairs; ++i) {
+        bool valid = false;
+        const std::uint64_t unit_angle = turns_per_position(args.inv_freq[pair + i], valid);
+        sincos_turns(unit_angle * static_cast<std::uint64_t>(position), sines[i], cosines[i]);
+        cosines[i] = valid ? cosines[i] * args.magnitude : NAN;
+        sines[i] = valid ? sines[i] * args.magnitude : NAN;
+      }
     }
-    turns[i] = turn;
-  }
-  __syncthreads();
 
-  const int lane = thread & (args.lanes_per_row - 1);
-  const int rows_at_once = threads / args.lanes_per_row;
-  const int turning = pairs / kPairs;  // steps along a row that turn pairs; the ones after them copy
-  const std::int64_t steps = turning + (args.head_dim - args.rotary_dim) / kPack;
-  const int first_row = thread / args.lanes_per_row;
-  const std::int64_t token_step = rows_at_once / args.heads;
-  const std::int64_t head_step = rows_at_once % args.heads;
-  std::int64_t t = first_row / args.heads;
-  std::int64_t head = first_row % args.heads;
-  while (t < count) {
-    const Token token = tokens[t];
-    const T* x = static_cast<const T*>(args.x) + token.x_offset + head * args.x_strides[2];
-    T* y = static_cast<T*>(args.y) + token.y_offset + head * args.y_strides[2];
-    if (token.mode == kRotate) {
-      const Turn* table = turns + t * pairs;
-      for (std::int64_t step = lane; step < steps; step += args.lanes_per_row) {
-        if (step >= turning) {
-          const std::int64_t at = args.rotary_dim + (step - turning) * kPack;
-          *reinterpret_cast<Pack<T, kPack>*>(y + at) = *reinterpret_cast<const Pack<T, kPack>*>(x + at);
-          continue;
-        }
-        const std::int64_t pair = step * kPairs;
-        float a[kPairs];
-        float b[kPairs];
-        if constexpr (kInterleaved) {
-          float both[2 * kPairs];
-          load_row(x + 2 * pair, 2 * kPairs, kPack > 1, both);
+    for (std::int64_t first = 0; first < heads; first += kBatch) {
+      if (first > 0) load_batch(first);
+#pragma unroll
+      for (int k = 0; k < kBatch; ++k) {
+        if (first + k >= heads) continue;
+        auto& parts = batch[k];
+        if (rotates) {
+          float values[kParts][kPack];
+#pragma unroll
+          for (int j = 0; j < kParts; ++j) widen(parts[j].values, values[j]);
 #pragma unroll
           for (int i = 0; i < kPairs; ++i) {
-            a[i] = both[2 * i];
-            b[i] = both[2 * i + 1];
+            float& left = values[0][kTogether ? 2 * i : i];
+            float& right = values[kParts - 1][kTogether ? 2 * i + 1 : i];
+            const float one = left;
+            const float other = right;
+            left = fmaf(one, cosines[i], -(other * sines[i]));
+            right = fmaf(one, sines[i], other * cosines[i]);
           }
-        } else {
-          load_pack<kPairs>(x + pair, a);
-          load_pack<kPairs>(x + pairs + pair, b);
-        }
 #pragma unroll
-        for (int i = 0; i < kPairs; ++i) {
-          const Turn turn = table[pair + i];
-          const float turned = fmaf(a[i], turn.cosine, -(b[i] * turn.sine));
-          b[i] = fmaf(a[i], turn.sine, b[i] * turn.cosine);
-          a[i] = turned;
-        }
-        if constexpr (kInterleaved) {
-          float both[2 * kPairs];
+          for (int j = 0; j < kParts; ++j) narrow(values[j], parts[j].values);
+        } else if (invalid) {
 #pragma unroll
-          for (int i = 0; i < kPairs; ++i) {
-            both[2 * i] = a[i];
-            both[2 * i + 1] = b[i];
+          for (int j = 0; j < kParts; ++j) {
+#pragma unroll
+            for (int i = 0; i < kPack; ++i) parts[j].values[i] = from_float<T>(NAN);
           }
-          store_row(y + 2 * pair, 2 * kPairs, kPack > 1, both);
-        } else {
-          store_pack<kPairs>(y + pair, a);
-          store_pack<kPairs>(y + pairs + pair, b);
+        }
+        T* row = y + (first + k) * args.y_strides[2];
+        *reinterpret_cast<Part*>(row) = parts[0];
+        if constexpr (!kTogether) {
+          if (turns) *reinterpret_cast<Part*>(row + apart) = parts[1];
         }
       }
-    } else {
-      Pack<T, kPack> pack;
-#pragma unroll
-      for (int i = 0; i < kPack; ++i) pack.values[i] = from_float<T>(NAN);
-      for (std::int64_t at = static_cast<std::int64_t>(lane) * kPack; at < args.head_dim;
-           at += static_cast<std::int64_t>(args.lanes_per_row) * kPack) {
-        if (token.mode == kCopy) pack = *reinterpret_cast<const Pack<T, kPack>*>(x + at);
-        *reinterpret_cast<Pack<T, kPack>*>(y + at) = pack;
-      }
-    }
-    t += token_step;
-    head += head_step;
-    if (head >= args.heads) {
-      head -= args.heads;
-      ++t;
     }
   }
 }
@@ -259,12 +219,17 @@ Status check_params(const RopeParams& params) {
 
 struct Geometry {
   int pack = 1;
-  int lanes_per_row = 1;
-  int threads = 1;
-  std::int64_t tokens_per_block = 1;
+  std::int64_t heads_per_thread = 1;
+  std::int64_t groups = 0;
+  std::int64_t steps = 0;
+  std::int64_t items = 0;
 };
 
-Geometry choose_geometry(const RopeParams& params, int wave) {
+std::int64_t ceil_div(std::int64_t value, std::int64_t divisor) {
+  return (value + divisor - 1) / divisor;
+}
+
+Geometry choose_geometry(const RopeParams& params) {
   const std::int64_t heads = params.x.shape[2];
   const std::int64_t head_dim = params.x.shape[3];
   const std::int64_t pairs = params.rotary_dim / 2;
@@ -278,20 +243,13 @@ Geometry choose_geometry(const RopeParams& params, int wave) {
   }
   const std::int64_t pairs_at_once =
       params.style == RopeStyle::kInterleaved ? std::max(geometry.pack / 2, 1) : geometry.pack;
-  const std::int64_t steps = pairs / pairs_at_once + (head_dim - params.rotary_dim) / geometry.pack;
-  const auto row_lanes = std::bit_ceil(static_cast<std::uint64_t>(steps));
-  geometry.lanes_per_row = static_cast<int>(std::min<std::uint64_t>(row_lanes, kMaxBlock));
-
-  // As many tokens as keep a full block busy, but no more than leave enough blocks and fit the tables.
-  const std::int64_t threads_per_token = heads * geometry.lanes_per_row;
-  std::int64_t count = kMaxBlock * kRowsPerThread / std::max<std::int64_t>(threads_per_token, 1);
-  count =
-      std::min({count, tokens / kWantedBlocks, kMaxTokensPerBlock, kSharedBudget / shared_bytes(1, pairs)});
-  geometry.tokens_per_block = std::max<std::int64_t>({count, 1, (tokens + kMaxGrid - 1) / kMaxGrid});
-  const std::int64_t busy = geometry.tokens_per_block * threads_per_token / kRowsPerThread;
-  const auto threads =
-      std::bit_ceil(static_cast<std::uint64_t>(std::clamp<std::int64_t>(busy, wave, kMaxBlock)));
-  geometry.threads = std::max(static_cast<int>(threads), geometry.lanes_per_row);
+  geometry.steps = pairs / pairs_at_once + (head_dim - params.rotary_dim) / geometry.pack;
+  if (tokens * heads == 0) return geometry;
+  const std::int64_t most = std::clamp<std::int64_t>(tokens * heads * geometry.steps / kWantedThreads, 1,
+                                                     std::min(heads, kMaxHeadsPerThread));
+  geometry.groups = ceil_div(heads, most);
+  geometry.heads_per_thread = ceil_div(heads, geometry.groups);
+  geometry.items = tokens * geometry.groups * geometry.steps;
   return geometry;
 }
 
@@ -354,7 +312,7 @@ Status check_frequency_params(const RopeFrequencyParams& params) {
 
 Status rope_plan(const RopeParams& params, const Target& target, LaunchPlan& plan) {
   HIPFORGE_TRY(check_params(params));
-  const Geometry geometry = choose_geometry(params, target.wave);
+  const Geometry geometry = choose_geometry(params);
   HIPFORGE_TRY(dispatch_wave(kOp, target, [&]<int kWave>() {
     return dispatch_float(kOp, "x", params.x.dtype, [&]<class T>() -> Status {
       const auto choose = [&]<RopeStyle kStyle>() {
@@ -378,11 +336,12 @@ Status rope_plan(const RopeParams& params, const Target& target, LaunchPlan& pla
       return {};
     });
   }));
-  const std::int64_t tokens = params.x.shape[2] == 0 ? 0 : params.x.shape[0] * params.x.shape[1];
-  const std::int64_t blocks = (tokens + geometry.tokens_per_block - 1) / geometry.tokens_per_block;
-  plan.grid = dim3(static_cast<unsigned>(blocks), 1, 1);
-  plan.block = dim3(static_cast<unsigned>(geometry.threads), 1, 1);
-  plan.shared_bytes = static_cast<unsigned>(shared_bytes(geometry.tokens_per_block, params.rotary_dim / 2));
+  const std::int64_t waves =
+      std::clamp<std::int64_t>(ceil_div(geometry.items, target.wave), 1, kMaxBlock / target.wave);
+  const std::int64_t threads = waves * target.wave;
+  plan.grid = dim3(static_cast<unsigned>(std::min(ceil_div(geometry.items, threads), kMaxGrid)), 1, 1);
+  plan.block = dim3(static_cast<unsigned>(threads), 1, 1);
+  plan.shared_bytes = 0;
   return {};
 }
 
@@ -392,7 +351,7 @@ Status rope(const RopeParams& params, hipStream_t stream) {
   LaunchPlan plan;
   HIPFORGE_TRY(rope_plan(params, target, plan));
   if (plan.grid.x == 0) return {};
-  const Geometry geometry = choose_geometry(params, target.wave);
+  const Geometry geometry = choose_geometry(params);
   RopeArgs args{};
   args.x = params.x.data;
   args.y = params.y.data;
@@ -405,13 +364,13 @@ Status rope(const RopeParams& params, hipStream_t stream) {
   const bool own = params.positions.rank == 2;
   args.position_strides[0] = own ? params.positions.strides[0] : 0;
   args.position_strides[1] = params.positions.strides[own ? 1 : 0];
-  args.tokens = params.x.shape[0] * params.x.shape[1];
   args.seq = params.x.shape[1];
   args.heads = params.x.shape[2];
-  args.head_dim = params.x.shape[3];
+  args.heads_per_thread = geometry.heads_per_thread;
+  args.groups = geometry.groups;
+  args.steps = geometry.steps;
+  args.items = geometry.items;
   args.rotary_dim = static_cast<int>(params.rotary_dim);
-  args.tokens_per_block = static_cast<int>(geometry.tokens_per_block);
-  args.lanes_per_row = geometry.lanes_per_row;
   args.magnitude = params.magnitude;
   args.error_word = params.error_word;
   return launch(plan, args, stream);

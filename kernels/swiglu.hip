@@ -1,6 +1,7 @@
 #include "kernels/swiglu.h"
 
 #include "kernels/device/dispatch.h"
+#include "kernels/device/index.h"
 #include "kernels/device/kernel.h"
 #include "kernels/device/vector_io.h"
 
@@ -10,8 +11,8 @@ namespace hipforge {
 // Not an unnamed namespace: the kernels' names must be visible outside.
 namespace swiglu_detail {
 
-constexpr int kPack = 8;  // elements that a thread takes at a time
 constexpr int kMaxBlock = 256;
+constexpr int kPacks = 2;  // that a thread has under way together
 
 struct SwigluArgs {
   const void* gate;
@@ -34,26 +35,45 @@ __device__ inline float silu(float gate) {
   return bounded * (bounded < 0.0f ? decay : 1.0f) / (1.0f + decay);
 }
 
-// One thread per pack, packs of a row side by side. gate and up are read whole before y is written, by the
-// same thread: y may be either of them.
+// A thread takes kPacks packs of one access each, a block's packs side by side. gate and up are read whole
+// before y is written, by the same thread: y may be either of them.
 template <class T, int kWave>
 __device__ void swiglu_kernel(const SwigluArgs& args) {
+  constexpr int kPack = kVectorSize<T>;
   const std::int64_t packs_per_row = (args.cols + kPack - 1) / kPack;
   const std::int64_t packs = packs_per_row * args.rows;
   const bool vector_io = args.vector_io != 0;
-  const std::int64_t threads = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
-  std::int64_t pack = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  for (; pack < packs; pack += threads) {
-    const std::int64_t row = pack / packs_per_row;
-    const std::int64_t col = (pack - row * packs_per_row) * kPack;
-    const std::int64_t left = args.cols - col;
-    float gate[kPack];
-    float up[kPack];
-    load_row(static_cast<const T*>(args.gate) + row * args.gate_stride + col, left, vector_io, gate);
-    load_row(static_cast<const T*>(args.up) + row * args.up_stride + col, left, vector_io, up);
+  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * blockDim.x * kPacks;
+  std::int64_t pack = static_cast<std::int64_t>(blockIdx.x) * blockDim.x * kPacks + threadIdx.x;
+  for (; pack < packs; pack += step) {
+    std::int64_t row[kPacks];
+    std::int64_t col[kPacks];
+    int left[kPacks];
+    RawPack<T, kPack> gates[kPacks];
+    RawPack<T, kPack> ups[kPacks];
 #pragma unroll
-    for (int i = 0; i < kPack; ++i) gate[i] = silu(gate[i]) * up[i];
-    store_row(static_cast<T*>(args.y) + row * args.y_stride + col, left, vector_io, gate);
+    for (int p = 0; p < kPacks; ++p) {
+      const std::int64_t at = pack + p * static_cast<std::int64_t>(blockDim.x);
+      row[p] = divide_index(at, packs_per_row);
+      col[p] = (at - row[p] * packs_per_row) * kPack;
+      left[p] = at < packs ? elements_left(args.cols, col[p]) : 0;
+      gates[p] = take_row<kPack>(static_cast<const T*>(args.gate) + row[p] * args.gate_stride + col[p],
+                                 left[p], vector_io);
+      ups[p] = take_row<kPack>(static_cast<const T*>(args.up) + row[p] * args.up_stride + col[p], left[p],
+                               vector_io);
+    }
+#pragma unroll
+    for (int p = 0; p < kPacks; ++p) {
+      if (left[p] <= 0) continue;
+      float gate[kPack];
+      float up[kPack];
+      gates[p].widen_to(gate);
+      ups[p].widen_to(up);
+#pragma unroll
+      for (int i = 0; i < kPack; ++i) gate[i] = silu(gate[i]) * up[i];
+      put_row(static_cast<T*>(args.y) + row[p] * args.y_stride + col[p], left[p], vector_io,
+              RawPack<T, kPack>::of(gate));
+    }
   }
 }
 
@@ -72,6 +92,11 @@ namespace {
 using namespace swiglu_detail;
 
 constexpr const char* kOp = "swiglu";
+
+// Elements of one access.
+int pack_of(const SwigluParams& params) {
+  return kVectorBytes / static_cast<int>(dtype_size(params.gate.dtype));
+}
 
 // Rows of two views that lie equally far apart and take different columns of one matrix, as the halves of a
 // fused gate-and-up product do: their ranges interleave without sharing an element.
@@ -123,11 +148,13 @@ Status swiglu_plan(const SwigluParams& params, const Target& target, LaunchPlan&
       return {};
     });
   }));
-  const std::int64_t packs = (params.gate.shape[1] + kPack - 1) / kPack * params.gate.shape[0];
+  const int pack = pack_of(params);
+  const std::int64_t packs = (params.gate.shape[1] + pack - 1) / pack * params.gate.shape[0];
+  const std::int64_t shares = (packs + kPacks - 1) / kPacks;
   const std::int64_t waves =
-      std::clamp<std::int64_t>((packs + target.wave - 1) / target.wave, 1, kMaxBlock / target.wave);
+      std::clamp<std::int64_t>((shares + target.wave - 1) / target.wave, 1, kMaxBlock / target.wave);
   const std::int64_t threads = waves * target.wave;
-  plan.grid = dim3(static_cast<unsigned>(std::min((packs + threads - 1) / threads, kMaxGrid)), 1, 1);
+  plan.grid = dim3(static_cast<unsigned>(std::min((shares + threads - 1) / threads, kMaxGrid)), 1, 1);
   plan.block = dim3(static_cast<unsigned>(threads), 1, 1);
   plan.shared_bytes = 0;
   return {};
@@ -148,8 +175,9 @@ Status swiglu(const SwigluParams& params, hipStream_t stream) {
   args.y_stride = params.y.strides[0];
   args.rows = params.gate.shape[0];
   args.cols = params.gate.shape[1];
-  args.vector_io = rows_are_aligned(params.gate, kPack) && rows_are_aligned(params.up, kPack) &&
-                   rows_are_aligned(params.y, kPack);
+  const int pack = pack_of(params);
+  args.vector_io = rows_are_aligned(params.gate, pack) && rows_are_aligned(params.up, pack) &&
+                   rows_are_aligned(params.y, pack);
   return launch(plan, args, stream);
 }
 

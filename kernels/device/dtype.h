@@ -82,8 +82,29 @@ __host__ __device__ inline void widen(const T (&source)[kCount], float (&values)
     return;
   }
 #endif
+#if defined(__CUDA_ARCH__)
+  // Two at a time, from the word that they were loaded in: taken apart one by one, each would want a register
+  // of its own from the load on.
+  if constexpr (sizeof(T) == 2 && kCount % 2 == 0) {
+    std::uint32_t words[kCount / 2];
+    memcpy(words, source, sizeof(words));
 #pragma unroll
-  for (int i = 0; i < kCount; ++i) values[i] = to_float(source[i]);
+    for (int i = 0; i < kCount / 2; ++i) {
+      if constexpr (std::is_same_v<T, F16>) {
+        const float2 pair = __half22float2(detail::bit_cast<__half2>(words[i]));
+        values[2 * i] = pair.x;
+        values[2 * i + 1] = pair.y;
+      } else {
+        values[2 * i] = detail::bit_cast<float>(words[i] << 16);
+        values[2 * i + 1] = detail::bit_cast<float>(words[i] & 0xffff0000u);
+      }
+    }
+  } else
+#endif
+  {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) values[i] = to_float(source[i]);
+  }
 }
 
 /// Rounds f32 to T, to nearest, ties to even; overflow gives infinity, NaN stays NaN, subnormals are kept.
@@ -131,6 +152,29 @@ __host__ __device__ inline BF16 from_float<BF16>(float value) {
   if ((bits & 0x7fffffffu) > 0x7f800000u) return BF16{static_cast<std::uint16_t>((bits >> 16) | 0x40u)};
   return BF16{static_cast<std::uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16)};
 #endif
+}
+
+/// from_float for kCount neighbours.
+template <int kCount, class T>
+__host__ __device__ inline void narrow(const float (&values)[kCount], T (&destination)[kCount]) {
+#if defined(__CUDA_ARCH__)
+  if constexpr (sizeof(T) == 2 && kCount % 2 == 0) {
+    std::uint32_t words[kCount / 2];
+#pragma unroll
+    for (int i = 0; i < kCount / 2; ++i) {
+      if constexpr (std::is_same_v<T, F16>) {
+        words[i] = detail::bit_cast<std::uint32_t>(__floats2half2_rn(values[2 * i], values[2 * i + 1]));
+      } else {
+        words[i] = detail::bit_cast<std::uint32_t>(__floats2bfloat162_rn(values[2 * i], values[2 * i + 1]));
+      }
+    }
+    memcpy(destination, words, sizeof(words));
+  } else
+#endif
+  {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) destination[i] = from_float<T>(values[i]);
+  }
 }
 
 }  // namespace hipforge
