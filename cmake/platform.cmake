@@ -8,11 +8,19 @@ endif()
 
 if(HIPFORGE_PLATFORM STREQUAL "nvidia")
   # The architecture of the GPU found; without one, every machine code from Ampere on that hipforge is meant for.
+  # wgmma needs 90a: a 90 alone would run those kernels on ordinary arithmetic.
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 80-real 90a-real 90-virtual)
     if(EXISTS /dev/nvidia0)
-      set(CMAKE_CUDA_ARCHITECTURES native)
-    else()
-      set(CMAKE_CUDA_ARCHITECTURES 80-real 90)
+      execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader OUTPUT_VARIABLE capabilities
+                      RESULT_VARIABLE failed ERROR_QUIET)
+      if(NOT failed)
+        string(REGEX MATCHALL "[0-9]+\\.[0-9]+" capabilities "${capabilities}")
+        list(REMOVE_DUPLICATES capabilities)
+        list(TRANSFORM capabilities REPLACE "\\." "")
+        list(TRANSFORM capabilities REPLACE "^90$" "90a")
+        set(CMAKE_CUDA_ARCHITECTURES ${capabilities})
+      endif()
     endif()
   endif()
   enable_language(CUDA)

@@ -29,10 +29,12 @@ double unit_roundoff(DType dtype) {
   return std::ldexp(1.0, -format_of(dtype).mantissa_bits);
 }
 
+double smallest_normal(DType dtype) {
+  return std::ldexp(1.0, format_of(dtype).min_exponent);
+}
+
 double store_rounding(DType dtype, double value) {
-  const Format format = format_of(dtype);
-  const double smallest = std::ldexp(1.0, format.min_exponent);
-  return unit_roundoff(dtype) * std::fmax(std::fabs(value), smallest);
+  return unit_roundoff(dtype) * std::fmax(std::fabs(value), smallest_normal(dtype));
 }
 
 double overflow_threshold(DType dtype) {

@@ -14,6 +14,9 @@ inline constexpr double kF32Roundoff = 0x1p-24;
 /// Unit roundoff of storing a value as `dtype`.
 [[nodiscard]] double unit_roundoff(DType dtype);
 
+/// The smallest normal number of `dtype`.
+[[nodiscard]] double smallest_normal(DType dtype);
+
 /// Largest error of rounding `value` to `dtype` once: relative where normal, absolute where subnormal.
 [[nodiscard]] double store_rounding(DType dtype, double value);
 

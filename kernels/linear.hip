@@ -4,45 +4,29 @@
 #include "kernels/device/kernel.h"
 #include "kernels/device/reduce.h"
 #include "kernels/device/vector_io.h"
+#include "kernels/linear/args.h"
+#include "kernels/linear/mma.h"
+#include "kernels/linear/wgmma.h"
 
 #include <algorithm>
+#include <type_traits>
 
 namespace hipforge {
 // Not an unnamed namespace: the kernels' names must be visible outside.
 namespace linear_detail {
 
-constexpr int kPack = 8;      // elements of a row that a lane takes at a time
 constexpr int kPartials = 4;  // running sums of a lane and output: independent chains, and one host vector
 constexpr int kColumns = 4;   // columns of y that a group of lanes reduces together
-constexpr int kPacksPerLane = 8;   // a group grows until its lanes have no more packs than this
-constexpr int kDotThreads = 128;   // threads of a block of the dot kernel
-constexpr int kDotRows = 4;        // rows of its tile where there is more than one row
-constexpr int kTiledMinRows = 32;  // fewest rows for which a tile of the tiled kernel is worth filling
-
-struct LinearArgs {
-  const void* x;
-  const void* weight;
-  const void* bias;  // null where there is none
-  void* y;
-  std::int64_t x_stride;
-  std::int64_t weight_stride;
-  std::int64_t y_stride;
-  std::int64_t rows;
-  std::int64_t in_features;
-  std::int64_t out_features;
-  int lanes;        // of a group: the lanes that share a dot product
-  int vector_io;    // every row of x and weight takes whole-pack accesses
-  int bias_is_f32;  // else its dtype is that of weight
-  int y_is_f32;     // else its dtype is that of x
-};
+constexpr int kPacksPerLane = 8;         // a group grows until its lanes have no more packs than this
+constexpr int kDotThreads = 128;         // threads of a block of the dot kernel
+constexpr int kDotRows = 4;              // rows of its tile where there is more than one row
+constexpr int kTiledMinRows = 32;        // fewest rows for which a tile of the tiled kernels is worth filling
+constexpr std::int64_t kFullGrid = 128;  // fewest large tiles that keep a whole GPU busy
 
 template <class X, class W>
 __device__ inline void store_output(const LinearArgs& args, std::int64_t row, std::int64_t column,
                                     float sum) {
-  if (args.bias != nullptr) {
-    sum += args.bias_is_f32 ? static_cast<const float*>(args.bias)[column]
-                            : to_float(static_cast<const W*>(args.bias)[column]);
-  }
+  if (args.bias != nullptr) sum += load_bias<W>(args, column);
   const std::int64_t at = row * args.y_stride + column;
   if (args.y_is_f32) {
     static_cast<float*>(args.y)[at] = sum;
@@ -166,15 +150,13 @@ __device__ void linear_dot_kernel(const LinearArgs& args) {
   }
 }
 
-// The product of a block's tiles on the vector ALU. Another product (matrix cores) takes its place by having
-// the same members: the sizes, what shared memory holds and where, multiply, and for_each over the results.
+// The product of a block's tiles on the vector ALU, for dtypes that matrix cores do not take.
 class FmaTileProduct {
  public:
   static constexpr int kRows = 64;
   static constexpr int kColumns = 64;
   static constexpr int kDepth = 32;  // of in_features, per step
   static constexpr int kThreads = 256;
-  using Element = float;
   static constexpr int kElements = kDepth * (kRows + kColumns + 8);  // of shared memory
 
   // Depth outermost, so that a thread's four rows and four columns are one access each; the padding keeps
@@ -184,7 +166,7 @@ class FmaTileProduct {
     return kDepth * (kRows + 4) + depth * (kColumns + 4) + column;
   }
 
-  __device__ void multiply(const Element* shared) {
+  __device__ void multiply(const float* shared) {
 #pragma unroll 4
     for (int depth = 0; depth < kDepth; ++depth) {
       float x[kThreadTile];
@@ -229,12 +211,13 @@ class FmaTileProduct {
 
 // Copies rows [first, first + kCount) × [k, k + kDepth) of a matrix to shared memory, 0 outside it: x and
 // weight are both 0 past in_features, so that nothing there, NaN included, counts.
-template <class Product, int kCount, class T, class At>
+template <int kCount, class T, class At>
 __device__ inline void fill_tile(const T* matrix, std::int64_t stride, std::int64_t first, std::int64_t count,
-                                 std::int64_t k, std::int64_t in_features, bool vector_io,
-                                 typename Product::Element* shared, At at) {
-  constexpr int kPacksPerRow = Product::kDepth / kPack;
-  for (int index = static_cast<int>(threadIdx.x); index < kCount * kPacksPerRow; index += Product::kThreads) {
+                                 std::int64_t k, std::int64_t in_features, bool vector_io, float* shared,
+                                 At at) {
+  constexpr int kPacksPerRow = FmaTileProduct::kDepth / kPack;
+  for (int index = static_cast<int>(threadIdx.x); index < kCount * kPacksPerRow;
+       index += FmaTileProduct::kThreads) {
     const int row = index / kPacksPerRow;
     const int depth = index % kPacksPerRow * kPack;
     const std::int64_t left = first + row < count ? in_features - k - depth : 0;
@@ -242,30 +225,31 @@ __device__ inline void fill_tile(const T* matrix, std::int64_t stride, std::int6
     if (left > 0) load_row(matrix + (first + row) * stride + k + depth, left, vector_io, values);
 #pragma unroll
     for (int i = 0; i < kPack; ++i) {
-      shared[at(row, depth + i)] = from_float<typename Product::Element>(values[i]);
+      shared[at(row, depth + i)] = values[i];
     }
   }
 }
 
 // Many rows, any order: tiles of x and weight pass through shared memory.
-template <class X, class W, class Product>
+template <class X, class W>
 __device__ void linear_tiled_kernel(const LinearArgs& args) {
-  HIP_DYNAMIC_SHARED(typename Product::Element, shared)
-  const std::int64_t row_tiles = (args.rows + Product::kRows - 1) / Product::kRows;
-  const std::int64_t column_tiles = (args.out_features + Product::kColumns - 1) / Product::kColumns;
+  HIP_DYNAMIC_SHARED(float, shared)
+  const std::int64_t row_tiles = (args.rows + FmaTileProduct::kRows - 1) / FmaTileProduct::kRows;
+  const std::int64_t column_tiles =
+      (args.out_features + FmaTileProduct::kColumns - 1) / FmaTileProduct::kColumns;
   const bool vector_io = args.vector_io != 0;
   for (std::int64_t tile = blockIdx.x; tile < row_tiles * column_tiles; tile += gridDim.x) {
-    const std::int64_t first_row = tile % row_tiles * Product::kRows;
-    const std::int64_t first_column = tile / row_tiles * Product::kColumns;
-    Product product;
-    for (std::int64_t k = 0; k < args.in_features; k += Product::kDepth) {
-      fill_tile<Product, Product::kRows>(static_cast<const X*>(args.x), args.x_stride, first_row, args.rows,
-                                         k, args.in_features, vector_io, shared,
-                                         [](int row, int depth) { return Product::x_at(row, depth); });
-      fill_tile<Product, Product::kColumns>(
+    const std::int64_t first_row = tile % row_tiles * FmaTileProduct::kRows;
+    const std::int64_t first_column = tile / row_tiles * FmaTileProduct::kColumns;
+    FmaTileProduct product;
+    for (std::int64_t k = 0; k < args.in_features; k += FmaTileProduct::kDepth) {
+      fill_tile<FmaTileProduct::kRows>(static_cast<const X*>(args.x), args.x_stride, first_row, args.rows, k,
+                                       args.in_features, vector_io, shared,
+                                       [](int row, int depth) { return FmaTileProduct::x_at(row, depth); });
+      fill_tile<FmaTileProduct::kColumns>(
           static_cast<const W*>(args.weight), args.weight_stride, first_column, args.out_features, k,
           args.in_features, vector_io, shared,
-          [](int column, int depth) { return Product::weight_at(column, depth); });
+          [](int column, int depth) { return FmaTileProduct::weight_at(column, depth); });
       __syncthreads();
       product.multiply(shared);
       __syncthreads();  // the next step overwrites the tiles
@@ -278,32 +262,72 @@ __device__ void linear_tiled_kernel(const LinearArgs& args) {
   }
 }
 
+// Two stages, 64 KiB and few registers suit every GPU.
+template <int kWave>
+using SmallTile = MmaTile<64, 64, 32, 32, kWave, 2, kWave>;
+template <int kWave>
+using WideTile = MmaTile<128, 128, 32, kWave, 64, 2, kWave>;
+// For those that have more shared memory, and copy to it asynchronously.
+using LargeTile = MmaTile<128, 256, 64, 64, 64, 3, kWave32>;
+using SmallWgmmaTile = WgmmaTile<128, 6>;
+using LargeWgmmaTile = WgmmaTile<256, 4>;
+
 template <class X, class W, int kRows, int kWave>
 inline constexpr KernelEntry kLinearDotEntry{};
-template <class X, class W, class Product>
+template <class X, class W>
 inline constexpr KernelEntry kLinearTiledEntry{};
+template <class T, class Tile, bool kAlignedOnly>
+inline constexpr KernelEntry kLinearMmaEntry{};
+template <class T, class Tile>
+inline constexpr KernelEntry kLinearWgmmaEntry{};
 
 #define LINEAR_DOT(X, W, ROWS, WAVE)                                                                       \
   HIPFORGE_WAVE_KERNEL(WAVE, kLinearDotEntry, (X, W, ROWS, WAVE), linear_##X##_##W##_w##WAVE##_rows##ROWS, \
                        linear_dot_kernel, LinearArgs, kDotThreads)
+#define LINEAR_DOTS(X, W) \
+  LINEAR_DOT(X, W, 1, 32) \
+  LINEAR_DOT(X, W, 1, 64) \
+  LINEAR_DOT(X, W, 4, 32) \
+  LINEAR_DOT(X, W, 4, 64)
 // Without a wave in the name: nothing in the product depends on it.
-#define LINEAR_KERNELS(X, W)                                                                 \
-  LINEAR_DOT(X, W, 1, 32)                                                                    \
-  LINEAR_DOT(X, W, 1, 64)                                                                    \
-  LINEAR_DOT(X, W, 4, 32)                                                                    \
-  LINEAR_DOT(X, W, 4, 64)                                                                    \
-  HIPFORGE_KERNEL(kLinearTiledEntry, (X, W, FmaTileProduct), linear_##X##_##W##_fma64x64x32, \
-                  linear_tiled_kernel, LinearArgs, FmaTileProduct::kThreads)
+#define LINEAR_FMA(X, W)                                                                          \
+  HIPFORGE_KERNEL(kLinearTiledEntry, (X, W), linear_##X##_##W##_fma64x64x32, linear_tiled_kernel, \
+                  LinearArgs, FmaTileProduct::kThreads)
+#define LINEAR_MMA(KERNEL, T, WAVE, TILE, SIZES, ALIGNED_ONLY)                                    \
+  KERNEL(WAVE, kLinearMmaEntry, (T, TILE, ALIGNED_ONLY), linear_##T##_##T##_w##WAVE##_mma##SIZES, \
+         linear_mma_kernel, LinearArgs, TILE::kThreads)
+#define LINEAR_WGMMA(T, TILE, SIZES)                                                                  \
+  HIPFORGE_LARGE_SHARED_KERNEL(32, kLinearWgmmaEntry, (T, TILE), linear_##T##_##T##_w32_wgmma##SIZES, \
+                               linear_wgmma_kernel, LinearArgs, TILE::kThreads)
+#define LINEAR_MMAS(T)                                                            \
+  LINEAR_MMA(HIPFORGE_WAVE_KERNEL, T, 32, SmallTile<32>, 64x64x32_s2, false)      \
+  LINEAR_MMA(HIPFORGE_WAVE_KERNEL, T, 64, SmallTile<64>, 64x64x32_s2, false)      \
+  LINEAR_MMA(HIPFORGE_WAVE_KERNEL, T, 32, WideTile<32>, 128x128x32_s2, true)      \
+  LINEAR_MMA(HIPFORGE_WAVE_KERNEL, T, 64, WideTile<64>, 128x128x32_s2, true)      \
+  LINEAR_MMA(HIPFORGE_LARGE_SHARED_KERNEL, T, 32, LargeTile, 128x256x64_s3, true) \
+  LINEAR_WGMMA(T, SmallWgmmaTile, 128x128x64_s6)                                  \
+  LINEAR_WGMMA(T, LargeWgmmaTile, 128x256x64_s4)
 
-LINEAR_KERNELS(f32, f32)
-LINEAR_KERNELS(f32, f16)
-LINEAR_KERNELS(f32, bf16)
-LINEAR_KERNELS(f16, f32)
-LINEAR_KERNELS(f16, f16)
-LINEAR_KERNELS(f16, bf16)
-LINEAR_KERNELS(bf16, f32)
-LINEAR_KERNELS(bf16, f16)
-LINEAR_KERNELS(bf16, bf16)
+LINEAR_DOTS(f32, f32)
+LINEAR_DOTS(f32, f16)
+LINEAR_DOTS(f32, bf16)
+LINEAR_DOTS(f16, f32)
+LINEAR_DOTS(f16, f16)
+LINEAR_DOTS(f16, bf16)
+LINEAR_DOTS(bf16, f32)
+LINEAR_DOTS(bf16, f16)
+LINEAR_DOTS(bf16, bf16)
+
+LINEAR_FMA(f32, f32)
+LINEAR_FMA(f32, f16)
+LINEAR_FMA(f32, bf16)
+LINEAR_FMA(f16, f32)
+LINEAR_FMA(f16, bf16)
+LINEAR_FMA(bf16, f32)
+LINEAR_FMA(bf16, f16)
+
+LINEAR_MMAS(f16)
+LINEAR_MMAS(bf16)
 
 }  // namespace linear_detail
 
@@ -347,6 +371,15 @@ bool is_tiled(const LinearParams& params) {
   return !params.batch_invariant && params.x.shape[0] >= kTiledMinRows;
 }
 
+// Tiles of one 16-bit dtype go to the matrix cores; f32 and mixed pairs to the vector ALU.
+bool is_mma(const LinearParams& params) {
+  return is_tiled(params) && params.x.dtype == params.weight.dtype && params.x.dtype != DType::kF32;
+}
+
+bool has_vector_io(const LinearParams& params) {
+  return rows_are_aligned(params.x, kPack) && rows_are_aligned(params.weight, kPack);
+}
+
 // Lanes of a group: a function of in_features and the wave alone, because the order of additions follows from
 // it. Short rows are shared by few lanes, which spares shuffles; long ones by a whole wave, for whole cache
 // lines and enough waves in flight.
@@ -361,11 +394,78 @@ std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
 }
 
+LaunchPlan make_plan(const KernelEntry& entry, std::int64_t blocks, int threads, std::size_t shared_bytes) {
+  LaunchPlan plan;
+  plan.kernel = entry.name;
+  plan.function = entry.function;
+  plan.grid = dim3(static_cast<unsigned>(std::min(blocks, kMaxGrid)), 1, 1);
+  plan.block = dim3(static_cast<unsigned>(threads), 1, 1);
+  plan.shared_bytes = static_cast<unsigned>(shared_bytes);
+  return plan;
+}
+
+template <class Tile>
+std::int64_t tiles_of(const LinearParams& params) {
+  return ceil_div(params.x.shape[0], Tile::kRows) * ceil_div(params.weight.shape[0], Tile::kColumns);
+}
+
+template <class Tile>
+LaunchPlan plan_tiles(const KernelEntry& entry, const LinearParams& params) {
+  return make_plan(entry, tiles_of<Tile>(params), Tile::kThreads, Tile::kSharedBytes);
+}
+
+template <class T, int kWave>
+LaunchPlan plan_mma(const LinearParams& params, const Target& target) {
+  using Small = SmallTile<kWave>;
+  using Wide = WideTile<kWave>;
+  if (!has_vector_io(params) || target.matrix_unit == MatrixUnit::kNone) {
+    return plan_tiles<Small>(kLinearMmaEntry<T, Small, false>, params);
+  }
+  const bool large = tiles_of<LargeTile>(params) >= kFullGrid;
+  if (target.matrix_unit == MatrixUnit::kWgmma) {
+    return large ? plan_tiles<LargeWgmmaTile>(kLinearWgmmaEntry<T, LargeWgmmaTile>, params)
+                 : plan_tiles<SmallWgmmaTile>(kLinearWgmmaEntry<T, SmallWgmmaTile>, params);
+  }
+  if (large && target.matrix_unit == MatrixUnit::kMma && target.shared_bytes >= LargeTile::kSharedBytes) {
+    return plan_tiles<LargeTile>(kLinearMmaEntry<T, LargeTile, true>, params);
+  }
+  if (params.x.shape[0] >= Wide::kRows && params.weight.shape[0] >= Wide::kColumns) {
+    return plan_tiles<Wide>(kLinearMmaEntry<T, Wide, true>, params);
+  }
+  return plan_tiles<Small>(kLinearMmaEntry<T, Small, false>, params);
+}
+
+template <class X, class W, int kWave>
+LaunchPlan plan_for(const LinearParams& params, const Target& target) {
+  const std::int64_t rows = params.x.shape[0];
+  const std::int64_t out_features = params.weight.shape[0];
+  if (!is_tiled(params)) {
+    const bool single = rows <= 1;
+    const KernelEntry& entry =
+        single ? kLinearDotEntry<X, W, 1, kWave> : kLinearDotEntry<X, W, kDotRows, kWave>;
+    const std::int64_t block_columns = kDotThreads / group_lanes(params.x.shape[1], kWave) * kColumns;
+    const std::int64_t blocks = ceil_div(rows, single ? 1 : kDotRows) * ceil_div(out_features, block_columns);
+    return make_plan(entry, blocks, kDotThreads, 0);
+  }
+  if constexpr (std::is_same_v<X, W> && !std::is_same_v<X, float>) {
+    return plan_mma<X, kWave>(params, target);
+  } else {
+    return make_plan(kLinearTiledEntry<X, W>, tiles_of<FmaTileProduct>(params), FmaTileProduct::kThreads,
+                     FmaTileProduct::kElements * sizeof(float));
+  }
+}
+
 }  // namespace
 
 std::int64_t linear_reduction_depth(const LinearParams& params, const Target& target) {
   const std::int64_t in_features = params.x.shape[1];
   const std::int64_t bias = params.bias.present() ? 1 : 0;
+  if (is_mma(params)) {
+    // A matrix unit may truncate each of its additions. Ordinary arithmetic adds the 16 products of a step in
+    // a tree of 5 levels, then the step to the sum.
+    const std::int64_t steps = ceil_div(in_features, kMmaDepth);
+    return bias + (target.matrix_unit == MatrixUnit::kNone ? 5 + steps : 2 * kMmaDepth * steps);
+  }
   if (is_tiled(params)) return in_features + bias;
   const int lanes = group_lanes(in_features, target.wave);
   const std::int64_t packs = ceil_div(ceil_div(in_features, kPack), lanes);
@@ -376,35 +476,14 @@ std::int64_t linear_reduction_depth(const LinearParams& params, const Target& ta
 
 Status linear_plan(const LinearParams& params, const Target& target, LaunchPlan& plan) {
   HIPFORGE_TRY(check_params(params));
-  const std::int64_t rows = params.x.shape[0];
-  const std::int64_t out_features = params.weight.shape[0];
-  const bool tiled = is_tiled(params);
-  const bool single = rows <= 1;
-  HIPFORGE_TRY(dispatch_wave(kOp, target, [&]<int kWave>() {
+  return dispatch_wave(kOp, target, [&]<int kWave>() {
     return dispatch_float(kOp, "x", params.x.dtype, [&]<class X>() {
       return dispatch_float(kOp, "weight", params.weight.dtype, [&]<class W>() -> Status {
-        const KernelEntry entry = tiled    ? kLinearTiledEntry<X, W, FmaTileProduct>
-                                  : single ? kLinearDotEntry<X, W, 1, kWave>
-                                           : kLinearDotEntry<X, W, kDotRows, kWave>;
-        plan.kernel = entry.name;
-        plan.function = entry.function;
+        plan = plan_for<X, W, kWave>(params, target);
         return {};
       });
     });
-  }));
-  std::int64_t blocks = 0;
-  if (tiled) {
-    blocks = ceil_div(rows, FmaTileProduct::kRows) * ceil_div(out_features, FmaTileProduct::kColumns);
-    plan.block = dim3(FmaTileProduct::kThreads, 1, 1);
-    plan.shared_bytes = FmaTileProduct::kElements * sizeof(FmaTileProduct::Element);
-  } else {
-    const std::int64_t block_columns = kDotThreads / group_lanes(params.x.shape[1], target.wave) * kColumns;
-    blocks = ceil_div(rows, single ? 1 : kDotRows) * ceil_div(out_features, block_columns);
-    plan.block = dim3(kDotThreads, 1, 1);
-    plan.shared_bytes = 0;
-  }
-  plan.grid = dim3(static_cast<unsigned>(std::min<std::int64_t>(blocks, kMaxGrid)), 1, 1);
-  return {};
+  });
 }
 
 Status linear(const LinearParams& params, hipStream_t stream) {
@@ -425,7 +504,8 @@ Status linear(const LinearParams& params, hipStream_t stream) {
   args.in_features = params.x.shape[1];
   args.out_features = params.weight.shape[0];
   args.lanes = group_lanes(args.in_features, target.wave);
-  args.vector_io = rows_are_aligned(params.x, kPack) && rows_are_aligned(params.weight, kPack);
+  args.vector_io = has_vector_io(params);
+  args.vector_store = rows_are_aligned(params.y, kPack);
   args.bias_is_f32 = params.bias.present() && params.bias.dtype == DType::kF32;
   args.y_is_f32 = params.y.dtype == DType::kF32;
   return launch(plan, args, stream);

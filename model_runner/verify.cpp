@@ -195,7 +195,8 @@ void Verifier::check(const LinearParams& params, Outcome& outcome) {
         .in_features = in_features,
         .out_features = count,
         .y_dtype = params.y.dtype,
-        .batch_invariant = params.batch_invariant};
+        .batch_invariant = params.batch_invariant,
+        .depth = linear_reduction_depth(params, target_)};
     const auto actual = download_values(column_range(params.y, first, count));
     const harness::Comparison comparison =
         harness::compare(actual, harness::linear_expected(inputs, target_));

@@ -53,6 +53,10 @@ bool is_tiled(const Spec& spec) {
   return !spec.batch_invariant && spec.rows >= kTiledMinRows;
 }
 
+bool is_mma(const Spec& spec) {
+  return is_tiled(spec) && spec.weight == spec.x && spec.x != DType::kF32;
+}
+
 bool is_over_tile(const Spec& spec) {
   if (is_tiled(spec)) return spec.rows > 64 || spec.in_features > 32 || spec.out_features > 64;
   return spec.rows > 4 || spec.in_features > 256 || spec.out_features > 128;
@@ -64,7 +68,7 @@ std::vector<std::string> features_of(const Spec& spec) {
   if (spec.bias != Bias::kNone) features.emplace_back("bias");
   if (spec.bias == Bias::kF32) features.emplace_back("bias_f32");
   if (is_tiled(spec)) {
-    features.emplace_back("tiled");
+    features.emplace_back(is_mma(spec) ? "mma" : "tiled");
   } else {
     features.emplace_back(spec.rows == 1 ? "one_row" : "rows");
   }
@@ -138,7 +142,7 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   // A few rows are bound by reading the weights, many by arithmetic.
   prepared.ceiling = spec.rows < kTiledMinRows ? Ceiling::kRead : Ceiling::kMatrix;
   prepared.launch = [params](hipStream_t stream) { return linear(params, stream); };
-  prepared.expect = [spec, &rig, x_slice, weight_slice, y_slice, target = environment.target] {
+  prepared.expect = [spec, params, &rig, x_slice, weight_slice, y_slice, target = environment.target] {
     const std::vector<double> x =
         slice_columns(rig.values("x"), spec.in_features + x_slice.gap, x_slice.first, spec.in_features);
     const std::vector<double> weight = slice_columns(
@@ -152,6 +156,9 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
     inputs.out_features = spec.out_features;
     inputs.y_dtype = y_dtype(spec);
     inputs.batch_invariant = spec.batch_invariant;
+    inputs.depth = linear_reduction_depth(params, target);
+    // What MFMA takes for 0 there (kernels/device/matrix_core.h).
+    if (is_mma(spec) && target.architecture == "gfx90a") inputs.flushed = smallest_normal(spec.x);
     const Expected y = linear_expected(inputs, target);
     return std::vector<OutputExpectation>{
         {"y", spec.column_slice ? expect_columns(y, spec.out_features + y_slice.gap, y_slice.first) : y}};
@@ -179,6 +186,28 @@ Case make_case(const Spec& spec) {
 
 }  // namespace
 
+namespace {
+
+// Σ|x·weight| over the products of which a factor is flushed: what taking it for 0 may lose.
+std::vector<double> magnitude_of_flushed(const LinearInputs& inputs, const std::vector<double>& magnitude) {
+  const auto flush = [&](std::span<const double> values) {
+    std::vector<double> kept(values.begin(), values.end());
+    for (double& value : kept) {
+      if (std::fabs(value) < inputs.flushed) value = 0.0;
+    }
+    return kept;
+  };
+  const std::vector<double> x = flush(inputs.x);
+  const std::vector<double> weight = flush(inputs.weight);
+  std::vector<double> lost =
+      reference::linear(x, weight, inputs.bias, inputs.rows, inputs.in_features, inputs.out_features)
+          .magnitude;
+  for (std::size_t i = 0; i < lost.size(); ++i) lost[i] = magnitude[i] - lost[i];
+  return lost;
+}
+
+}  // namespace
+
 Expected linear_expected(const LinearInputs& inputs, const Target& target) {
   const reference::LinearResult oracle = reference::linear(inputs.x, inputs.weight, inputs.bias, inputs.rows,
                                                            inputs.in_features, inputs.out_features);
@@ -193,9 +222,12 @@ Expected linear_expected(const LinearInputs& inputs, const Target& target) {
   expected.dtype = inputs.y_dtype;
   expected.shape = {inputs.rows, inputs.out_features};
   expected.value = oracle.y;
+  const std::vector<double> flushed =
+      inputs.flushed > 0.0 ? magnitude_of_flushed(inputs, oracle.magnitude) : std::vector<double>();
   for (std::size_t i = 0; i < oracle.y.size(); ++i) {
     const double stored = inputs.y_dtype == DType::kF32 ? 0.0 : store_rounding(inputs.y_dtype, oracle.y[i]);
     expected.bound.push_back(dot_bound(1.0, depth, oracle.magnitude[i], inputs.in_features + 1) + stored);
+    if (!flushed.empty()) expected.bound.back() += flushed[i];
   }
   return expected;
 }
@@ -205,10 +237,12 @@ OpSuite linear_suite() {
   suite.op = "linear";
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided"};
-  suite.features = {"weight_f32", "weight_f16",   "weight_bf16",    "y_f32",     "bias",     "bias_f32",
-                    "one_row",    "rows",         "tiled",          "no_inputs", "outliers", "integers",
-                    "subnormal",  "cancel",       "one_hot",        "equal",     "positive", "large",
-                    "non_finite", "column_slice", "mixed_alignment"};
+  suite.features = {"weight_f32",   "weight_f16",     "weight_bf16", "y_f32",     "bias",
+                    "bias_f32",     "one_row",        "rows",        "tiled",     "mma",
+                    "no_inputs",    "outliers",       "integers",    "subnormal", "cancel",
+                    "one_hot",      "equal",          "positive",    "large",     "non_finite",
+                    "column_slice", "mixed_alignment"};
+  suite.exclusions = {{"mma", "", "matrix cores take f16 and bf16", {DType::kF32}}};
 
   const std::array<DType, 3> floats = {DType::kF32, DType::kF16, DType::kBF16};
   for (DType x : suite.dtypes) {
@@ -313,6 +347,41 @@ OpSuite linear_suite() {
         spec.non_finite = false;
         spec.family = Family::kIntegers;
         add(spec);
+      }
+      if (x == DType::kF32) continue;
+      // Of the matrix cores, around packs, steps, stages and the tiles of every target; some of 1 row or
+      // column more than whole tiles, some whose rows take no 16-byte accesses.
+      const auto add_mma = [&](const Shape& shape, auto... changes) {
+        Spec spec = rotated(shape);
+        spec.weight = x;
+        spec.batch_invariant = false;
+        (changes(spec), ...);
+        add(spec);
+      };
+      for (const Shape& shape :
+           {Shape{32, 1, 1}, Shape{32, 8, 8}, Shape{33, 16, 17}, Shape{63, 31, 63}, Shape{64, 32, 64},
+            Shape{65, 33, 65}, Shape{66, 64, 130}, Shape{70, 72, 136}, Shape{67, 129, 75}, Shape{97, 200, 33},
+            Shape{128, 64, 128}, Shape{127, 40, 129}, Shape{129, 65, 127}, Shape{130, 136, 130},
+            Shape{131, 328, 257}, Shape{200, 90, 150}, Shape{257, 520, 193}, Shape{40, 0, 70}}) {
+        add_mma(shape, [&](Spec& spec) { spec.quick = shape[0] == 65 || shape[0] == 130; });
+      }
+      for (const Shape& shape : {Shape{70, 72, 136}, Shape{133, 136, 131}, Shape{35, 37, 45}}) {
+        add_mma(shape, [](Spec& spec) { spec.column_slice = true; });
+        add_mma(shape, [](Spec& spec) { spec.mixed_alignment = true; });
+        add_mma(shape, [](Spec& spec) { spec.non_finite = true; });
+        add_mma(shape, [&](Spec& spec) { spec.scale = x == DType::kF16 ? 1e3 : 1e30; });
+        for (Family family : {Family::kOutliers, Family::kIntegers, Family::kSubnormal, Family::kCancel,
+                              Family::kOneHot, Family::kEqual, Family::kPositive}) {
+          add_mma(shape, [&](Spec& spec) {
+            spec.family = family;
+            spec.y_f32 = family == Family::kPositive || family == Family::kCancel;
+          });
+        }
+      }
+      // Enough of the largest tiles for a target that has them to take them.
+      if (layout == Layout::kContiguous) {
+        add_mma({1500, 72, 2820});
+        add_mma({1410, 200, 2565}, [](Spec& spec) { spec.column_slice = true; });
       }
     }
     // The embedded model's products, one token and a prefill.

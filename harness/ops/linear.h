@@ -18,11 +18,13 @@ struct LinearInputs {
   std::int64_t out_features = 0;
   DType y_dtype = DType::kF32;
   bool batch_invariant = true;
+  double flushed = 0.0;    ///< operands below this magnitude may count as 0
   std::int64_t depth = 0;  ///< of a launch of which these are samples; 0: that of a launch of these sizes
 };
 
 /// Oracle and bound: u·(depth + 1)·(Σ|x·weight| + |bias|) with u = 2⁻²⁴ and the kernel's own depth, because
-/// each term of the sum passes at most depth fused additions; then the store.
+/// each term of the sum passes at most depth additions, of which each loses at most u of what it adds (those
+/// of a matrix unit 2·u: they count twice); the products of flushed operands; then the store.
 [[nodiscard]] Expected linear_expected(const LinearInputs& inputs, const Target& target);
 
 [[nodiscard]] OpSuite linear_suite();

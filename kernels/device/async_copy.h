@@ -13,6 +13,13 @@ namespace hipforge {
 /// do nothing. A copy is seen by the thread that made it after async_copy_wait, by the others after a barrier
 /// that follows.
 
+/// Whether copies are under way while the thread goes on.
+#if defined(__CUDA_ARCH__)
+inline constexpr bool kAsyncCopies = true;
+#else
+inline constexpr bool kAsyncCopies = false;
+#endif
+
 /// 16 bytes, both addresses aligned to 16. With `inside` false, 16 zero bytes are written and `global` is not
 /// read: it may be any address.
 __device__ inline void async_copy_16(void* shared, const void* global, bool inside) {
@@ -25,6 +32,24 @@ __device__ inline void async_copy_16(void* shared, const void* global, bool insi
   Pack<std::uint32_t, 4> pack{};
   if (inside) pack = *static_cast<const Pack<std::uint32_t, 4>*>(global);
   *static_cast<Pack<std::uint32_t, 4>*>(shared) = pack;
+#endif
+}
+
+/// The first `bytes` of 16, zeros past them: the end of a row. Both addresses aligned to 16; whole elements
+/// of two bytes. With 0 bytes `global` may be any address.
+__device__ inline void async_copy_head(void* shared, const void* global, int bytes) {
+#if defined(__CUDA_ARCH__)
+  const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(shared));
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(address), "l"(global), "r"(bytes)
+               : "memory");
+#else
+  Pack<std::uint16_t, kVectorBytes / 2> pack{};
+  if (bytes == kVectorBytes) {
+    pack = *static_cast<const Pack<std::uint16_t, kVectorBytes / 2>*>(global);
+  } else {
+    for (int i = 0; i < bytes / 2; ++i) pack.values[i] = static_cast<const std::uint16_t*>(global)[i];
+  }
+  *static_cast<Pack<std::uint16_t, kVectorBytes / 2>*>(shared) = pack;
 #endif
 }
 

@@ -62,6 +62,14 @@ using bf16 = BF16;
   static_assert(hipforge::names_a_wave(#NAME), #NAME " wants HIPFORGE_KERNEL");         \
   HIPFORGE_DETAIL_WAVE_##WAVE(ENTRY, TEMPLATE_ARGS, NAME, BODY, ARGS, MAX_THREADS)
 
+/// A HIPFORGE_WAVE_KERNEL that needs more shared memory than a block has on any AMD GPU: absent there, in
+/// host code too. Its launcher asks Target::shared_bytes first.
+#if defined(__HIP__)
+#define HIPFORGE_LARGE_SHARED_KERNEL(...)
+#else
+#define HIPFORGE_LARGE_SHARED_KERNEL(...) HIPFORGE_WAVE_KERNEL(__VA_ARGS__)
+#endif
+
 #define HIPFORGE_DETAIL_KERNEL(BUILT, ENTRY, TEMPLATE_ARGS, NAME, BODY, ARGS, MAX_THREADS)             \
   extern "C" __global__ void __launch_bounds__(MAX_THREADS) NAME([[maybe_unused]] ARGS args) {         \
     if constexpr (BUILT) BODY<HIPFORGE_UNPACK TEMPLATE_ARGS>(args);                                    \

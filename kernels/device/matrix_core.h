@@ -10,6 +10,32 @@
 
 namespace hipforge {
 
+namespace detail {
+
+// Keeps a GPU's compiler from loading the operands of many sums before it makes the first: on ordinary
+// arithmetic the loads gain nothing by that, and the registers do not suffice.
+__device__ inline void one_at_a_time() {
+#if defined(__AMDGCN__)
+  asm volatile("" ::: "memory");
+#endif
+}
+
+// What stands for a matrix unit's step in ordinary arithmetic. Half of the products, then their sums in
+// halves: chains that a host can run side by side.
+__device__ inline float dot_16(const float (&a)[16], const float (&b)[16]) {
+  float sums[8];
+#pragma unroll
+  for (int k = 0; k < 8; ++k) sums[k] = fmaf(a[8 + k], b[8 + k], a[k] * b[k]);
+#pragma unroll
+  for (int count = 4; count > 0; count /= 2) {
+#pragma unroll
+    for (int k = 0; k < count; ++k) sums[k] += sums[k + count];
+  }
+  return sums[0];
+}
+
+}  // namespace detail
+
 /// A wave's matrix multiply-accumulate, C[16, 16] += A[16, 16] · B[16, 16], of f16 or bf16 operands with f32
 /// accumulators. The products are exact; how the hardware adds the 16 of one step is its own affair (aligned
 /// and truncated, or rounded one by one), so the error of a step is bounded as 16 additions are, with a
@@ -27,9 +53,12 @@ namespace hipforge {
 /// A fragment may be read at the multiplication rather than at the load: it is good until a barrier lets its
 /// tile change. All lanes of the wave call every function together.
 ///
+/// kIsUnit says whether it is one, or ordinary arithmetic: a hundred times the instructions, not to be unrolled.
+///
 /// Which elements of C a lane holds: value i stands at [row(slot(i)), column(i)]. A lane's values lie in
 /// kRows different rows, and aligned groups of kRowLanes neighbouring lanes hold the whole of the same rows,
-/// so that a row's sum or maximum is a wave_reduce over kRowLanes.
+/// so that a row's sum or maximum is a wave_reduce over kRowLanes. With kRowsApart a lane makes the products
+/// of its own rows alone, from its own operands: one whose rows nobody wants need not load or multiply.
 template <class T, int kWave>
 struct MatrixCore {
   static_assert(std::is_same_v<T, F16> || std::is_same_v<T, BF16>);
@@ -38,14 +67,24 @@ struct MatrixCore {
   static constexpr int kValues = kTile * kTile / kWave;  // of C that a lane holds
 
 #if defined(__CUDA_ARCH__)
+  static constexpr bool kIsUnit = true;
   static constexpr int kRowLanes = 4;
 #elif defined(__AMDGCN__) && \
     (defined(__gfx90a__) || defined(__gfx942__) || defined(__GFX11__) || defined(__GFX12__))
+  static constexpr bool kIsUnit = true;
   static constexpr int kRowLanes = 16;
 #else
+  static constexpr bool kIsUnit = false;
   static constexpr int kRowLanes = kWave / kTile;
 #endif
   static constexpr int kRows = kValues * kRowLanes / kTile;
+
+#if defined(__CUDA_ARCH__) || (defined(__AMDGCN__) && (defined(__gfx90a__) || defined(__gfx942__) || \
+                                                       defined(__GFX11__) || defined(__GFX12__)))
+  static constexpr bool kRowsApart = false;
+#else
+  static constexpr bool kRowsApart = true;
+#endif
 
   struct Accumulator {
     float values[kValues] = {};
@@ -272,18 +311,8 @@ struct MatrixCore {
     for (int i = 0; i < kValues; ++i) {
       float right[kTile];
       widen(*reinterpret_cast<const T(*)[kTile]>(b.first + i * b.stride), right);
-      // Half of the products, then their sums in halves: chains that a host can run side by side.
-      float sums[kTile / 2];
-#pragma unroll
-      for (int k = 0; k < kTile / 2; ++k) {
-        sums[k] = fmaf(left[kTile / 2 + k], right[kTile / 2 + k], left[k] * right[k]);
-      }
-#pragma unroll
-      for (int count = kTile / 4; count > 0; count /= 2) {
-#pragma unroll
-        for (int k = 0; k < count; ++k) sums[k] += sums[k + count];
-      }
-      c.values[i] += sums[0];
+      c.values[i] += detail::dot_16(left, right);
+      detail::one_at_a_time();
     }
   }
   __device__ static A to_a(const Accumulator& c, T* scratch) {

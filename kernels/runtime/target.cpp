@@ -25,13 +25,20 @@ constexpr KnownTarget kKnownTargets[] = {
     {"gfx90a", 64, MatrixUnit::kMfma, 64},  {"gfx942", 64, MatrixUnit::kMfma, 64},
     {"gfx1030", 32, MatrixUnit::kNone, 64}, {"gfx1100", 32, MatrixUnit::kWmma, 64},
     {"gfx1201", 32, MatrixUnit::kWmma, 64}, {"sm_80", 32, MatrixUnit::kMma, 163},
-    {"sm_90", 32, MatrixUnit::kMma, 227},
+    {"sm_90", 32, MatrixUnit::kWgmma, 227},
 };
 
 std::mutex target_mutex;
 std::optional<Target> target_override;
 
 #if !defined(HIPFORGE_PLATFORM_CPU)
+// What an architecture that the table lacks has.
+MatrixUnit matrix_unit_of_family(const std::string& architecture) {
+  if (architecture.starts_with("sm_")) return MatrixUnit::kMma;
+  if (architecture.starts_with("gfx11") || architecture.starts_with("gfx12")) return MatrixUnit::kWmma;
+  return MatrixUnit::kNone;
+}
+
 // The architecture name without feature suffixes: "gfx90a:sramecc+:xnack-" is gfx90a. HIP's own headers leave
 // it empty on NVIDIA.
 std::string base_architecture(const hipDeviceProp_t& properties) {
@@ -56,7 +63,8 @@ Status device_target(Target& target) {
   if (device != cached_device) {
     hipDeviceProp_t properties{};
     HIPFORGE_HIP_TRY(hipGetDeviceProperties(&properties, device));
-    Target found{base_architecture(properties), properties.warpSize, MatrixUnit::kNone,
+    const std::string architecture = base_architecture(properties);
+    Target found{architecture, properties.warpSize, matrix_unit_of_family(architecture),
                  properties.sharedMemPerBlock};
     for (const KnownTarget& known : kKnownTargets) {
       if (found.architecture != known.architecture) continue;

@@ -9,8 +9,8 @@
 
 namespace hipforge {
 
-/// Which matrix instructions a wave can issue.
-enum class MatrixUnit { kNone, kMma, kMfma, kWmma };
+/// Which matrix instructions a wave can issue; kWgmma also those of kMma.
+enum class MatrixUnit { kNone, kMma, kWgmma, kMfma, kWmma };
 
 /// All that a launch depends on besides its params: what is launched (kernel, tile, grid, block, shared
 /// bytes) is a pure function of the two, so that `--target gfx942` shows anywhere what an MI300 would get.

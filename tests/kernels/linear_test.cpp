@@ -1,12 +1,17 @@
 #include "kernels/linear.h"
 
 #include "harness/rig.h"
+#include "reference/linear.h"
 #include "tests/status_matchers.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <limits>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace hipforge {
@@ -164,6 +169,141 @@ TEST(Linear, ManyRowsAreTiledOnlyWhereTheOrderIsFree) {
   }
 }
 
+// Rows of 16-bit numbers at multiples of 16 bytes, which no test reads.
+LinearParams aligned_params(DType dtype, std::int64_t rows, std::int64_t in_features,
+                            std::int64_t out_features) {
+  static constexpr std::uintptr_t kApart = std::uintptr_t{1} << 40;
+  const auto at = [](std::uintptr_t place) { return reinterpret_cast<void*>(place * kApart); };
+  LinearParams params;
+  params.x = TensorView::contiguous(at(1), dtype, {rows, in_features});
+  params.weight = TensorView::contiguous(at(2), dtype, {out_features, in_features});
+  params.y = TensorView::contiguous(at(3), dtype, {rows, out_features});
+  params.batch_invariant = false;
+  return params;
+}
+
+Target known_target(const char* name) {
+  Target target;
+  throw_if_error(target_from_name(name, 32, target));
+  return target;
+}
+
+TEST(Linear, EachTargetGetsTheTileThatSuitsIt) {
+  struct Expected {
+    const char* target;
+    const char* few_rows;
+    const char* some_tiles;
+    const char* many_tiles;
+  };
+  const Expected expectations[] = {
+      {"cpu", "w32_mma64x64x32_s2", "w32_mma64x64x32_s2", "w32_mma64x64x32_s2"},
+      {"gfx1030", "w32_mma64x64x32_s2", "w32_mma64x64x32_s2", "w32_mma64x64x32_s2"},
+      {"gfx1100", "w32_mma64x64x32_s2", "w32_mma128x128x32_s2", "w32_mma128x128x32_s2"},
+      {"gfx90a", "w64_mma64x64x32_s2", "w64_mma128x128x32_s2", "w64_mma128x128x32_s2"},
+      {"gfx942", "w64_mma64x64x32_s2", "w64_mma128x128x32_s2", "w64_mma128x128x32_s2"},
+      {"sm_80", "w32_mma64x64x32_s2", "w32_mma128x128x32_s2", "w32_mma128x256x64_s3"},
+      {"sm_90", "w32_wgmma128x128x64_s6", "w32_wgmma128x128x64_s6", "w32_wgmma128x256x64_s4"},
+  };
+  for (const Expected& expected : expectations) {
+    const Target target = known_target(expected.target);
+    for (const DType dtype : {DType::kF16, DType::kBF16}) {
+      const std::string name = dtype_name(dtype);
+      const std::string prefix = "linear_" + name + "_" + name + "_";
+      const auto plan_of = [&](const LinearParams& params) {
+        LaunchPlan plan;
+        throw_if_error(linear_plan(params, target, plan));
+        EXPECT_NE(plan.function, nullptr) << plan.kernel;
+        EXPECT_LE(plan.shared_bytes, target.shared_bytes) << plan.kernel;
+        return plan;
+      };
+      EXPECT_EQ(plan_of(aligned_params(dtype, 32, 64, 4096)).kernel, prefix + expected.few_rows);
+      EXPECT_EQ(plan_of(aligned_params(dtype, 128, 64, 128)).kernel, prefix + expected.some_tiles);
+      EXPECT_EQ(plan_of(aligned_params(dtype, 2048, 64, 2048)).kernel, prefix + expected.many_tiles);
+      // Rows that take no 16-byte accesses: the kernel that needs none.
+      const std::string any_row = target.wave == 32 ? "w32_mma64x64x32_s2" : "w64_mma64x64x32_s2";
+      EXPECT_EQ(plan_of(aligned_params(dtype, 2048, 68, 2048)).kernel, prefix + any_row);
+      LinearParams shifted = aligned_params(dtype, 2048, 64, 2048);
+      shifted.weight.data = static_cast<std::byte*>(shifted.weight.data) + 2;
+      const LaunchPlan plan = plan_of(shifted);
+      EXPECT_EQ(plan.kernel, prefix + any_row);
+      EXPECT_EQ(plan.grid.x, 32u * 32u);
+    }
+  }
+}
+
+TEST(Linear, MatrixCoresTakeOneSixteenBitDtypeInAnyOrder) {
+  const Target target = known_target("gfx942");
+  LinearParams params = aligned_params(DType::kF16, 256, 64, 256);
+  LaunchPlan plan;
+  params.batch_invariant = true;
+  ASSERT_OK(linear_plan(params, target, plan));
+  EXPECT_STREQ(plan.kernel, "linear_f16_f16_w64_rows4");
+  params.batch_invariant = false;
+  params.weight.dtype = DType::kBF16;
+  ASSERT_OK(linear_plan(params, target, plan));
+  EXPECT_STREQ(plan.kernel, "linear_f16_bf16_fma64x64x32");
+  params = aligned_params(DType::kF16, 31, 64, 256);
+  ASSERT_OK(linear_plan(params, target, plan));
+  EXPECT_STREQ(plan.kernel, "linear_f16_f16_w64_rows4");
+}
+
+// Products of unequal small integers, whose sums f32 holds: any order gives the same.
+TEST(Linear, EveryTargetsTilesGiveTheExactProduct) {
+  const std::int64_t sizes[][3] = {{130, 136, 130}, {70, 37, 67}, {1410, 72, 2565}};
+  for (const auto& [rows, in_features, out_features] : sizes) {
+    Rig rig(11, nullptr);
+    const auto integers = [](std::int64_t count, std::int64_t columns, std::int64_t step) {
+      std::vector<double> values;
+      for (std::int64_t i = 0; i < count; ++i) {
+        values.push_back(static_cast<double>((i / columns * step + i % columns * 7) % 15 - 7));
+      }
+      return values;
+    };
+    const std::vector<double> x = integers(rows * in_features, in_features, 3);
+    const std::vector<double> weight = integers(out_features * in_features, in_features, 11);
+    LinearParams params;
+    params.x = rig.input_values("x", DType::kBF16, {rows, in_features}, x);
+    params.weight = rig.input_values("weight", DType::kBF16, {out_features, in_features}, weight);
+    params.y.dtype = DType::kF32;
+    params.batch_invariant = false;
+    const std::vector<double> expected = reference::linear(x, weight, {}, rows, in_features, out_features).y;
+    for (const std::string& name : known_targets()) {
+      const Target target = known_target(name.c_str());
+      // Those that have tiles of this size alone, and those of the device's wave.
+      if (rows > 1000 && target.shared_bytes <= Target{}.shared_bytes) continue;
+      if (!set_target_override(target).ok()) continue;
+      const std::vector<double> y = run(params, 0, rows);
+      std::size_t wrong = 0;
+      while (wrong < y.size() && y[wrong] == expected[wrong]) ++wrong;
+      EXPECT_EQ(wrong, y.size()) << name << ", rows " << rows << ", element " << wrong;
+    }
+    ASSERT_OK(set_target_override(std::nullopt));
+  }
+}
+
+TEST(Linear, WhatStandsBehindARowNeverCounts) {
+  // Rows of 37 in memory for 40, at multiples of 16 bytes, with NaN in the last 3.
+  for (const DType dtype : {DType::kF16, DType::kBF16}) {
+    Rig rig(5, nullptr);
+    LinearParams params;
+    std::vector<double> x(70 * 40, std::nan(""));
+    std::vector<double> weight(66 * 40, std::nan(""));
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      if (i % 40 < 37) x[i] = 1.0;
+    }
+    for (std::size_t i = 0; i < weight.size(); ++i) {
+      if (i % 40 < 37) weight[i] = static_cast<double>(i / 40);
+    }
+    params.x = rig.input_values("x", dtype, {70, 40}, x);
+    params.weight = rig.input_values("weight", dtype, {66, 40}, weight);
+    params.x.shape[1] = params.weight.shape[1] = 37;
+    params.y.dtype = DType::kF32;
+    params.batch_invariant = false;
+    const std::vector<double> y = run(params, 0, 70);
+    for (std::size_t i = 0; i < y.size(); ++i) ASSERT_EQ(y[i], static_cast<double>(37 * (i % 66))) << i;
+  }
+}
+
 TEST(Linear, ReductionDepthFollowsTheKernel) {
   LinearParams params;
   params.x.shape = {1, 256};
@@ -179,6 +319,10 @@ TEST(Linear, ReductionDepthFollowsTheKernel) {
   params.batch_invariant = false;
   params.x.shape = {100, 8192};
   EXPECT_EQ(linear_reduction_depth(params, Target{}), 8192 + 1);
+  params.x.dtype = params.weight.dtype = DType::kBF16;
+  params.x.shape = {100, 8200};  // 513 steps of 16: each addition of a matrix unit counts twice
+  EXPECT_EQ(linear_reduction_depth(params, Target{}), 513 + 5 + 1);
+  EXPECT_EQ(linear_reduction_depth(params, known_target("gfx942")), 513 * 32 + 1);
 }
 
 TEST(Linear, ARowsBitsDoNotDependOnTheNumberOfRows) {
@@ -245,10 +389,11 @@ TEST(Linear, ATransposedOneHotReturnsTheWeightsExactly) {
   // x = identity: y[r, n] is weight[n, r], with nothing to round.
   std::vector<double> identity(33 * 33, 0.0);
   for (std::size_t i = 0; i < 33; ++i) identity[i * 34] = 1.0;
-  for (const bool batch_invariant : {true, false}) {
+  for (const auto& [x, batch_invariant] :
+       {std::pair{DType::kF32, true}, std::pair{DType::kF32, false}, std::pair{DType::kF16, false}}) {
     Rig rig(3, nullptr);
     LinearParams params;
-    params.x = rig.input_values("x", DType::kF32, {33, 33}, identity);
+    params.x = rig.input_values("x", x, {33, 33}, identity);
     params.weight = rig.input("weight", DType::kF16, {11, 33});
     params.y.dtype = DType::kF32;
     params.batch_invariant = batch_invariant;
