@@ -332,17 +332,20 @@ HotLoop find_hot_loop(const std::vector<Instruction>& code) {
   if (code.empty()) return hottest;
   const std::vector<Block> blocks = make_blocks(code);
   const auto loops = natural_loops(blocks);
+  std::map<std::size_t, WorkCounts> counts;
   for (const auto& [head, body] : loops) {
-    const bool innermost = std::none_of(body.begin(), body.end(), [&, own = head](std::size_t block) {
-      return block != own && loops.contains(block);
+    for (const std::size_t block : body) count(code, blocks[block].first, blocks[block].last, counts[head]);
+  }
+  for (const auto& [head, body] : loops) {
+    const WorkCounts& own = counts[head];
+    // Of loops with matrix instructions, one within is in the way only if it has some too.
+    const bool innermost = std::none_of(body.begin(), body.end(), [&, own_head = head](std::size_t block) {
+      const auto within = counts.find(block);
+      return block != own_head && within != counts.end() && (own.matrix == 0 || within->second.matrix > 0);
     });
-    if (!innermost) continue;
-    HotLoop loop;
-    loop.is_loop = true;
-    loop.begin = code[blocks[*body.begin()].first].address;
-    loop.end = code[blocks[*body.rbegin()].last].address;
-    for (const std::size_t block : body) count(code, blocks[block].first, blocks[block].last, loop.counts);
-    if (!hottest.is_loop || heat(loop.counts) > heat(hottest.counts)) hottest = loop;
+    if (!innermost || (hottest.is_loop && heat(own) <= heat(hottest.counts))) continue;
+    hottest = HotLoop{true, code[blocks[*body.begin()].first].address,
+                      code[blocks[*body.rbegin()].last].address, own};
   }
   if (!hottest.is_loop) {
     hottest.begin = code.front().address;

@@ -59,12 +59,13 @@ struct HotLoop {
 };
 
 /// The innermost loop with the most matrix instructions; where no loop has any, with the most global memory
-/// instructions; where no loop has those either, with the most instructions. The first of equals.
+/// instructions; where no loop has those either, with the most instructions. The first of equals. A loop is
+/// innermost where it has no other's head in it; one with matrix instructions, where it has no other's with
+/// matrix instructions in it: copies on the way to the products may loop, and are counted once.
 ///
 /// A loop is a natural loop of the control-flow graph: a backward branch to a block that dominates it, and
-/// every block that reaches the branch without passing its target. Loops with one head are one. A loop
-/// without another's head in it is innermost. Code that is not reached from the entry has none; an indirect
-/// jump ends the path.
+/// every block that reaches the branch without passing its target. Loops with one head are one. Code that is
+/// not reached from the entry has none; an indirect jump ends the path.
 [[nodiscard]] HotLoop find_hot_loop(const std::vector<Instruction>& code);
 
 }  // namespace hipforge::harness

@@ -97,6 +97,19 @@ TEST(Disassembly, MatrixInstructionsMakeALoopHotterThanMemoryDoes) {
   EXPECT_EQ(hot_loop_of(without).counts, (WorkCounts{.global = 2, .scalar = 1}));
 }
 
+TEST(Disassembly, ACopyLoopInsideAMatrixLoopIsNotInTheWay) {
+  const HotLoop loop = hot_loop_of({
+      "global_load_dword v0, v1, s[0:1]",                        // 0: outer head
+      "ds_write_b32 v0, v1",                                     // 1: copy loop
+      "s_cbranch_scc1 ->1",                                      // 2
+      "v_mfma_f32_16x16x16_f16 a[0:3], v[0:1], v[2:3], a[0:3]",  // 3
+      "s_cbranch_vccnz ->0",                                     // 4
+      "s_endpgm",                                                // 5
+  });
+  EXPECT_EQ(loop.begin, 0x1000u);
+  EXPECT_EQ(loop.counts, (WorkCounts{.matrix = 1, .lds = 1, .global = 1, .scalar = 2}));
+}
+
 TEST(Disassembly, WithoutMemoryTheLongestLoopIsTheHotOne) {
   const HotLoop loop = hot_loop_of({"v_mov_b32_e32 v0, 0", "s_cbranch_scc1 ->0", "v_mov_b32_e32 v0, 0",
                                     "v_mov_b32_e32 v1, 0", "s_cbranch_scc1 ->2", "s_endpgm"});
