@@ -22,13 +22,16 @@ namespace hipforge {
 ///   y       [rows, out_features]         dtype of x, or f32; any row stride; shares no byte with the others
 ///
 /// Alignment: that of the element. Where all rows of x and of weight stand at multiples of 16 bytes, they are
-/// read by 16-byte accesses, with the same result.
+/// read by 16-byte accesses; with batch_invariant the result is the same either way.
 ///
 /// batch_invariant: true sums every element of y in one order, whatever the number of rows. false lets the
-/// launcher take a faster order from 32 rows on.
+/// launcher take a faster order from 32 rows on: f16 and bf16, where x and weight have the same, by matrix
+/// cores (kernels/device/matrix_core.h, warpgroup_core.h), f32 and mixed pairs by tiles of fused
+/// multiply-adds. The largest tiles want the 16-byte accesses.
 ///
-/// Accumulation in f32 by fused multiply-adds, weights and activations widened exactly. The bias is added in
-/// f32 last, then one rounding at the store. Intermediate sums overflow as f32 does.
+/// Accumulation in f32, products exact, weights and activations widened exactly: by fused multiply-adds, or
+/// as the matrix unit adds. The bias is added in f32 last, then one rounding at the store. Intermediate sums
+/// overflow as f32 does. On gfx90a matrix cores take subnormal f16 and bf16 numbers for 0.
 ///
 /// NaN and infinity: one in a row of x reaches that row of y, one in a row of weight that column, as the
 /// formula has it (0 · infinity is NaN); no other element changes.
@@ -43,7 +46,8 @@ namespace hipforge {
 ///
 /// Deterministic: with batch_invariant the bits of y[r, n] are a function of row r of x, row n of weight,
 /// bias[n], the dtypes and the Target's wave. Neither other rows, nor their number, nor out_features, strides
-/// or alignment count. Without it the order also depends on whether there are 32 rows.
+/// or alignment count. Without it the bits are a function of the params' values, shapes and alignment and of
+/// the Target.
 struct LinearParams {
   TensorView x;
   TensorView weight;
@@ -57,7 +61,8 @@ struct LinearParams {
 /// What linear would launch on `target`; grid 0 where it would launch nothing.
 [[nodiscard]] Status linear_plan(const LinearParams& params, const Target& target, LaunchPlan& plan);
 
-/// Additions on the longest path of one element of y, that of the bias included, for the error bound.
+/// Additions on the longest path of one element of y, that of the bias included, for the error bound. Those
+/// of a matrix unit, which may truncate, count twice.
 [[nodiscard]] std::int64_t linear_reduction_depth(const LinearParams& params, const Target& target);
 
 }  // namespace hipforge
