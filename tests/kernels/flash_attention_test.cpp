@@ -247,14 +247,14 @@ TEST(FlashAttention, PlanIsAPureFunctionOfParamsAndTarget) {
   ASSERT_OK(flash_attention_plan(f.params, kCpu32, first));
   ASSERT_OK(flash_attention_plan(f.params, kCpu32, second));
   ASSERT_OK(flash_attention_plan(f.params, wide, other));
-  EXPECT_STREQ(first.kernel, "flash_attention_f16_d96_w32_mma");
+  EXPECT_STREQ(first.kernel, "flash_attention_f16_d96_w32");
   EXPECT_EQ(first.function, second.function);
   EXPECT_EQ(first.block.x, second.block.x);
   EXPECT_EQ(first.shared_bytes, second.shared_bytes);
   // 3 queries of 2 heads fit into the smallest tile; one block for each sequence and kv head.
   EXPECT_EQ(first.grid.x, 4u);
   EXPECT_EQ(first.block.x, 32u);
-  EXPECT_STREQ(other.kernel, "flash_attention_f16_d96_w64_mma");
+  EXPECT_STREQ(other.kernel, "flash_attention_f16_d96_w64");
   EXPECT_EQ(other.block.x, 64u);
   EXPECT_EQ(flash_attention_workspace_bytes(f.params), 0u);
 }
