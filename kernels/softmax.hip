@@ -1,6 +1,7 @@
 #include "kernels/softmax.h"
 
 #include "kernels/device/dispatch.h"
+#include "kernels/device/index.h"
 #include "kernels/device/kernel.h"
 #include "kernels/device/reduce.h"
 #include "kernels/device/vector_io.h"
@@ -12,14 +13,11 @@ namespace hipforge {
 // Not an unnamed namespace: the kernels' names must be visible outside.
 namespace softmax_detail {
 
-constexpr int kPack = 8;            // elements that a thread takes at a time
-constexpr int kShortPacks = 1;      // packs of a lane, wave per row
-constexpr int kMediumPacks = 4;     // packs of a lane, wave per row or block per row
+constexpr int kShort = 8;           // elements that a lane holds of a short row
+constexpr int kMedium = 32;         // and of any other
+constexpr int kWidestPack = 8;      // elements of one access, of the narrowest dtype
 constexpr int kWaveRowBlock = 128;  // threads of a block that takes a row per wave
 constexpr int kMaxBlock = 512;      // threads of a block that takes a row
-
-// A removed element's weight until the store: below every exponential, so that no NaN of its row reaches it.
-constexpr float kRemoved = -1.0f;
 
 struct SoftmaxArgs {
   const void* x;
@@ -56,9 +54,9 @@ __device__ inline std::int64_t row_offset(const std::int64_t (&strides)[3], std:
 
 template <class T>
 __device__ inline Row<T> find_row(const SoftmaxArgs& args, std::int64_t index) {
-  const std::int64_t plane = index / args.rows;
+  const std::int64_t plane = divide_index(index, args.rows);
   const std::int64_t row = index - plane * args.rows;
-  const std::int64_t batch = plane / args.heads;
+  const std::int64_t batch = divide_index(plane, args.heads);
   const std::int64_t head = plane - batch * args.heads;
   Row<T> found;
   found.x = static_cast<const T*>(args.x) + row_offset(args.x_strides, batch, head, row);
@@ -75,194 +73,236 @@ __device__ inline Row<T> find_row(const SoftmaxArgs& args, std::int64_t index) {
   return found;
 }
 
-// t of kPack elements from column `at` on; −inf where removed. Reads nothing that causal hides.
-template <class T>
-__device__ inline void load_scores(const SoftmaxArgs& args, const Row<T>& row, std::int64_t at,
-                                   float (&scores)[kPack]) {
-  const std::int64_t left = row.visible - at;
-  if (left <= 0) {
-#pragma unroll
-    for (int i = 0; i < kPack; ++i) scores[i] = -INFINITY;
-    return;
-  }
-  load_row(row.x + at, left, args.vector_x != 0, scores);
-#pragma unroll
-  for (int i = 0; i < kPack; ++i) scores[i] *= args.scale;
-  if (row.mask != nullptr) {
-    float added[kPack];
-    if (args.mask_is_f32 != 0) {
-      load_row(static_cast<const float*>(row.mask) + at, left, args.vector_mask != 0, added);
-    } else {
-      load_row(static_cast<const T*>(row.mask) + at, left, args.vector_mask != 0, added);
-    }
-#pragma unroll
-    for (int i = 0; i < kPack; ++i) scores[i] = added[i] == -INFINITY ? -INFINITY : scores[i] + added[i];
-  }
-#pragma unroll
-  for (int i = 0; i < kPack; ++i) scores[i] = i < left ? scores[i] : -INFINITY;
-}
-
-__device__ inline float pack_max(const float (&scores)[kPack]) {
-  float largest = scores[0];
-#pragma unroll
-  for (int i = 1; i < kPack; ++i) largest = fmaxf(largest, scores[i]);
-  return largest;
-}
-
 // What is subtracted from the scores: the maximum, or 0 where there is none (all removed, or only NaN beside
 // them).
 __device__ inline float shift_of(float largest) {
   return largest == -INFINITY ? 0.0f : largest;
 }
 
-__device__ inline float weight_of(float score, float shift) {
-  return score == -INFINITY ? kRemoved : expf(score - shift);
-}
-
-// Turns scores into weights and returns their sum, added pairwise.
-__device__ inline float take_weights(float (&scores)[kPack], float shift) {
-  float sums[kPack];
-#pragma unroll
-  for (int i = 0; i < kPack; ++i) {
-    scores[i] = weight_of(scores[i], shift);
-    sums[i] = scores[i] < 0.0f ? 0.0f : scores[i];
-  }
-#pragma unroll
-  for (int width = kPack / 2; width > 0; width /= 2) {
-#pragma unroll
-    for (int i = 0; i < width; ++i) sums[i] += sums[i + width];
-  }
-  return sums[0];
-}
-
-// Stores a pack of weights, normalised. The largest score weighs 1, so a sum of 0 is a row of removed
-// elements.
+// Whether the element at column `at`, which is not past the end, was removed.
 template <class T>
-__device__ inline void store_weights(const SoftmaxArgs& args, const Row<T>& row, std::int64_t at, float sum,
-                                     float inverse, float (&weights)[kPack]) {
-#pragma unroll
-  for (int i = 0; i < kPack; ++i) {
-    const float share = weights[i] < 0.0f ? 0.0f : weights[i] * inverse;
-    weights[i] = sum == 0.0f ? args.empty_value : share;
-  }
-  store_row(row.y + at, args.cols - at, args.vector_y != 0, weights);
+__device__ inline bool is_removed(const SoftmaxArgs& args, const Row<T>& row, std::int64_t at) {
+  if (at >= row.visible) return true;
+  const float score = to_float(row.x[at]) * args.scale;
+  if (row.mask == nullptr) return score == -INFINITY;
+  const float added = args.mask_is_f32 != 0 ? static_cast<const float*>(row.mask)[at]
+                                            : to_float(static_cast<const T*>(row.mask)[at]);
+  return added == -INFINITY || score + added == -INFINITY;
 }
+
+// Added in halves, so that the depth is the logarithm of the count.
+template <int kCount>
+__device__ inline float pairwise_sum(const float (&values)[kCount]) {
+  if constexpr (kCount == 1) {
+    return values[0];
+  } else {
+    float halves[kCount / 2];
+#pragma unroll
+    for (int i = 0; i < kCount / 2; ++i) halves[i] = values[i] + values[i + kCount / 2];
+    return pairwise_sum(halves);
+  }
+}
+
+// A thread's share of a row: kElements of them, in packs of one access that stand kStep columns apart from
+// column `first` on.
+template <class T, int kWave, int kElements, bool kMasked>
+struct Share {
+  static constexpr int kPack = kVectorSize<T>;
+  static constexpr int kPacks = kElements / kPack;
+  static constexpr int kStep = kWave * kPack;
+
+  float values[kPacks][kPack];
+
+  // t; -inf where removed or past the end. Reads nothing that causal hides.
+  __device__ void load_scores(const SoftmaxArgs& args, const Row<T>& row, std::int64_t first) {
+    const int left = elements_left(row.visible, first);
+    RawPack<T, kPack> packs[kPacks];
+    take_packs<kStep>(row.x + first, left, args.vector_x != 0, packs);
+#pragma unroll
+    for (int p = 0; p < kPacks; ++p) {
+      packs[p].widen_to(values[p]);
+#pragma unroll
+      for (int i = 0; i < kPack; ++i) values[p][i] *= args.scale;
+    }
+    if constexpr (kMasked) {
+      if (args.mask_is_f32 != 0) {
+        add_mask(static_cast<const float*>(row.mask) + first, left, args.vector_mask != 0);
+      } else {
+        add_mask(static_cast<const T*>(row.mask) + first, left, args.vector_mask != 0);
+      }
+    }
+    if (left >= (kPacks - 1) * kStep + kPack) return;
+#pragma unroll
+    for (int p = 0; p < kPacks; ++p) {
+#pragma unroll
+      for (int i = 0; i < kPack; ++i) values[p][i] = i < left - p * kStep ? values[p][i] : -INFINITY;
+    }
+  }
+
+  __device__ float largest() const {
+    float found = values[0][0];
+#pragma unroll
+    for (int p = 0; p < kPacks; ++p) {
+#pragma unroll
+      for (int i = 0; i < kPack; ++i) found = fmaxf(found, values[p][i]);
+    }
+    return found;
+  }
+
+  // Turns scores into weights and returns their sum. A removed element weighs exp(-inf) = 0.
+  __device__ float take_weights(float shift) {
+    float sums[kPacks];
+#pragma unroll
+    for (int p = 0; p < kPacks; ++p) {
+#pragma unroll
+      for (int i = 0; i < kPack; ++i) values[p][i] = expf(values[p][i] - shift);
+      sums[p] = pairwise_sum(values[p]);
+    }
+    return pairwise_sum(sums);
+  }
+
+  // Stores weights, normalised by the row's `sum`. The largest score weighs 1, so a sum of 0 is a row of
+  // removed elements. NaN or infinity in the row makes the sum NaN, and then which elements were removed is
+  // asked again.
+  __device__ void store(const SoftmaxArgs& args, const Row<T>& row, std::int64_t first, float sum) {
+    if (sum > 0.0f) {
+      const float inverse = 1.0f / sum;
+      RawPack<T, kPack> results[kPacks];
+#pragma unroll
+      for (int p = 0; p < kPacks; ++p) {
+#pragma unroll
+        for (int i = 0; i < kPack; ++i) values[p][i] *= inverse;
+        results[p] = RawPack<T, kPack>::of(values[p]);
+      }
+      put_packs<kStep>(row.y + first, elements_left(args.cols, first), args.vector_y != 0, results);
+      return;
+    }
+    const float remaining = sum == 0.0f ? args.empty_value : sum;
+    const float removed = sum == 0.0f ? args.empty_value : 0.0f;
+#pragma unroll 1
+    for (int i = 0; i < kElements; ++i) {
+      const std::int64_t at = first + i / kPack * kStep + i % kPack;
+      if (at < args.cols) row.y[at] = from_float<T>(is_removed(args, row, at) ? removed : remaining);
+    }
+  }
+
+ private:
+  template <class M>
+  __device__ void add_mask(const M* mask, int left, bool aligned) {
+    // In parts, for want of registers.
+    constexpr int kAtOnce = kPacks < 2 ? 1 : 2;
+#pragma unroll
+    for (int first = 0; first < kPacks; first += kAtOnce) {
+      RawPack<M, kPack> packs[kAtOnce];
+      take_packs<kStep>(mask + first * kStep, left - first * kStep, aligned, packs);
+#pragma unroll
+      for (int p = 0; p < kAtOnce; ++p) {
+        float added[kPack];
+        packs[p].widen_to(added);
+#pragma unroll
+        for (int i = 0; i < kPack; ++i) {
+          float& value = values[first + p][i];
+          value = added[i] == -INFINITY ? -INFINITY : value + added[i];
+        }
+      }
+    }
+  }
+};
 
 // One wave per row, the row in registers.
-template <class T, int kWave, int kPacks>
+template <class T, int kWave, int kElements, bool kMasked>
 __device__ void softmax_wave_kernel(const SoftmaxArgs& args) {
+  using RowShare = Share<T, kWave, kElements, kMasked>;
   const std::int64_t waves = static_cast<std::int64_t>(blockDim.x) / kWave;
+  const int first = lane_id<kWave>() * RowShare::kPack;
   for (std::int64_t index = blockIdx.x * waves + wave_id<kWave>(); index < args.row_count;
        index += gridDim.x * waves) {
     const Row<T> row = find_row<T>(args, index);
-    const std::int64_t first = static_cast<std::int64_t>(lane_id<kWave>()) * kPack;
-    float values[kPacks][kPack];
-    float largest = -INFINITY;
-#pragma unroll
-    for (int p = 0; p < kPacks; ++p) {
-      load_scores(args, row, first + p * kWave * kPack, values[p]);
-      largest = fmaxf(largest, pack_max(values[p]));
-    }
-    const float shift = shift_of(wave_reduce<kWave>(largest, MaxOp{}));
-    float sum = 0.0f;
-#pragma unroll
-    for (int p = 0; p < kPacks; ++p) sum += take_weights(values[p], shift);
-    sum = wave_reduce<kWave>(sum, SumOp{});
-    const float inverse = 1.0f / sum;
-#pragma unroll
-    for (int p = 0; p < kPacks; ++p) {
-      const std::int64_t at = first + p * kWave * kPack;
-      if (at < args.cols) store_weights(args, row, at, sum, inverse, values[p]);
-    }
+    RowShare share;
+    share.load_scores(args, row, first);
+    const float shift = shift_of(wave_reduce<kWave>(share.largest(), MaxOp{}));
+    const float sum = wave_reduce<kWave>(share.take_weights(shift), SumOp{});
+    share.store(args, row, first, sum);
   }
 }
 
 // One block per row, the row in registers.
-template <class T, int kWave, int kPacks>
+template <class T, int kWave, int kElements, bool kMasked>
 __device__ void softmax_block_kernel(const SoftmaxArgs& args) {
   HIP_DYNAMIC_SHARED(float, scratch)
-  const std::int64_t step = static_cast<std::int64_t>(blockDim.x) * kPack;
-  const std::int64_t first = static_cast<std::int64_t>(threadIdx.x) * kPack;
+  using RowShare = Share<T, kWave, kElements, kMasked>;
+  const int first = first_element<kWave, kElements, RowShare::kPack>();
   for (std::int64_t index = blockIdx.x; index < args.row_count; index += gridDim.x) {
     const Row<T> row = find_row<T>(args, index);
-    float values[kPacks][kPack];
-    float largest = -INFINITY;
-#pragma unroll
-    for (int p = 0; p < kPacks; ++p) {
-      load_scores(args, row, first + p * step, values[p]);
-      largest = fmaxf(largest, pack_max(values[p]));
-    }
-    const float shift = shift_of(block_reduce<kWave>(largest, scratch, MaxOp{}));
-    float sum = 0.0f;
-#pragma unroll
-    for (int p = 0; p < kPacks; ++p) sum += take_weights(values[p], shift);
-    sum = block_reduce<kWave>(sum, scratch, SumOp{});
-    const float inverse = 1.0f / sum;
-#pragma unroll
-    for (int p = 0; p < kPacks; ++p) {
-      const std::int64_t at = first + p * step;
-      if (at < args.cols) store_weights(args, row, at, sum, inverse, values[p]);
-    }
+    RowShare share;
+    share.load_scores(args, row, first);
+    const float shift = shift_of(block_reduce<kWave>(share.largest(), scratch, MaxOp{}));
+    const float sum = block_reduce<kWave>(share.take_weights(shift), scratch, SumOp{});
+    share.store(args, row, first, sum);
   }
 }
 
 // One block per row of any length: a first pass keeps a maximum and a sum per thread, rescaling the sum
-// whenever a chunk of kPacks packs raises the maximum; a second pass reads the row again and writes it.
-template <class T, int kWave, int kPacks>
+// whenever a chunk raises the maximum; a second pass reads the row again and writes it.
+template <class T, int kWave, int kElements, bool kMasked>
 __device__ void softmax_online_kernel(const SoftmaxArgs& args) {
   HIP_DYNAMIC_SHARED(float, scratch)
-  const std::int64_t step = static_cast<std::int64_t>(blockDim.x) * kPack;
-  const std::int64_t first = static_cast<std::int64_t>(threadIdx.x) * kPack;
+  using RowShare = Share<T, kWave, kElements, kMasked>;
+  const int first = first_element<kWave, kElements, RowShare::kPack>();
+  const std::int64_t chunk = std::int64_t{blockDim.x} * kElements;
   for (std::int64_t index = blockIdx.x; index < args.row_count; index += gridDim.x) {
     const Row<T> row = find_row<T>(args, index);
     float largest = -INFINITY;
     float sum = 0.0f;
-    for (std::int64_t at = first; at < row.visible; at += kPacks * step) {
-      float values[kPacks][kPack];
-      float raised = largest;
-#pragma unroll
-      for (int p = 0; p < kPacks; ++p) {
-        load_scores(args, row, at + p * step, values[p]);
-        raised = fmaxf(raised, pack_max(values[p]));
-      }
+    for (std::int64_t at = first; at < row.visible; at += chunk) {
+      RowShare share;
+      share.load_scores(args, row, at);
+      const float raised = fmaxf(largest, share.largest());
       // Before the first score the sum is 0, or NaN, which no factor takes away.
       sum *= largest == -INFINITY ? 0.0f : expf(largest - raised);
       largest = raised;
-#pragma unroll
-      for (int p = 0; p < kPacks; ++p) sum += take_weights(values[p], shift_of(largest));
+      sum += share.take_weights(shift_of(largest));
     }
     // Barriers inside: every thread has read its part of x before any writes y over it.
     const float shift = shift_of(block_reduce<kWave>(largest, scratch, MaxOp{}));
     sum *= largest == -INFINITY ? 1.0f : expf(largest - shift);
     sum = block_reduce<kWave>(sum, scratch, SumOp{});
-    const float inverse = 1.0f / sum;
-    for (std::int64_t at = first; at < args.cols; at += step) {
-      float values[kPack];
-      load_scores(args, row, at, values);
-#pragma unroll
-      for (int i = 0; i < kPack; ++i) values[i] = weight_of(values[i], shift);
-      store_weights(args, row, at, sum, inverse, values);
+    for (std::int64_t at = first; at < args.cols; at += chunk) {
+      RowShare share;
+      share.load_scores(args, row, at);
+      share.take_weights(shift);
+      share.store(args, row, at, sum);
     }
   }
 }
 
-template <class T, int kWave, int kPacks>
+template <class T, int kWave, int kElements, bool kMasked>
 inline constexpr KernelEntry kWaveEntry{};
-template <class T, int kWave, int kPacks>
+template <class T, int kWave, int kElements, bool kMasked>
 inline constexpr KernelEntry kBlockEntry{};
-template <class T, int kWave, int kPacks>
+template <class T, int kWave, int kElements, bool kMasked>
 inline constexpr KernelEntry kOnlineEntry{};
 
-// The numbers in the names are the elements that a lane holds.
-#define SOFTMAX_KERNELS(T, WAVE)                                                                       \
-  HIPFORGE_WAVE_KERNEL(WAVE, kWaveEntry, (T, WAVE, kShortPacks), softmax_##T##_w##WAVE##_wave_8,       \
-                       softmax_wave_kernel, SoftmaxArgs, kWaveRowBlock)                                \
-  HIPFORGE_WAVE_KERNEL(WAVE, kWaveEntry, (T, WAVE, kMediumPacks), softmax_##T##_w##WAVE##_wave_32,     \
-                       softmax_wave_kernel, SoftmaxArgs, kWaveRowBlock)                                \
-  HIPFORGE_WAVE_KERNEL(WAVE, kBlockEntry, (T, WAVE, kMediumPacks), softmax_##T##_w##WAVE##_block_32,   \
-                       softmax_block_kernel, SoftmaxArgs, kMaxBlock)                                   \
-  HIPFORGE_WAVE_KERNEL(WAVE, kOnlineEntry, (T, WAVE, kMediumPacks), softmax_##T##_w##WAVE##_online_32, \
-                       softmax_online_kernel, SoftmaxArgs, kMaxBlock)
+// The numbers in the names are the elements that a lane holds. The bound on threads is twice what a block has
+// where that keeps the compiler to registers that let blocks overlap; a mask wants them.
+#define SOFTMAX_KERNELS(T, WAVE)                                                                             \
+  HIPFORGE_WAVE_KERNEL(WAVE, kWaveEntry, (T, WAVE, kShort, false), softmax_##T##_w##WAVE##_wave_8,           \
+                       softmax_wave_kernel, SoftmaxArgs, kMaxBlock)                                          \
+  HIPFORGE_WAVE_KERNEL(WAVE, kWaveEntry, (T, WAVE, kMedium, false), softmax_##T##_w##WAVE##_wave_32,         \
+                       softmax_wave_kernel, SoftmaxArgs, kMaxBlock)                                          \
+  HIPFORGE_WAVE_KERNEL(WAVE, kBlockEntry, (T, WAVE, kMedium, false), softmax_##T##_w##WAVE##_block_32,       \
+                       softmax_block_kernel, SoftmaxArgs, kMaxBlock)                                         \
+  HIPFORGE_WAVE_KERNEL(WAVE, kOnlineEntry, (T, WAVE, kMedium, false), softmax_##T##_w##WAVE##_online_32,     \
+                       softmax_online_kernel, SoftmaxArgs, kMaxBlock)                                        \
+  HIPFORGE_WAVE_KERNEL(WAVE, kWaveEntry, (T, WAVE, kShort, true), softmax_masked_##T##_w##WAVE##_wave_8,     \
+                       softmax_wave_kernel, SoftmaxArgs, kMaxBlock)                                          \
+  HIPFORGE_WAVE_KERNEL(WAVE, kWaveEntry, (T, WAVE, kMedium, true), softmax_masked_##T##_w##WAVE##_wave_32,   \
+                       softmax_wave_kernel, SoftmaxArgs, kMaxBlock)                                          \
+  HIPFORGE_WAVE_KERNEL(WAVE, kBlockEntry, (T, WAVE, kMedium, true), softmax_masked_##T##_w##WAVE##_block_32, \
+                       softmax_block_kernel, SoftmaxArgs, kMaxBlock)                                         \
+  HIPFORGE_WAVE_KERNEL(WAVE, kOnlineEntry, (T, WAVE, kMedium, true),                                         \
+                       softmax_masked_##T##_w##WAVE##_online_32, softmax_online_kernel, SoftmaxArgs,         \
+                       kMaxBlock)
 
 HIPFORGE_FOR_EACH_FLOAT_AND_WAVE(SOFTMAX_KERNELS)
 
@@ -283,8 +323,8 @@ struct Tile {
 };
 
 Tile tile_for(std::int64_t cols, int wave) {
-  const std::int64_t short_cols = std::int64_t{kShortPacks} * kPack * wave;
-  const std::int64_t medium_cols = std::int64_t{kMediumPacks} * kPack * wave;
+  const std::int64_t short_cols = std::int64_t{kShort} * wave;
+  const std::int64_t medium_cols = std::int64_t{kMedium} * wave;
   if (cols <= short_cols) return {Shape::kShortWave, kWaveRowBlock};
   if (cols <= medium_cols) return {Shape::kMediumWave, kWaveRowBlock};
   const std::int64_t waves = (cols + medium_cols - 1) / medium_cols;
@@ -337,15 +377,14 @@ float empty_value(EmptyRow policy, std::int64_t cols) {
 
 std::int64_t softmax_reduction_depth(std::int64_t cols, const Target& target) {
   const Tile tile = tile_for(cols, target.wave);
-  const int packs = tile.shape == Shape::kShortWave ? kShortPacks : kMediumPacks;
-  std::int64_t depth = packs - 1;  // the first addition, to 0, is exact
-  for (int width = kPack; width > 1; width /= 2) ++depth;
+  std::int64_t depth = 0;
+  for (int width = tile.shape == Shape::kShortWave ? kShort : kMedium; width > 1; width /= 2) ++depth;
   for (int lanes = target.wave; lanes > 1; lanes /= 2) ++depth;
   if (tile.shape == Shape::kBlock || tile.shape == Shape::kOnline) depth += tile.threads / target.wave - 1;
   if (tile.shape == Shape::kOnline) {
-    const std::int64_t chunk = std::int64_t{tile.threads} * kPack * kMediumPacks;
+    const std::int64_t chunk = std::int64_t{tile.threads} * kMedium;
     const std::int64_t chunks = (cols + chunk - 1) / chunk;
-    depth += (chunks - 1) * (packs + 4) + 4;
+    depth += (chunks - 1) * 5 + 4;
   }
   return depth;
 }
@@ -356,14 +395,17 @@ Status softmax_plan(const SoftmaxParams& params, const Target& target, LaunchPla
   const std::int64_t row_count = cols == 0 ? 0 : params.x.numel() / cols;
   const Tile tile = tile_for(cols, target.wave);
   HIPFORGE_TRY(dispatch_wave(kOp, target, [&]<int kWave>() {
-    return dispatch_float(kOp, "x", params.x.dtype, [&]<class T>() -> Status {
-      const KernelEntry entry = tile.shape == Shape::kShortWave    ? kWaveEntry<T, kWave, kShortPacks>
-                                : tile.shape == Shape::kMediumWave ? kWaveEntry<T, kWave, kMediumPacks>
-                                : tile.shape == Shape::kBlock      ? kBlockEntry<T, kWave, kMediumPacks>
-                                                                   : kOnlineEntry<T, kWave, kMediumPacks>;
-      plan.kernel = entry.name;
-      plan.function = entry.function;
-      return {};
+    return dispatch_float(kOp, "x", params.x.dtype, [&]<class T>() {
+      const auto choose = [&]<bool kMasked>() -> Status {
+        const KernelEntry entry = tile.shape == Shape::kShortWave    ? kWaveEntry<T, kWave, kShort, kMasked>
+                                  : tile.shape == Shape::kMediumWave ? kWaveEntry<T, kWave, kMedium, kMasked>
+                                  : tile.shape == Shape::kBlock      ? kBlockEntry<T, kWave, kMedium, kMasked>
+                                                                : kOnlineEntry<T, kWave, kMedium, kMasked>;
+        plan.kernel = entry.name;
+        plan.function = entry.function;
+        return {};
+      };
+      return params.mask.present() ? choose.template operator()<true>() : choose.template operator()<false>();
     });
   }));
   const bool wave_per_row = tile.shape == Shape::kShortWave || tile.shape == Shape::kMediumWave;
@@ -403,9 +445,9 @@ Status softmax(const SoftmaxParams& params, hipStream_t stream) {
   args.scale = params.scale;
   args.empty_value = empty_value(params.empty_row, args.cols);
   args.mask_is_f32 = masked && params.mask.dtype == DType::kF32;
-  args.vector_x = rows_are_aligned(params.x, kPack);
-  args.vector_mask = masked && rows_are_aligned(params.mask, kPack);
-  args.vector_y = rows_are_aligned(params.y, kPack);
+  args.vector_x = rows_are_aligned(params.x, kWidestPack);
+  args.vector_mask = masked && rows_are_aligned(params.mask, kWidestPack);
+  args.vector_y = rows_are_aligned(params.y, kWidestPack);
   return launch(plan, args, stream);
 }
 

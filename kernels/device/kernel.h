@@ -26,6 +26,17 @@ namespace hipforge {
   return false;
 }
 
+/// The bound on the threads of a kernel whose blocks have up to `threads`, and which should keep to registers
+/// that let two such blocks run side by side. NVIDIA's compiler takes what the bound leaves it; AMD's weighs
+/// that itself, and would spill to scratch.
+[[nodiscard]] constexpr int overlapping_threads(int threads) {
+#if defined(__CUDACC__)
+  return 2 * threads;
+#else
+  return threads;
+#endif
+}
+
 /// A kernel's name and host address; both null where no kernel was built for the template arguments.
 struct KernelEntry {
   const char* name = nullptr;

@@ -99,6 +99,11 @@ struct alignas(pack_alignment(sizeof(T) * kCount)) RawPack {
     memcpy(pack.words, elements, sizeof(elements));
     return pack;
   }
+  // Word by word: of two whole packs a compiler would choose the address, and keep both in memory for it.
+  __device__ void take_if(bool chosen, const RawPack& other) {
+#pragma unroll
+    for (int i = 0; i < kCount / kPerWord; ++i) words[i] = chosen ? other.words[i] : words[i];
+  }
 };
 
 /// kCount elements of a row of which `left` are inside, +0 past the end: one access where the row is aligned
@@ -152,14 +157,14 @@ __device__ inline void take_packs(const T* source, int left, bool aligned,
     }
     return;
   }
-  // One after the other: registers are for the case above.
+#pragma unroll
+  for (int p = 0; p < kPacks; ++p) packs[p] = RawPack<T, kCount>{};
+    // One after the other: registers are for the case above.
 #pragma unroll 1
   for (int p = 0; p < kPacks; ++p) {
     const RawPack<T, kCount> taken = take_row<kCount>(source + p * kStep, left - p * kStep, aligned);
 #pragma unroll
-    for (int i = 0; i < kPacks; ++i) {
-      if (i == p) packs[i] = taken;
-    }
+    for (int i = 0; i < kPacks; ++i) packs[i].take_if(i == p, taken);
   }
 }
 
@@ -179,9 +184,7 @@ __device__ inline void put_packs(T* destination, int left, bool aligned,
   for (int p = 0; p < kPacks; ++p) {
     Raw chosen = packs[0];
 #pragma unroll
-    for (int i = 1; i < kPacks; ++i) {
-      if (i == p) chosen = packs[i];
-    }
+    for (int i = 1; i < kPacks; ++i) chosen.take_if(i == p, packs[i]);
     put_row(destination + p * kStep, left - p * kStep, aligned, chosen);
   }
 }

@@ -109,8 +109,8 @@ TEST(RmsNorm, PlanIsAPureFunctionOfParamsAndTarget) {
   ASSERT_OK(rms_norm_plan(f.params, Target{"gfx1100", 32, MatrixUnit::kWmma}, second));
   ASSERT_OK(rms_norm_plan(f.params, Target{"gfx942", 64, MatrixUnit::kMfma}, wide));
   EXPECT_EQ(first.function, second.function);
-  EXPECT_STREQ(first.kernel, "rms_norm_f32_f32_f32_f32_w32");
-  EXPECT_STREQ(wide.kernel, "rms_norm_f32_f32_f32_f32_w64");
+  EXPECT_STREQ(first.kernel, "rms_norm_f32_f32_f32_w32");
+  EXPECT_STREQ(wide.kernel, "rms_norm_f32_f32_f32_w64");
   EXPECT_EQ(wide.block.x % 64, 0u);
   EXPECT_EQ(first.grid.x, 3u);
 }

@@ -249,13 +249,13 @@ TEST(Softmax, ARowsBitsDependOnNeitherAlignmentNorOtherRows) {
 }
 
 TEST(Softmax, ReductionDepthGrowsByChunksAlone) {
-  // A lane's packs, the tree within one, the wave's butterfly; then the block's waves; then the online
-  // chunks.
-  EXPECT_EQ(softmax_reduction_depth(100, kNarrow), 0 + 3 + 5);
-  EXPECT_EQ(softmax_reduction_depth(1000, kNarrow), 3 + 3 + 5);
-  EXPECT_EQ(softmax_reduction_depth(16384, kNarrow), 3 + 3 + 5 + 15);
-  EXPECT_EQ(softmax_reduction_depth(16384, kWide), 3 + 3 + 6 + 7);
-  EXPECT_EQ(softmax_reduction_depth(131072, kNarrow), 3 + 3 + 5 + 15 + 7 * (4 + 4) + 4);
+  // The tree over a lane's 8 or 32 elements, the wave's butterfly; then the block's waves; then the online
+  // chunks of 16,384.
+  EXPECT_EQ(softmax_reduction_depth(100, kNarrow), 3 + 5);
+  EXPECT_EQ(softmax_reduction_depth(1000, kNarrow), 5 + 5);
+  EXPECT_EQ(softmax_reduction_depth(16384, kNarrow), 5 + 5 + 15);
+  EXPECT_EQ(softmax_reduction_depth(16384, kWide), 5 + 6 + 7);
+  EXPECT_EQ(softmax_reduction_depth(131072, kNarrow), 5 + 5 + 15 + 7 * 5 + 4);
 }
 
 }  // namespace
