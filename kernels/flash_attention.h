@@ -47,9 +47,12 @@ namespace hipforge {
 /// prefix_len ≥ 0. max_q_len and max_kv_len promise how long the sequences of a packed or paged launch are; 0
 /// takes what the tensors allow. They size the launch, a tight max_q_len saves empty blocks.
 ///
-/// Accumulation in f32: a score is summed over head_dim in order; a tile's weights and values are summed from
-/// 0, and tiles are added with a compensation, so that the error does not grow with kv_len. Probabilities are
-/// not rounded to the dtype. One rounding at the store. Σ exp(s − max) |v| must fit in f32.
+/// Accumulation in f32. f32: a score is summed over head_dim in order; a tile's weights and values are summed
+/// from 0, and tiles are added with a compensation, so that the error does not grow with kv_len;
+/// probabilities are not rounded. f16, bf16: both products are the matrix unit's, probabilities are rounded
+/// to the dtype for the second (their sum takes them unrounded), and what the unit has summed over 1,024 keys
+/// moves to sums that are rounded to nearest; on RDNA they go the way of f32. One rounding at the store. Σ
+/// exp(s − max) |v| must fit in f32, in f16 2⁹ times it.
 ///
 /// Edge cases. A row that sees nothing, kv_len = 0 included, gives 0 and lse −inf. A visible score of NaN or
 /// +inf makes its row and its lse NaN, and no other row; one of −inf removes its element like a mask. Finite
@@ -74,8 +77,8 @@ namespace hipforge {
 ///
 /// Deterministic. A row's bits depend on its query, on the keys, values and mask elements that it sees, on
 /// where they stand in the sequence, on head_dim and on the scalars; not on its batch mates, the layout, the
-/// order of pages, the wave size, or how the sequence's queries are cut into launches (the last row of a
-/// prefill is the decoded row, bit for bit). batch_invariant promises this; there is one reduction order
+/// order of pages, the wave size (f32), or how the sequence's queries are cut into launches (the last row of
+/// a prefill is the decoded row, bit for bit). batch_invariant promises this; there is one reduction order
 /// today, so false changes nothing yet.
 struct FlashAttentionParams {
   TensorView q;
@@ -113,10 +116,13 @@ struct FlashAttentionDepth {
   std::int64_t score = 0;    ///< of q · k
   std::int64_t weights = 0;  ///< of the sum of exponentials
   std::int64_t values = 0;   ///< of the sum of weighted values
+  double factor = 1.0;       ///< of the sums of products: what one addition errs by, in roundings to nearest
   /// What was summed is rescaled when the largest score outgrows the reference of the exponentials by this
   /// much: a term that lies x below the final maximum was rescaled at most 1 + x / lag times.
   double lag = 0.0;
+  double lift = 0.0;  ///< ln of what the largest weight is multiplied by, to save the smallest ones' bits
 };
-[[nodiscard]] FlashAttentionDepth flash_attention_reduction_depth(std::int64_t kv_len, std::int64_t head_dim);
+[[nodiscard]] FlashAttentionDepth flash_attention_reduction_depth(DType dtype, std::int64_t kv_len,
+                                                                  std::int64_t head_dim);
 
 }  // namespace hipforge

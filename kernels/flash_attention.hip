@@ -1,472 +1,21 @@
 #include "kernels/flash_attention.h"
 
-#include "kernels/device/dispatch.h"
-#include "kernels/device/kernel.h"
-#include "kernels/device/online_softmax.h"
 #include "kernels/device/vector_io.h"
+#include "kernels/flash_attention/kernels.h"
 #include "kernels/flash_attention/layout.h"
-#include "kernels/flash_attention/tile_products.h"
+#include "kernels/runtime/check.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
+#include <utility>
 
 namespace hipforge {
-// Not an unnamed namespace: the kernels' names must be visible outside.
-namespace flash_attention_detail {
-
-// The shared memory of a block, in this order. Keys and values take turns in one tile.
-template <int kHeadDim>
-struct SharedTiles {
-  using Products = TileProducts<kHeadDim>;
-  std::int64_t* k_places;  // [keys]
-  std::int64_t* v_places;  // [keys]
-  float* keys;             // [dimension, key], then [key, dimension]
-  float* query;            // [rows, kQueryStride], at the end the output
-  float* weights;          // [rows, kWeightStride]
-  float* maxima;           // [rows, kThreadsPerPair]
-  float* totals;           // [rows, kThreadsPerPair]
-
-  [[nodiscard]] static constexpr std::size_t bytes(int rows) {
-    const int per_row = Products::kQueryStride + Products::kWeightStride + 2 * Products::kThreadsPerPair;
-    return 2 * Products::kKeys * sizeof(std::int64_t) +
-           static_cast<std::size_t>(Products::kKeys * kHeadDim + rows * per_row) * sizeof(float);
-  }
-
-  __device__ SharedTiles(void* base, int rows) {
-    k_places = static_cast<std::int64_t*>(base);
-    v_places = k_places + Products::kKeys;
-    keys = reinterpret_cast<float*>(v_places + Products::kKeys);
-    query = keys + Products::kKeys * kHeadDim;
-    weights = query + rows * Products::kQueryStride;
-    maxima = weights + rows * Products::kWeightStride;
-    totals = maxima + rows * Products::kThreadsPerPair;
-  }
-};
-
-// What a block works on: a tile of rows of one kv head, row r being query r / group of q head
-// kv_head · group + r % group. The q heads of a kv head lie side by side, so that decoding reads each key
-// once.
-struct Block {
-  std::int64_t batch;
-  std::int64_t kv_head;
-  std::int64_t first_row;  // of the sequence's q_len · group
-  int rows;                // that exist
-};
-
-struct Place {
-  std::int64_t query;
-  std::int64_t head;
-};
-
-__device__ inline Place place_row(const FlashAttentionArgs& args, const Block& block, int row) {
-  const std::int64_t flat = block.first_row + row;
-  const std::int64_t query = flat / args.group;
-  return {query, block.kv_head * args.group + (flat - query * args.group)};
-}
-
-__device__ inline std::int64_t row_offset(const Strides& strides, const Block& block,
-                                          const Sequence& sequence, const Place& place) {
-  return block.batch * strides.outer + (sequence.q_begin + place.query) * strides.row +
-         place.head * strides.head;
-}
-
-template <class T>
-__device__ inline void store_nan_row(const FlashAttentionArgs& args, std::int64_t o_at, std::int64_t lse_at) {
-  T* o = static_cast<T*>(args.o) + o_at;
-  for (int dim = 0; dim < args.head_dim; ++dim) o[dim] = from_float<T>(NAN);
-  if (args.lse != nullptr) args.lse[lse_at] = NAN;
-}
-
-// The block's share of all packed rows becomes NaN: bad offsets do not say whose rows are whose.
-template <class T>
-__device__ void store_nan_everywhere(const FlashAttentionArgs& args) {
-  const std::int64_t count = args.q_rows * args.q_heads;
-  for (std::int64_t at = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; at < count;
-       at += static_cast<std::int64_t>(gridDim.x) * blockDim.x) {
-    const std::int64_t row = at / args.q_heads;
-    const std::int64_t head = at - row * args.q_heads;
-    store_nan_row<T>(args, row * args.o_strides.row + head * args.o_strides.head,
-                     row * args.lse_strides.row + head * args.lse_strides.head);
-  }
-}
-
-// Loads the query tile, 0 where there is no row or dimension.
-template <class T, int kHeadDim>
-__device__ void load_queries(const FlashAttentionArgs& args, const Block& block, const Sequence& sequence,
-                             int tile_rows, float* query) {
-  constexpr int kVector = kVectorSize<T>;
-  constexpr int kChunks = kHeadDim / kVector;
-  for (int index = static_cast<int>(threadIdx.x); index < tile_rows * kChunks;
-       index += static_cast<int>(blockDim.x)) {
-    const int row = index / kChunks;
-    const int dim = (index - row * kChunks) * kVector;
-    float values[kVector] = {};
-    if (row < block.rows) {
-      const std::int64_t at = row_offset(args.q_strides, block, sequence, place_row(args, block, row)) + dim;
-      if (dim < args.head_dim) {
-        load_row(static_cast<const T*>(args.q) + at, args.head_dim - dim, args.vector_q != 0, values);
-      }
-    }
-#pragma unroll
-    for (int i = 0; i < kVector; ++i) {
-      query[row * TileProducts<kHeadDim>::kQueryStride + dim + i] = values[i];
-    }
-  }
-}
-
-// Loads a key tile transposed, to [dimension, key]: neighbouring threads take neighbouring keys, so that the
-// transposed stores do not collide.
-template <class T, int kHeadDim>
-__device__ void load_keys(const FlashAttentionArgs& args, const std::int64_t* places, float* keys) {
-  constexpr int kKeys = TileProducts<kHeadDim>::kKeys;
-  constexpr int kVector = kVectorSize<T>;
-  for (int index = static_cast<int>(threadIdx.x); index / kKeys * kVector < args.head_dim;
-       index += static_cast<int>(blockDim.x)) {
-    const int key = index % kKeys;
-    const int dim = index / kKeys * kVector;
-    const std::int64_t place = places[key];
-    float values[kVector];
-    if (place >= 0) {
-      load_row(static_cast<const T*>(args.k) + place + dim, args.head_dim - dim, args.vector_k != 0, values);
-    } else {
-      // A NaN key makes a NaN score, and so a NaN row, for exactly those rows that see it.
-#pragma unroll
-      for (int i = 0; i < kVector; ++i) values[i] = place == kBadPageKey ? NAN : 0.0f;
-    }
-#pragma unroll
-    for (int i = 0; i < kVector; ++i) keys[(dim + i) * kKeys + key] = values[i];
-  }
-}
-
-// Loads a value tile as it lies, [key, dimension], 0 where there is no key or dimension. Returns whether this
-// thread met a number that is not finite.
-template <class T, int kHeadDim>
-__device__ bool load_values(const FlashAttentionArgs& args, const std::int64_t* places, float* tile) {
-  constexpr int kVector = kVectorSize<T>;
-  constexpr int kChunks = kHeadDim / kVector;
-  bool wild = false;
-  for (int index = static_cast<int>(threadIdx.x); index < TileProducts<kHeadDim>::kKeys * kChunks;
-       index += static_cast<int>(blockDim.x)) {
-    const int key = index / kChunks;
-    const int dim = (index - key * kChunks) * kVector;
-    const std::int64_t place = places[key];
-    float values[kVector] = {};
-    if (place >= 0 && dim < args.head_dim) {
-      load_row(static_cast<const T*>(args.v) + place + dim, args.head_dim - dim, args.vector_v != 0, values);
-    }
-    float spread = 0.0f;
-#pragma unroll
-    for (int i = 0; i < kVector; ++i) {
-      tile[key * kHeadDim + dim + i] = values[i];
-      spread += values[i] - values[i];  // 0 for numbers, NaN for NaN and infinity
-    }
-    wild = wild || spread != 0.0f;
-  }
-  return wild;
-}
-
-// A row's keys, relative to a tile's first one.
-struct TileView {
-  int first;
-  int end;
-  int prefix_end;
-
-  [[nodiscard]] __device__ bool sees(int key) const {
-    return (key >= first && key < end) || key < prefix_end;
-  }
-};
-
-__device__ inline int clamp_to_tile(std::int64_t key, int keys) {
-  return key < 0 ? 0 : (key < keys ? static_cast<int>(key) : keys);
-}
-
-__device__ inline TileView view_tile(const Visible& visible, std::int64_t prefix_end, std::int64_t base,
-                                     int keys) {
-  return {clamp_to_tile(visible.first - base, keys), clamp_to_tile(visible.end - base, keys),
-          clamp_to_tile(prefix_end - base, keys)};
-}
-
-// One row's dot products become scores: scale, soft cap, mask, in this order; −inf where removed.
-template <class T, int kRuns, int kRun>
-__device__ inline float finish_scores(const FlashAttentionArgs& args, const TileView& view, const void* mask,
-                                      std::int64_t base, int lane, int run_step,
-                                      float (&scores)[kRuns][kRun]) {
-  float largest = -INFINITY;
-#pragma unroll
-  for (int run = 0; run < kRuns; ++run) {
-#pragma unroll
-    for (int i = 0; i < kRun; ++i) {
-      const int key = run * run_step + lane * kRun + i;
-      float score = -INFINITY;
-      if (view.sees(key)) {
-        score = scores[run][i] * args.scale;
-        if (args.soft_cap > 0.0f) score = args.soft_cap * tanhf(score / args.soft_cap);
-        if (mask != nullptr) {
-          const std::int64_t at = (base + key) * args.mask_strides[3];
-          const float added = args.mask_is_f32 != 0 ? static_cast<const float*>(mask)[at]
-                                                    : to_float(static_cast<const T*>(mask)[at]);
-          score = added == -INFINITY ? -INFINITY : score + added;
-        }
-      }
-      scores[run][i] = score;
-      largest = score > largest ? score : largest;  // a NaN shows in the weights, not here
-    }
-  }
-  return largest;
-}
-
-// Stores the outputs' tile, which lies where the queries did.
-template <class T, int kHeadDim>
-__device__ void store_outputs(const FlashAttentionArgs& args, const Block& block, const Sequence& sequence,
-                              const float* tile) {
-  constexpr int kVector = kVectorSize<T>;
-  constexpr int kChunks = kHeadDim / kVector;
-  for (int index = static_cast<int>(threadIdx.x); index < block.rows * kChunks;
-       index += static_cast<int>(blockDim.x)) {
-    const int row = index / kChunks;
-    const int dim = (index - row * kChunks) * kVector;
-    if (dim >= args.head_dim) continue;
-    float values[kVector];
-#pragma unroll
-    for (int i = 0; i < kVector; ++i) {
-      values[i] = tile[row * TileProducts<kHeadDim>::kQueryStride + dim + i];
-    }
-    const std::int64_t at = row_offset(args.o_strides, block, sequence, place_row(args, block, row)) + dim;
-    store_row(static_cast<T*>(args.o) + at, args.head_dim - dim, args.vector_o != 0, values);
-  }
-}
-
-// One block takes a tile of rows and all of their keys, tile by tile from key 0 on. Four barriers a tile.
-template <class T, int kHeadDim, int kWave>
-__device__ void flash_attention_kernel(const FlashAttentionArgs& args) {
-  using Products = TileProducts<kHeadDim>;
-  constexpr int kKeys = Products::kKeys;
-  constexpr int kPairRows = Products::kPairRows;
-  static_assert(kWave % Products::kThreadsPerPair == 0);
-  HIP_DYNAMIC_SHARED(std::int64_t, flash_attention_shared)
-  const int tile_rows = Products::rows(static_cast<int>(blockDim.x));
-  const SharedTiles<kHeadDim> shared(flash_attention_shared, tile_rows);
-
-  if (args.q_offsets != nullptr && !query_offsets_are_valid(args)) {
-    store_nan_everywhere<T>(args);
-    return;
-  }
-  // The last tile of a causal sequence has the most keys: it starts first.
-  const std::int64_t plane = blockIdx.x / args.q_tiles;
-  const std::int64_t tile = args.q_tiles - 1 - (blockIdx.x - plane * args.q_tiles);
-  Block block{plane / args.kv_heads, plane % args.kv_heads, tile * tile_rows, 0};
-  const Sequence sequence = find_sequence(args, block.batch);
-  const std::int64_t rows_left = sequence.q_len * args.group - block.first_row;
-  if (rows_left <= 0) return;
-  block.rows = rows_left < tile_rows ? static_cast<int>(rows_left) : tile_rows;
-  if (!sequence.valid) {
-    for (int row = static_cast<int>(threadIdx.x); row < block.rows; row += static_cast<int>(blockDim.x)) {
-      const Place place = place_row(args, block, row);
-      store_nan_row<T>(args, row_offset(args.o_strides, block, sequence, place),
-                       row_offset(args.lse_strides, block, sequence, place));
-    }
-    return;
-  }
-
-  const int pair = static_cast<int>(threadIdx.x) / Products::kThreadsPerPair;
-  const int lane = static_cast<int>(threadIdx.x) % Products::kThreadsPerPair;
-  const int first_row = pair * kPairRows;
-  const bool active = first_row < block.rows;
-
-  // What the block's rows see together: [seen.first, seen.end) and the prefix. Nothing else is read.
-  const std::int64_t prefix_end = args.prefix_len < sequence.kv_len ? args.prefix_len : sequence.kv_len;
-  const Visible earliest = visible_keys(args, sequence, place_row(args, block, 0).query);
-  const Visible latest = visible_keys(args, sequence, place_row(args, block, block.rows - 1).query);
-  const Visible seen{earliest.first, latest.end};
-  const bool same_view = earliest.first == latest.first && earliest.end == latest.end;
-
-  Visible visible[kPairRows];
-  const void* mask[kPairRows];
-  OnlineReference reference[kPairRows];
-  float total[kPairRows];
-  float total_excess[kPairRows];
-#pragma unroll
-  for (int r = 0; r < kPairRows; ++r) {
-    const int row = first_row + r;
-    visible[r] = {0, 0};
-    mask[r] = nullptr;
-    total[r] = 0.0f;
-    total_excess[r] = 0.0f;
-    if (row >= block.rows) continue;
-    const Place place = place_row(args, block, row);
-    visible[r] = visible_keys(args, sequence, place.query);
-    if (args.mask != nullptr) {
-      const std::int64_t at = block.batch * args.mask_strides[0] + place.head * args.mask_strides[1] +
-                              place.query * args.mask_strides[2];
-      mask[r] = args.mask_is_f32 != 0 ? static_cast<const void*>(static_cast<const float*>(args.mask) + at)
-                                      : static_cast<const void*>(static_cast<const T*>(args.mask) + at);
-    }
-  }
-  typename Products::Outputs outputs = {};
-  typename Products::Outputs excess = {};
-
-  const auto next_tile = [&](std::int64_t base) {
-    const bool between = base >= prefix_end && base + kKeys <= seen.first;
-    return between ? seen.first / kKeys * kKeys : base;
-  };
-  const auto place_tile = [&](std::int64_t base) {
-    for (int n = static_cast<int>(threadIdx.x); n < kKeys; n += static_cast<int>(blockDim.x)) {
-      const std::int64_t key = base + n;
-      const bool needed = (key >= seen.first && key < seen.end) || key < prefix_end;
-      const KeyPlace place = needed ? place_key(args, sequence, block.batch, block.kv_head, key)
-                                    : KeyPlace{kAbsentKey, kAbsentKey};
-      shared.k_places[n] = place.k;
-      shared.v_places[n] = place.v;
-    }
-  };
-  const std::int64_t keys_end = seen.end > prefix_end ? seen.end : prefix_end;
-
-  load_queries<T, kHeadDim>(args, block, sequence, tile_rows, shared.query);
-  std::int64_t base = next_tile(0);
-  place_tile(base);
-  __syncthreads();
-  while (base < keys_end) {
-    load_keys<T, kHeadDim>(args, shared.k_places, shared.keys);
-    __syncthreads();
-
-    typename Products::Scores scores;
-    if (active) {
-      Products::multiply_scores(shared.query + first_row * Products::kQueryStride, shared.keys, args.head_dim,
-                                lane, scores);
-#pragma unroll
-      for (int r = 0; r < kPairRows; ++r) {
-        const TileView view = view_tile(visible[r], first_row + r < block.rows ? prefix_end : 0, base, kKeys);
-        shared.maxima[(first_row + r) * Products::kThreadsPerPair + lane] =
-            finish_scores<T>(args, view, mask[r], base, lane, Products::kRunStep, scores[r]);
-      }
-    }
-    __syncthreads();
-
-    const bool wild = load_values<T, kHeadDim>(args, shared.v_places, shared.keys);
-    float factor[kPairRows] = {};
-    if (active) {
-#pragma unroll
-      for (int r = 0; r < kPairRows; ++r) {
-        const int row = first_row + r;
-        float largest = -INFINITY;
-#pragma unroll
-        for (int i = 0; i < Products::kThreadsPerPair; ++i) {
-          const float other = shared.maxima[row * Products::kThreadsPerPair + i];
-          largest = other > largest ? other : largest;
-        }
-        factor[r] = reference[r].raise(largest);
-        float sum = kRemovedWeight;
-#pragma unroll
-        for (int run = 0; run < Products::kKeyRuns; ++run) {
-          Pack<float, Products::kRun> weights;
-#pragma unroll
-          for (int i = 0; i < Products::kRun; ++i) {
-            weights.values[i] = reference[r].weight(scores[r][run][i]);
-            sum += weights.values[i];
-          }
-          *reinterpret_cast<Pack<float, Products::kRun>*>(shared.weights + row * Products::kWeightStride +
-                                                          run * Products::kRunStep + lane * Products::kRun) =
-              weights;
-        }
-        shared.totals[row * Products::kThreadsPerPair + lane] = sum;
-      }
-    }
-    // A NaN among the values may be visible to one row and removed for another, but only where rows differ.
-    const bool rows_differ = args.mask != nullptr || !same_view;
-    bool select = false;
-    if (rows_differ) {
-      select = __syncthreads_or(wild ? 1 : 0) != 0;
-    } else {
-      __syncthreads();
-    }
-
-    const std::int64_t keys_left = keys_end - base;
-    if (active) {
-      bool adds[kPairRows];
-#pragma unroll
-      for (int r = 0; r < kPairRows; ++r) {
-        float sum = kRemovedWeight;
-#pragma unroll
-        for (int i = 0; i < Products::kThreadsPerPair; ++i) {
-          sum += shared.totals[(first_row + r) * Products::kThreadsPerPair + i];
-        }
-        if (factor[r] != 1.0f) {
-          compensated_scale(total[r], total_excess[r], factor[r]);
-#pragma unroll
-          for (int run = 0; run < Products::kDimRuns; ++run) {
-#pragma unroll
-            for (int i = 0; i < Products::kRun; ++i) {
-              compensated_scale(outputs[r][run][i], excess[r][run][i], factor[r]);
-            }
-          }
-        }
-        // A tile in which a row sees nothing leaves it as it is, to the bit: whether the block visits the
-        // tile at all depends on the other rows.
-        adds[r] = !weight_is_removed(sum);
-        if (adds[r]) compensated_add(total[r], total_excess[r], sum);
-      }
-      const float* weights = shared.weights + first_row * Products::kWeightStride;
-      const int keys = keys_left < kKeys ? static_cast<int>(keys_left) : kKeys;
-      if (select) {
-        Products::template multiply_values<true>(weights, shared.keys, keys, args.head_dim, lane, adds,
-                                                 outputs, excess);
-      } else {
-        Products::template multiply_values<false>(weights, shared.keys, keys, args.head_dim, lane, adds,
-                                                  outputs, excess);
-      }
-    }
-    base = next_tile(base + kKeys);
-    place_tile(base);
-    __syncthreads();
-  }
-
-  if (active) {
-#pragma unroll
-    for (int r = 0; r < kPairRows; ++r) {
-      const int row = first_row + r;
-      const bool empty = total[r] == 0.0f;
-#pragma unroll
-      for (int run = 0; run < Products::kDimRuns; ++run) {
-#pragma unroll
-        for (int i = 0; i < Products::kRun; ++i) {
-          shared.query[row * Products::kQueryStride + run * Products::kRunStep + lane * Products::kRun + i] =
-              empty ? 0.0f : outputs[r][run][i] / total[r];
-        }
-      }
-      if (args.lse != nullptr && lane == 0 && row < block.rows) {
-        args.lse[row_offset(args.lse_strides, block, sequence, place_row(args, block, row))] =
-            empty ? -INFINITY : reference[r].value + logf(total[r]);
-      }
-    }
-  }
-  __syncthreads();
-  store_outputs<T, kHeadDim>(args, block, sequence, shared.query);
-}
-
-template <class T, int kHeadDim, int kWave>
-inline constexpr KernelEntry kFlashAttentionEntry{};
-
-#define FLASH_ATTENTION_KERNEL(T, HEAD_DIM, WAVE)                                           \
-  HIPFORGE_WAVE_KERNEL(WAVE, kFlashAttentionEntry, (T, HEAD_DIM, WAVE),                     \
-                       flash_attention_##T##_d##HEAD_DIM##_w##WAVE, flash_attention_kernel, \
-                       FlashAttentionArgs, TileProducts<HEAD_DIM>::kMaxThreads)
-
-#define FLASH_ATTENTION_TILES(T, WAVE) \
-  FLASH_ATTENTION_KERNEL(T, 32, WAVE)  \
-  FLASH_ATTENTION_KERNEL(T, 64, WAVE)  \
-  FLASH_ATTENTION_KERNEL(T, 96, WAVE)  \
-  FLASH_ATTENTION_KERNEL(T, 128, WAVE) FLASH_ATTENTION_KERNEL(T, 256, WAVE)
-
-HIPFORGE_FOR_EACH_FLOAT_AND_WAVE(FLASH_ATTENTION_TILES)
-
-}  // namespace flash_attention_detail
-
 namespace {
 
 using namespace flash_attention_detail;
 
-constexpr const char* kOp = "flash_attention";
 constexpr std::int64_t kMaxHeadDim = 256;
 constexpr std::int64_t kMaxBlocks = std::numeric_limits<std::int32_t>::max();
 
@@ -675,32 +224,34 @@ Status check_params(const FlashAttentionParams& params) {
   return check_range(kOp, "max_kv_len", params.max_kv_len, 0, kUnlimited);
 }
 
-// Calls visit.template operator()<kHeadDim>() with the smallest tile that holds head_dim.
-template <class Visit>
-auto dispatch_head_dim(std::int64_t head_dim, Visit&& visit) {
-  if (head_dim <= 32) return visit.template operator()<32>();
-  if (head_dim <= 64) return visit.template operator()<64>();
-  if (head_dim <= 96) return visit.template operator()<96>();
-  if (head_dim <= 128) return visit.template operator()<128>();
-  return visit.template operator()<256>();
-}
-
-// Threads of a block: whole waves, enough for all rows of a kv head, as many as the tile allows.
-template <int kHeadDim>
-int block_threads(std::int64_t rows, int wave) {
-  int threads = wave;
-  while (TileProducts<kHeadDim>::rows(threads) < rows && 2 * threads <= TileProducts<kHeadDim>::kMaxThreads) {
-    threads *= 2;
-  }
-  return threads;
-}
-
 Strides strides_of(const TensorView& tensor) {
   if (tensor.rank == 3) return {0, tensor.strides[0], tensor.strides[1]};
   return {tensor.strides[0], tensor.strides[1], tensor.strides[2]};
 }
 
-FlashAttentionArgs make_args(const FlashAttentionParams& params, const LaunchPlan& plan) {
+// Nothing that is finite becomes infinite.
+float clamped(double value) {
+  constexpr double kLargest = std::numeric_limits<float>::max();
+  return static_cast<float>(std::clamp(value, -kLargest, kLargest));
+}
+
+// What the kernels multiply scores by. The matrix kernel's scores are powers of two, and it divides by the
+// cap in the same step.
+void set_score_factors(const FlashAttentionParams& params, double head_dim, bool matrix,
+                       FlashAttentionArgs& args) {
+  const double cap = static_cast<double>(params.soft_cap);
+  const double scale = params.scale != 0.0f ? static_cast<double>(params.scale) : 1.0 / std::sqrt(head_dim);
+  if (!matrix) {
+    args.scale = static_cast<float>(scale);
+    args.soft_cap = params.soft_cap;
+  } else {
+    args.scale = clamped(cap > 0.0 ? scale / cap : scale * std::numbers::log2e);
+    args.soft_cap = clamped(cap * std::numbers::log2e);
+  }
+}
+
+FlashAttentionArgs make_args(const FlashAttentionParams& params, const LaunchPlan& plan,
+                             const KernelChoice& choice) {
   const Sizes sizes = sizes_of(params);
   FlashAttentionArgs args{};
   args.q = params.q.data;
@@ -734,6 +285,8 @@ FlashAttentionArgs make_args(const FlashAttentionParams& params, const LaunchPla
   args.pages = paged_keys(params) ? params.k.shape[0] : 0;
   args.page_size = paged_keys(params) ? params.k.shape[1] : 0;
   args.q_tiles = plan.grid.x / (sizes.batch * sizes.kv_heads);
+  args.tile_rows = choice.tile_rows;
+  args.stages = choice.stages;
   args.window = params.window;
   args.causal = params.causal || params.window > 0 ? 1 : 0;
   args.prefix_len = args.causal != 0 ? params.prefix_len : 0;
@@ -741,10 +294,7 @@ FlashAttentionArgs make_args(const FlashAttentionParams& params, const LaunchPla
   args.kv_heads = static_cast<int>(sizes.kv_heads);
   args.group = static_cast<int>(sizes.q_heads / sizes.kv_heads);
   args.head_dim = static_cast<int>(sizes.head_dim);
-  args.scale = params.scale != 0.0f
-                   ? params.scale
-                   : static_cast<float>(1.0 / std::sqrt(static_cast<double>(sizes.head_dim)));
-  args.soft_cap = params.soft_cap;
+  set_score_factors(params, static_cast<double>(sizes.head_dim), choice.matrix, args);
   args.mask_is_f32 = params.mask.dtype == DType::kF32 ? 1 : 0;
   const int vector = kVectorBytes / static_cast<int>(dtype_size(params.q.dtype));
   args.vector_q = rows_are_aligned(params.q, vector) ? 1 : 0;
@@ -760,55 +310,53 @@ std::size_t flash_attention_workspace_bytes(const FlashAttentionParams&) {
   return 0;
 }
 
-FlashAttentionDepth flash_attention_reduction_depth(std::int64_t kv_len, std::int64_t head_dim) {
-  return dispatch_head_dim(head_dim, [&]<int kHeadDim>() {
-    using Products = TileProducts<kHeadDim>;
-    FlashAttentionDepth depth;
-    depth.score = head_dim;
-    depth.weights = Products::kKeyRuns * Products::kRun + Products::kThreadsPerPair + 2;
-    depth.values = std::min<std::int64_t>(Products::kKeys, kv_len) + 2;
-    depth.lag = static_cast<double>(kMaxLag);
-    return depth;
-  });
+FlashAttentionDepth flash_attention_reduction_depth(DType dtype, std::int64_t kv_len, std::int64_t head_dim) {
+  return dtype == DType::kF32 ? vector_reduction_depth(kv_len, head_dim)
+                              : mma_reduction_depth(dtype, kv_len, head_dim);
 }
 
-Status flash_attention_plan(const FlashAttentionParams& params, const Target& target, LaunchPlan& plan) {
+namespace {
+
+Status plan_launch(const FlashAttentionParams& params, const Target& target, LaunchPlan& plan,
+                   KernelChoice& choice) {
   HIPFORGE_TRY(check_params(params));
   const Sizes sizes = sizes_of(params);
-  return dispatch_wave(kOp, target, [&]<int kWave>() {
-    return dispatch_float(kOp, "q", params.q.dtype, [&]<class T>() {
-      return dispatch_head_dim(sizes.head_dim, [&]<int kHeadDim>() -> Status {
-        const KernelEntry entry = kFlashAttentionEntry<T, kHeadDim, kWave>;
-        plan = {};
-        plan.kernel = entry.name;
-        plan.function = entry.function;
-        plan.grid = dim3(0, 1, 1);
-        if (params.o.numel() == 0) return {};
-        const std::int64_t rows = sizes.q_len * (sizes.q_heads / sizes.kv_heads);
-        const int threads = block_threads<kHeadDim>(rows, kWave);
-        const int tile_rows = TileProducts<kHeadDim>::rows(threads);
-        const std::int64_t planes = sizes.batch * sizes.kv_heads;
-        const std::int64_t q_tiles = (rows + tile_rows - 1) / tile_rows;
-        if (planes > 0 && q_tiles > kMaxBlocks / planes) {
-          return unsupported(kOp, ": ", q_tiles, " tiles of ", tile_rows, " rows for each of ", planes,
-                             " sequences and kv heads, supported: ", kMaxBlocks, " in all");
-        }
-        plan.grid = dim3(static_cast<unsigned>(planes * q_tiles), 1, 1);
-        plan.block = dim3(static_cast<unsigned>(threads), 1, 1);
-        plan.shared_bytes = static_cast<unsigned>(SharedTiles<kHeadDim>::bytes(tile_rows));
-        return {};
-      });
-    });
-  });
+  const std::int64_t rows = sizes.kv_heads > 0 ? sizes.q_len * (sizes.q_heads / sizes.kv_heads) : 0;
+  choice.matrix = uses_matrix_kernel(target, params.q.dtype);
+  HIPFORGE_TRY(choice.matrix ? choose_mma_kernel(target, params.q.dtype, sizes.head_dim, rows, choice)
+                             : choose_vector_kernel(target, params.q.dtype, sizes.head_dim, rows, choice));
+  plan = {};
+  plan.kernel = choice.entry.name;
+  plan.function = choice.entry.function;
+  plan.grid = dim3(0, 1, 1);
+  if (params.o.numel() == 0) return {};
+  const std::int64_t planes = sizes.batch * sizes.kv_heads;
+  const std::int64_t q_tiles = (rows + choice.tile_rows - 1) / choice.tile_rows;
+  if (planes > 0 && q_tiles > kMaxBlocks / planes) {
+    return unsupported(kOp, ": ", q_tiles, " tiles of ", choice.tile_rows, " rows for each of ", planes,
+                       " sequences and kv heads, supported: ", kMaxBlocks, " in all");
+  }
+  plan.grid = dim3(static_cast<unsigned>(planes * q_tiles), 1, 1);
+  plan.block = dim3(static_cast<unsigned>(choice.threads), 1, 1);
+  plan.shared_bytes = static_cast<unsigned>(choice.shared_bytes);
+  return {};
+}
+
+}  // namespace
+
+Status flash_attention_plan(const FlashAttentionParams& params, const Target& target, LaunchPlan& plan) {
+  KernelChoice choice;
+  return plan_launch(params, target, plan, choice);
 }
 
 Status flash_attention(const FlashAttentionParams& params, hipStream_t stream) {
   Target target;
   HIPFORGE_TRY(current_target(target));
   LaunchPlan plan;
-  HIPFORGE_TRY(flash_attention_plan(params, target, plan));
+  KernelChoice choice;
+  HIPFORGE_TRY(plan_launch(params, target, plan, choice));
   if (plan.grid.x == 0) return {};
-  return launch(plan, make_args(params, plan), stream);
+  return launch(plan, make_args(params, plan, choice), stream);
 }
 
 }  // namespace hipforge

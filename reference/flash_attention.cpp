@@ -152,7 +152,7 @@ AttentionResult flash_attention(std::span<const double> q, std::span<const doubl
               mask.values[static_cast<std::size_t>((mask_head * mask.rows + mask_row) * shape.kv_len + j)];
           if (added == -kInfinity) continue;
           score += added;
-          uncertainty += error.masked * std::fabs(score);
+          uncertainty += error.masked * std::fabs(score) + error.added * std::fabs(added);
         }
         if (score == -kInfinity) continue;
         keys.push_back({j, score, uncertainty});

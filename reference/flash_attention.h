@@ -34,12 +34,13 @@ struct AttentionMask {
 /// How far a computed score may lie from the true one, for the sensitivities below:
 ///   dot · scale · Σ|q k| + scaled · |scale · q·k|, carried through the soft cap; + capped · |score after the
 ///   cap|;
-///   + masked · |score after the mask|; + below · (largest score − score) + constant
+///   + masked · |score after the mask| + added · |mask|; + below · (largest score − score) + constant
 struct ScoreError {
   double dot = 0.0;
   double scaled = 0.0;
   double capped = 0.0;
   double masked = 0.0;
+  double added = 0.0;
   double below = 0.0;
   double constant = 0.0;
 };

@@ -428,6 +428,14 @@ Case make_case(const Spec& spec) {
   return test;
 }
 
+// What a weight may lose in absolute terms, relative to the largest weight: half of f16's smallest number,
+// which lies 2⁹ lower where weights are lifted (scores below 2²⁰, in powers of two); what f32 flushes to
+// zero.
+double smallest_weight(DType dtype, double lse) {
+  if (dtype == DType::kBF16) return 0x1p-126;
+  return std::fabs(lse) < 0x1p19 ? 0x1p-34 : 0x1p-25;
+}
+
 }  // namespace
 
 FlashAttentionExpected flash_attention_expected(const FlashAttentionInputs& inputs) {
@@ -438,6 +446,7 @@ FlashAttentionExpected flash_attention_expected(const FlashAttentionInputs& inpu
     return static_cast<std::int64_t>(values[static_cast<std::size_t>(at)]);
   };
   const double u = kF32Roundoff;
+  const bool matrix = inputs.dtype != DType::kF32;
   reference::AttentionRule rule;
   rule.scale = inputs.scale != 0.0 ? inputs.scale : 1.0 / std::sqrt(static_cast<double>(dim));
   rule.soft_cap = inputs.soft_cap;
@@ -504,14 +513,15 @@ FlashAttentionExpected flash_attention_expected(const FlashAttentionInputs& inpu
       const std::int64_t mask_batch = inputs.mask_shape[0] == 1 ? 0 : b;
       mask.values = inputs.mask.subspan(static_cast<std::size_t>(mask_batch) * plane, plane);
     }
-    const FlashAttentionDepth depth = flash_attention_reduction_depth(shape.kv_len, dim);
+    const FlashAttentionDepth depth = flash_attention_reduction_depth(inputs.dtype, shape.kv_len, dim);
     reference::ScoreError error;
-    error.dot = dot_bound(1.0, depth.score, 1.0, 0);
-    error.scaled = (inputs.soft_cap > 0.0 ? 3.0 : 2.0) * u;
-    error.capped = 5.0 * u;
+    error.dot = dot_bound(depth.factor, depth.score, 1.0, 0);
+    error.scaled = (inputs.soft_cap > 0.0 && !matrix ? 3.0 : 2.0) * u;
+    error.capped = (matrix ? 6.0 : 5.0) * u;
     error.masked = u;
+    error.added = matrix ? u : 0.0;
     error.below = u + 4.0 * u / depth.lag;
-    error.constant = 2.0 * depth.lag * u + 8.0 * u;
+    error.constant = 2.0 * (depth.lag + depth.lift) * u + 8.0 * u;
     const auto first = static_cast<std::size_t>(q_begin * heads * dim);
     const auto count = static_cast<std::size_t>(shape.q_len * heads * dim);
     const reference::AttentionResult oracle =
@@ -526,19 +536,24 @@ FlashAttentionExpected flash_attention_expected(const FlashAttentionInputs& inpu
         const std::int64_t lse_at =
             packed_q ? head * rows + q_begin + i : (b * heads + head) * inputs.q_len + i;
         const double lse = oracle.lse[row];
+        const double log_total = std::log(std::max(oracle.visible[row], 1.0)) + depth.lag + depth.lift;
         expected.lse.value[static_cast<std::size_t>(lse_at)] = lse;
         expected.lse.bound[static_cast<std::size_t>(lse_at)] =
-            oracle.lse_sensitivity[row] + total_error +
-            4.0 * u * (std::log(std::max(oracle.visible[row], 1.0)) + depth.lag) +
-            store_rounding(DType::kF32, lse);
+            oracle.lse_sensitivity[row] + total_error + 4.0 * u * log_total +
+            (matrix ? u * (std::fabs(lse) + log_total) : 0.0) + store_rounding(DType::kF32, lse);
+        // A weight that is rounded to the dtype, and one that is too small to be rounded well.
+        const double rounded = matrix ? unit_roundoff(inputs.dtype) : 0.0;
+        const double lost = matrix ? smallest_weight(inputs.dtype, lse) : 0x1p-149;
         for (std::int64_t d = 0; d < dim; ++d) {
           const std::size_t at = row * static_cast<std::size_t>(dim) + static_cast<std::size_t>(d);
           const double value = oracle.o[at];
           expected.o.value[first + at] = value;
           expected.o.bound[first + at] =
-              oracle.o_sensitivity[at] + dot_bound(1.0, depth.values + 1, oracle.weighted[at], visible) +
-              u * oracle.weighted_below[at] / depth.lag + (total_error + u) * std::fabs(value) +
-              0x1p-149 * oracle.value_sum[at] + store_rounding(inputs.dtype, value);
+              oracle.o_sensitivity[at] +
+              dot_bound(depth.factor, depth.values + 1, oracle.weighted[at], visible) +
+              rounded * oracle.weighted[at] + u * oracle.weighted_below[at] / depth.lag +
+              (total_error + (matrix ? 2.0 : 1.0) * u) * std::fabs(value) + lost * oracle.value_sum[at] +
+              store_rounding(inputs.dtype, value);
         }
       }
     }

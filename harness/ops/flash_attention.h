@@ -52,7 +52,12 @@ struct FlashAttentionExpected {
 ///   they can cause. The sums of weighted values and of weights: their depth times u, and 1 + x_j / lag
 ///   roundings of rescaling; the division u; what underflows in an exponential, 2⁻¹⁴⁹|v|; the store. lse: the
 ///   sum's relative error; logf within 2 ulp; one addition.
-/// Rows that belong to no sequence are expected to be as they were, NaN.
+/// On matrix cores (f16, bf16) an addition in a product counts twice, because it may truncate; head_dim of
+/// them make a score, those of FlashAttentionDepth a sum. Scores are powers of two: log₂e and the mask's
+/// product with it add u of the scale and of the mask. A weight is rounded to the dtype, u_dtype·Σp|v|, but
+/// for f16's subnormals, 2⁻³⁴|v|; the sum of weights is that of the weights before they are rounded. The
+/// output is multiplied by a reciprocal, 2u. Rows that belong to no sequence are expected to be as they were,
+/// NaN.
 [[nodiscard]] FlashAttentionExpected flash_attention_expected(const FlashAttentionInputs& inputs);
 
 [[nodiscard]] OpSuite flash_attention_suite();

@@ -29,9 +29,12 @@ __device__ inline void async_copy_16(void* shared, const void* global, bool insi
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(address), "l"(global), "r"(bytes)
                : "memory");
 #else
-  Pack<std::uint32_t, 4> pack{};
-  if (inside) pack = *static_cast<const Pack<std::uint32_t, 4>*>(global);
-  *static_cast<Pack<std::uint32_t, 4>*>(shared) = pack;
+  auto* destination = static_cast<Pack<std::uint32_t, 4>*>(shared);
+  if (inside) {
+    *destination = *static_cast<const Pack<std::uint32_t, 4>*>(global);
+  } else {
+    *destination = {};
+  }
 #endif
 }
 

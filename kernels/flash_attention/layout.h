@@ -49,11 +49,13 @@ struct FlashAttentionArgs {
   int kv_heads;
   int group;  // q heads of a kv head
   int head_dim;
-  float scale;
-  float soft_cap;  // 0: none
+  float scale;     // matrix kernel: scale · log2 e, or scale / cap
+  float soft_cap;  // 0: none; matrix kernel: cap · log2 e
   int causal;
   int mask_is_f32;
-  int vector_q;  // every row takes full-width accesses
+  int tile_rows;  // rows of a block
+  int stages;     // key and value tiles in shared memory
+  int vector_q;   // every row takes full-width accesses
   int vector_k;
   int vector_v;
   int vector_o;

@@ -247,15 +247,17 @@ TEST(FlashAttention, PlanIsAPureFunctionOfParamsAndTarget) {
   ASSERT_OK(flash_attention_plan(f.params, kCpu32, first));
   ASSERT_OK(flash_attention_plan(f.params, kCpu32, second));
   ASSERT_OK(flash_attention_plan(f.params, wide, other));
-  EXPECT_STREQ(first.kernel, "flash_attention_f16_d96_w32");
+  EXPECT_STREQ(first.kernel, "flash_attention_f16_d96_w32_mma");
   EXPECT_EQ(first.function, second.function);
   EXPECT_EQ(first.block.x, second.block.x);
   EXPECT_EQ(first.shared_bytes, second.shared_bytes);
   // 3 queries of 2 heads fit into the smallest tile; one block for each sequence and kv head.
   EXPECT_EQ(first.grid.x, 4u);
   EXPECT_EQ(first.block.x, 32u);
-  EXPECT_STREQ(other.kernel, "flash_attention_f16_d96_w64");
+  EXPECT_STREQ(other.kernel, "flash_attention_f16_d96_w64_mma");
   EXPECT_EQ(other.block.x, 64u);
+  ASSERT_OK(flash_attention_plan(f.params, Target{"gfx1100", 32, MatrixUnit::kWmma}, other));
+  EXPECT_STREQ(other.kernel, "flash_attention_f16_d96_w32");
   EXPECT_EQ(flash_attention_workspace_bytes(f.params), 0u);
 }
 
@@ -303,6 +305,35 @@ TEST(FlashAttention, AScoreOfMinusInfinityRemovesItsElement) {
   params.v = rig.input_values("v", DType::kF32, {1, 3, 1, 1}, std::vector<double>{kNaN, 2.0, 4.0});
   params.mask = rig.input_values("mask", DType::kF32, {1, 1, 1, 3}, std::vector<double>{0.0, 0.0, 0.0});
   params.o = rig.output("o", DType::kF32, {1, 1, 1, 1});
+  ASSERT_OK(flash_attention(params, nullptr));
+  ASSERT_OK(rig.finish());
+  EXPECT_EQ(rig.read("o")[0], 3.0);
+}
+
+TEST(FlashAttention, AKeyOfMinusInfinityRemovesItsElementWithoutAMask) {
+  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+    Rig rig(1, nullptr);
+    FlashAttentionParams params;
+    params.q = rig.input_values("q", dtype, {1, 1, 1, 1}, std::vector<double>{1.0});
+    params.k = rig.input_values("k", dtype, {1, 3, 1, 1}, std::vector<double>{-kInfinity, 0.0, 0.0});
+    params.v = rig.input_values("v", dtype, {1, 3, 1, 1}, std::vector<double>{kNaN, 2.0, 4.0});
+    params.o = rig.output("o", dtype, {1, 1, 1, 1});
+    ASSERT_OK(flash_attention(params, nullptr));
+    ASSERT_OK(rig.finish());
+    EXPECT_EQ(rig.read("o")[0], 3.0);
+  }
+}
+
+TEST(FlashAttention, TheLowestFiniteMaskRemovesNothing) {
+  // Models write it for "masked"; a row that has nothing else is the mean of its values, as in f32.
+  constexpr double kLowest = -std::numeric_limits<float>::max();
+  Rig rig(1, nullptr);
+  FlashAttentionParams params;
+  params.q = rig.input_values("q", DType::kBF16, {1, 1, 1, 1}, std::vector<double>{1.0});
+  params.k = rig.input_values("k", DType::kBF16, {1, 2, 1, 1}, std::vector<double>{1.0, -1.0});
+  params.v = rig.input_values("v", DType::kBF16, {1, 2, 1, 1}, std::vector<double>{2.0, 4.0});
+  params.mask = rig.input_values("mask", DType::kF32, {1, 1, 1, 2}, std::vector<double>{kLowest, kLowest});
+  params.o = rig.output("o", DType::kBF16, {1, 1, 1, 1});
   ASSERT_OK(flash_attention(params, nullptr));
   ASSERT_OK(rig.finish());
   EXPECT_EQ(rig.read("o")[0], 3.0);
@@ -540,6 +571,25 @@ std::vector<double> attend_paged(const std::vector<Sequence*>& sequences, std::i
   EXPECT_EQ(rig.finish().message, "");
   return rig.read("o");
 }
+
+#if defined(HIPFORGE_PLATFORM_CPU)  // where a target's blocks and stages can be had without its GPU
+TEST(FlashAttention, DecodingIsTheLastRowOfAPrefillOnEveryTarget) {
+  for (const char* name : {"sm_90", "sm_80", "gfx942", "gfx1100"}) {
+    Target target;
+    ASSERT_OK(target_from_name(name, kCpu32.wave, target));
+    ASSERT_OK(set_target_override(target));
+    for (const Heads& heads : {Heads{4, 2, 64}, Heads{2, 1, 128}, Heads{2, 2, 200}}) {
+      const Sequence sequence(heads, DType::kF16, 197, 9);
+      for (const Rule& rule : kRules) {
+        const std::vector<double> whole = sequence.attend(0, sequence.length, rule);
+        const std::vector<double> last = sequence.attend(sequence.length - 1, sequence.length, rule);
+        expect_same_bits(last, std::span(whole).last(last.size()), name);
+      }
+    }
+  }
+  ASSERT_OK(set_target_override(std::nullopt));
+}
+#endif
 
 TEST(FlashAttention, BatchMatesLayoutAndPageOrderNeverChangeABit) {
   const Heads heads{4, 2, 48};
