@@ -5,6 +5,7 @@
 #include <hip/hip_runtime.h>
 
 #include <cstdint>
+#include <type_traits>
 
 namespace hipforge {
 
@@ -70,5 +71,46 @@ __device__ inline void async_copy_wait() {
   asm volatile("cp.async.wait_group %0;\n" ::"n"(kPending) : "memory");
 #endif
 }
+
+/// A pack of 8 elements of 16 bits on its way from a row to a tile in shared memory. start and finish stand
+/// around work during which the load is under way; where the row is aligned and copies are asynchronous,
+/// start does it all.
+template <class T, bool kAsync = kAsyncCopies>
+class PackCopy {
+ public:
+  static constexpr int kPack = kVectorBytes / 2;
+  static_assert(sizeof(T) == 2);
+
+  /// The first `elements` of a pack, 0 past them. `shared` is aligned to 16 bytes, and so is `source` where
+  /// `aligned` says so, as it must where copies are asynchronous; with 0 elements it may be any address.
+  __device__ void start(T* shared, const T* source, int elements, bool aligned) {
+    if constexpr (kAsync) {
+      async_copy_head(shared, source, elements * static_cast<int>(sizeof(T)));
+    } else {
+      held_ = load_head(source, elements, aligned);
+    }
+  }
+  __device__ void finish(T* shared) {
+    if constexpr (!kAsync) *reinterpret_cast<Words*>(shared) = held_;
+  }
+
+ private:
+  using Words = Pack<std::uint32_t, 4>;
+  struct Nothing {};
+
+  // Whole words: packs of elements under a condition would go through memory.
+  __device__ static Words load_head(const T* source, int elements, bool aligned) {
+    if (aligned && elements == kPack) return *reinterpret_cast<const Words*>(source);
+    Words words{};
+#pragma unroll
+    for (int i = 0; i < kPack; ++i) {
+      const std::uint32_t bits = i < elements ? source[i].bits : 0u;
+      words.values[i / 2] |= bits << (16 * (i % 2));
+    }
+    return words;
+  }
+
+  std::conditional_t<kAsync, Nothing, Words> held_;
+};
 
 }  // namespace hipforge

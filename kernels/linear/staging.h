@@ -70,11 +70,7 @@ class Stager {
       const T* source = is_x ? x_ + at * x_step_ : weight_ + at * weight_step_;
       const bool exists = row() + at * kRowsPerPass < (is_x ? rows_left_ : columns_left_);
       const int elements = exists ? count : 0;
-      if constexpr (kAligned && kAsyncCopies) {
-        async_copy_head(shared_pack(stage, pass), source, elements * static_cast<int>(sizeof(T)));
-      } else {
-        held_[pass] = load_head(source, elements);
-      }
+      copies_[pass].start(shared_pack(stage, pass), source, elements, kAligned);
     }
     x_ += Tile::kDepth;
     weight_ += Tile::kDepth;
@@ -82,17 +78,12 @@ class Stager {
   }
 
   __device__ void finish(T* stage) {
-    if constexpr (!(kAligned && kAsyncCopies)) {
 #pragma unroll
-      for (int pass = 0; pass < kPasses; ++pass) {
-        *reinterpret_cast<Words*>(shared_pack(stage, pass)) = held_[pass];
-      }
-    }
+    for (int pass = 0; pass < kPasses; ++pass) copies_[pass].finish(shared_pack(stage, pass));
   }
 
  private:
-  using Words = Pack<std::uint32_t, 4>;
-  static_assert(sizeof(Words) == kPack * sizeof(T));
+  static_assert(kPack == PackCopy<T>::kPack);
 
   // A thread takes the same pack of every kRowsPerPass-th row.
   static constexpr int kPacksPerRow = Tile::kDepth / kPack;
@@ -115,17 +106,6 @@ class Stager {
   __device__ static T* shared_pack(T* stage, int pass) {
     return stage + Tile::pack_at(row() + pass * kRowsPerPass, pack());
   }
-  // Whole words: packs of elements under a condition would go through memory.
-  __device__ static Words load_head(const T* source, int elements) {
-    if (kAligned && elements == kPack) return *reinterpret_cast<const Words*>(source);
-    Words words{};
-#pragma unroll
-    for (int i = 0; i < kPack; ++i) {
-      const std::uint32_t bits = i < elements ? source[i].bits : 0u;
-      words.values[i / 2] |= bits << (16 * (i % 2));
-    }
-    return words;
-  }
 
   const T* x_;
   const T* weight_;
@@ -134,7 +114,7 @@ class Stager {
   int rows_left_;
   int columns_left_;
   std::int64_t depth_left_;
-  Words held_[kAligned && kAsyncCopies ? 1 : kPasses];
+  PackCopy<T, kAligned && kAsyncCopies> copies_[kPasses];
 };
 
 /// Stores 16 rows × kColumns of sums that lie in shared memory, kStride apart, from `at` on; the whole wave
