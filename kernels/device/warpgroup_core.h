@@ -25,6 +25,9 @@ namespace hipforge {
 /// A and B are tiles of rows of 64 elements, 128 bytes, at a multiple of 1,024 bytes in shared memory. The
 /// packs of 8 elements of a row are permuted: pack_at says where one stands.
 ///
+/// multiply_add_rows takes B[64, kColumns] as it stands in memory where its rows are the depth: C += A · B.
+/// Such a tile is kColumns / 64 tiles of 64 rows of 64 elements, one after the other: rows_pack_at.
+///
 /// The product is asynchronous. All threads call publish after what they wrote to the tiles has arrived and
 /// before the barrier that precedes multiply_add; the tiles must not change, nor C be touched, until a wait
 /// has returned. All lanes of the warpgroup call each function together.
@@ -53,6 +56,11 @@ struct WarpgroupCore {
   /// Elements from a tile's start to a pack of a row: the 128-byte swizzle.
   __device__ static int pack_at(int row, int pack) { return row * kDepth + (pack ^ (row % 8)) * kPack; }
 
+  /// Elements from a tile's start to a pack of a row of kColumns elements, for multiply_add_rows.
+  __device__ static int rows_pack_at(int row, int pack) {
+    return pack / kPacksPerRow * kPanel + pack_at(row, pack % kPacksPerRow);
+  }
+
   /// Makes this thread's writes to shared memory visible to the products that follow the next barrier.
   __device__ static void publish() {
 #if HIPFORGE_DETAIL_HAS_WGMMA
@@ -69,7 +77,7 @@ struct WarpgroupCore {
 #pragma unroll
     for (int step = 0; step < kDepth / 16; ++step) {
       // 16 elements on, in the descriptor's units of 16 bytes.
-      multiply_step(a_tile + 2 * step, b_tile + 2 * step, c.values);
+      multiply_step<false>(a_tile + 2 * step, b_tile + 2 * step, c.values);
     }
     asm volatile("wgmma.commit_group.sync.aligned;\n" ::: "memory");
 #else
@@ -92,6 +100,40 @@ struct WarpgroupCore {
 #endif
   }
 
+  /// Starts C += A · B as one group, B by rows.
+  __device__ static void multiply_add_rows(const T* a, const T* b, Accumulator& c) {
+#if HIPFORGE_DETAIL_HAS_WGMMA
+    const std::uint64_t a_tile = describe(a);
+    const std::uint64_t b_tile = describe(b, kPanel);
+    asm volatile("wgmma.fence.sync.aligned;\n" ::: "memory");
+#pragma unroll
+    for (int step = 0; step < kDepth / 16; ++step) {
+      // 16 elements on in A, 16 rows in B.
+      multiply_step<true>(a_tile + 2 * step, b_tile + 2 * kDepth * step, c.values);
+    }
+    asm volatile("wgmma.commit_group.sync.aligned;\n" ::: "memory");
+#else
+    const int first_row = wave_id<kWave>() % kWaves * 16;
+    for (int step = 0; step < kDepth / 16; ++step) {
+      float left[2][16];
+      load_16(a, first_row + row(0), step, left[0]);
+      load_16(a, first_row + row(2), step, left[1]);
+      for (int k = 0; k < 16; ++k) {
+#pragma unroll
+        for (int i = 0; i < kValues; i += 4) {
+          const T* pair = b + rows_pack_at(16 * step + k, column(i) / kPack) + column(i) % kPack;
+#pragma unroll
+          for (int next = 0; next < 2; ++next) {
+            const float right = to_float(pair[next]);
+            c.values[i + next] = fmaf(left[0][k], right, c.values[i + next]);
+            c.values[i + next + 2] = fmaf(left[1][k], right, c.values[i + next + 2]);
+          }
+        }
+      }
+    }
+#endif
+  }
+
   /// Waits until at most kPending of the warpgroup's latest groups are under way.
   template <int kPending>
   __device__ static void wait(Accumulator& c) {
@@ -108,12 +150,16 @@ struct WarpgroupCore {
   }
 
  private:
+  static constexpr int kPacksPerRow = 64 / kPack;
+  static constexpr int kPanel = kDepth * 64;  // elements of 64 columns of B by rows
+
 #if HIPFORGE_DETAIL_HAS_WGMMA
-  // A tile's address in units of 16 bytes; 1,024 bytes between its groups of 8 rows; the 128-byte swizzle.
-  __device__ static std::uint64_t describe(const T* tile) {
+  // A tile's address in units of 16 bytes; elements between its panels, which matter where it is by rows
+  // alone; 1,024 bytes between its groups of 8 rows; the 128-byte swizzle.
+  __device__ static std::uint64_t describe(const T* tile, int panel = kPack) {
     const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(tile));
-    return std::uint64_t{address >> 4} | std::uint64_t{1} << 16 | std::uint64_t{1024 >> 4} << 32 |
-           std::uint64_t{1} << 62;
+    return std::uint64_t{address >> 4} | static_cast<std::uint64_t>(panel / kPack) << 16 |
+           std::uint64_t{1024 >> 4} << 32 | std::uint64_t{1} << 62;
   }
 
 // clang-format off
@@ -136,20 +182,21 @@ struct WarpgroupCore {
 #define HIPFORGE_DETAIL_VALUES_128 HIPFORGE_DETAIL_VALUES_32(0), HIPFORGE_DETAIL_VALUES_32(32)
 #define HIPFORGE_DETAIL_VALUES_256                                                             \
   HIPFORGE_DETAIL_VALUES_128, HIPFORGE_DETAIL_VALUES_32(64), HIPFORGE_DETAIL_VALUES_32(96)
-// D, A, B; 1: add to D; 1, 1: neither is negated; 0, 0: neither is transposed.
-#define HIPFORGE_DETAIL_WGMMA(COLUMNS, TYPE, A, B)                                             \
+// D, A, B; 1: add to D; 1, 1: neither is negated; 0: A is not transposed; whether B is.
+#define HIPFORGE_DETAIL_WGMMA(COLUMNS, TYPE, A, B, BY_ROWS)                                    \
   asm volatile("wgmma.mma_async.sync.aligned.m64n" #COLUMNS "k16.f32." TYPE "." TYPE           \
-               " {" HIPFORGE_DETAIL_SUMS_##COLUMNS "}, %" #A ", %" #B ", 1, 1, 1, 0, 0;\n"     \
+               " {" HIPFORGE_DETAIL_SUMS_##COLUMNS "}, %" #A ", %" #B ", 1, 1, 1, 0, %" #BY_ROWS ";\n" \
                : HIPFORGE_DETAIL_VALUES_##COLUMNS                                              \
-               : "l"(a), "l"(b))
+               : "l"(a), "l"(b), "n"(kByRows ? 1 : 0))
   // clang-format on
 
+  template <bool kByRows>
   __device__ static void multiply_step(std::uint64_t a, std::uint64_t b, float (&c)[kValues]) {
     constexpr bool kHalf = std::is_same_v<T, F16>;
-    if constexpr (kColumns == 128 && kHalf) HIPFORGE_DETAIL_WGMMA(128, "f16", 64, 65);
-    if constexpr (kColumns == 128 && !kHalf) HIPFORGE_DETAIL_WGMMA(128, "bf16", 64, 65);
-    if constexpr (kColumns == 256 && kHalf) HIPFORGE_DETAIL_WGMMA(256, "f16", 128, 129);
-    if constexpr (kColumns == 256 && !kHalf) HIPFORGE_DETAIL_WGMMA(256, "bf16", 128, 129);
+    if constexpr (kColumns == 128 && kHalf) HIPFORGE_DETAIL_WGMMA(128, "f16", 64, 65, 66);
+    if constexpr (kColumns == 128 && !kHalf) HIPFORGE_DETAIL_WGMMA(128, "bf16", 64, 65, 66);
+    if constexpr (kColumns == 256 && kHalf) HIPFORGE_DETAIL_WGMMA(256, "f16", 128, 129, 130);
+    if constexpr (kColumns == 256 && !kHalf) HIPFORGE_DETAIL_WGMMA(256, "bf16", 128, 129, 130);
   }
 
 #undef HIPFORGE_DETAIL_WGMMA
