@@ -21,9 +21,12 @@ namespace hipforge {
 ///   out      [batch, q_len, q_heads, head_dim]    dtype of weights; overlaps nothing
 /// Alignment: that of the element; rows at multiples of 16 bytes take 16-byte accesses.
 ///
-/// Accumulation in f32, in three levels, so that the error does not grow with kv_len as a plain sum's does:
+/// Accumulation in f32, in levels, so that the error does not grow with kv_len as a plain sum's does. f32:
 /// chunks of 32 keys are added in order, 64 chunk sums in order make a span of 2,048 keys, the spans are
-/// added in order. One rounding at the store.
+/// added in order. f16 and bf16, on matrix cores (kernels/device/matrix_core.h, warpgroup_core.h): 16 keys
+/// at a time, in order, are added to the sum of a span as the matrix unit adds, then the spans in order.
+/// Products are exact, one rounding at the store. On gfx90a matrix cores take subnormal f16 and bf16 numbers
+/// for 0.
 ///
 /// Edge cases. It does not mask: a NaN or infinity in values, in that key's column d, makes the outputs of
 /// every row NaN or infinite, whatever the weight (0 · NaN and 0 · inf are NaN). kv_len = 0 gives zeros. A
@@ -36,8 +39,8 @@ namespace hipforge {
 /// Bound: harness/ops/weighted_matmul.h. Bytes: every tensor once.
 /// FLOPs: 2 · batch · q_heads · q_len · kv_len · head_dim.
 ///
-/// Deterministic: an element's bits depend on its own weights and values and on kv_len alone: one row
-/// (decode) gives the bits that it has as the last row of many (prefill).
+/// Deterministic: on one target an element's bits depend on its own weights and values and on kv_len alone:
+/// one row (decode) gives the bits that it has as the last row of many (prefill).
 struct WeightedMatmulParams {
   TensorView weights;
   TensorView values;
@@ -50,8 +53,10 @@ struct WeightedMatmulParams {
 [[nodiscard]] Status weighted_matmul_plan(const WeightedMatmulParams& params, const Target& target,
                                           LaunchPlan& plan);
 
-/// Additions on the longest path of the kernel's sum over keys, for the error bound: 31 + 63 + kv_len / 2,048
-/// at most.
-[[nodiscard]] std::int64_t weighted_matmul_reduction_depth(std::int64_t kv_len, const Target& target);
+/// Additions on the longest path of the kernel's sum over keys, for the error bound: f32 at most 31 + 63 +
+/// kv_len / 2,048; f16 and bf16 at most 2,047 + kv_len / 2,048, where those of a matrix unit, which may
+/// truncate, count twice.
+[[nodiscard]] std::int64_t weighted_matmul_reduction_depth(DType dtype, std::int64_t kv_len,
+                                                           const Target& target);
 
 }  // namespace hipforge

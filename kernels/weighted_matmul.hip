@@ -3,16 +3,20 @@
 #include "kernels/device/dispatch.h"
 #include "kernels/device/kernel.h"
 #include "kernels/device/vector_io.h"
+#include "kernels/weighted_matmul/args.h"
+#include "kernels/weighted_matmul/mma.h"
+#include "kernels/weighted_matmul/wgmma.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <type_traits>
 
 namespace hipforge {
 // Not an unnamed namespace: the kernels' names must be visible outside.
 namespace weighted_matmul_detail {
 
-constexpr int kPack = 8;         // elements that a thread loads at a time
-constexpr int kChunkKeys = 32;   // keys that are added in order
-constexpr int kSpanChunks = 64;  // chunk sums that are added in order
+constexpr int kChunkKeys = 32;                       // keys that are added in order
+constexpr int kSpanChunks = kSpanKeys / kChunkKeys;  // chunk sums that are added in order
 constexpr int kBlock = 256;
 
 // Prefill: a block makes a tile of kTileRows × kTileCols, a thread kMicro × kMicro of it.
@@ -29,71 +33,6 @@ constexpr int kMaxColumnThreads = 16;
 constexpr int kMinColumnThreads = 4;
 // Rows per kv head up to which decode's kernel reads the values again for every kFewRows rows.
 constexpr std::int64_t kMaxDecodeRows = 16;
-
-struct WeightedMatmulArgs {
-  const void* weights;
-  const void* values;
-  void* out;
-  std::int64_t weights_strides[3];  // batch, heads, rows
-  std::int64_t values_strides[3];   // batch, keys, heads
-  std::int64_t out_strides[3];      // batch, rows, heads
-  std::int64_t batch;
-  std::int64_t q_len;
-  std::int64_t kv_len;
-  std::int64_t kv_heads;
-  std::int64_t group;  // query heads of a kv head
-  std::int64_t head_dim;
-  std::int64_t row_tiles;
-  std::int64_t col_tiles;
-  std::int64_t tiles;  // batch · kv_heads · row_tiles · col_tiles
-  int column_threads;  // decode
-  int vector_weights;  // every row takes whole-pack accesses
-  int vector_values;
-  int vector_out;
-};
-
-// Which tile a block makes. The rows of a kv head are those of all its query heads, one head after another,
-// so that the heads of a group share the values that a block reads.
-struct TilePlace {
-  std::int64_t batch;
-  std::int64_t kv_head;
-  std::int64_t row;  // first row in [0, group · q_len)
-  std::int64_t col;  // first column in [0, head_dim)
-};
-
-__device__ inline TilePlace find_tile(const WeightedMatmulArgs& args, std::int64_t tile, int rows, int cols) {
-  const std::int64_t above = tile / args.col_tiles;
-  const std::int64_t head = above / args.row_tiles;
-  TilePlace place;
-  place.col = (tile - above * args.col_tiles) * cols;
-  place.row = (above - head * args.row_tiles) * rows;
-  place.batch = head / args.kv_heads;
-  place.kv_head = head - place.batch * args.kv_heads;
-  return place;
-}
-
-template <class T>
-__device__ inline const T* weights_row(const WeightedMatmulArgs& args, const TilePlace& place,
-                                       std::int64_t row) {
-  const std::int64_t member = row / args.q_len;
-  const std::int64_t head = place.kv_head * args.group + member;
-  return static_cast<const T*>(args.weights) + place.batch * args.weights_strides[0] +
-         head * args.weights_strides[1] + (row - member * args.q_len) * args.weights_strides[2];
-}
-
-template <class T>
-__device__ inline T* out_row(const WeightedMatmulArgs& args, const TilePlace& place, std::int64_t row) {
-  const std::int64_t member = row / args.q_len;
-  const std::int64_t head = place.kv_head * args.group + member;
-  return static_cast<T*>(args.out) + place.batch * args.out_strides[0] +
-         (row - member * args.q_len) * args.out_strides[1] + head * args.out_strides[2];
-}
-
-template <class T>
-__device__ inline const T* values_head(const WeightedMatmulArgs& args, const TilePlace& place) {
-  return static_cast<const T*>(args.values) + place.batch * args.values_strides[0] +
-         place.kv_head * args.values_strides[2];
-}
 
 // The second and third level of the sum over keys.
 template <int kCount>
@@ -323,19 +262,46 @@ __device__ void weighted_matmul_decode_kernel(const WeightedMatmulArgs& args) {
   }
 }
 
+// Two stages, 64 KiB and few registers suit every GPU.
+template <int kWave>
+using SmallTile = MmaTile<64, 64, 32, 32, kWave, 2, kWave>;
+template <int kWave>
+using WideTile = MmaTile<128, 128, 32, kWave, 64, 2, kWave>;
+// A warpgroup has one kernel for all, because its sums may have other bits than those of a wave.
+using LargeTile = WgmmaTile<6>;
+
 template <class T, int kWave>
 inline constexpr KernelEntry kDecodeEntry{};
 template <class T, int kWave, class Product>
 inline constexpr KernelEntry kTiledEntry{};
+template <class T, class Tile, bool kAlignedOnly>
+inline constexpr KernelEntry kMmaEntry{};
+template <class T, class Tile>
+inline constexpr KernelEntry kWgmmaEntry{};
 
-#define WEIGHTED_MATMUL_KERNELS(T, WAVE)                                                            \
+#define WEIGHTED_MATMUL_FMA(T, WAVE)                                                                \
   HIPFORGE_WAVE_KERNEL(WAVE, kDecodeEntry, (T, WAVE), weighted_matmul_##T##_w##WAVE##_decode_4,     \
                        weighted_matmul_decode_kernel, WeightedMatmulArgs, kBlock)                   \
   HIPFORGE_WAVE_KERNEL(WAVE, kTiledEntry, (T, WAVE, PortableTileProduct),                           \
                        weighted_matmul_##T##_w##WAVE##_tile_64x64x32, weighted_matmul_tiled_kernel, \
                        WeightedMatmulArgs, kBlock)
+#define WEIGHTED_MATMUL_MMA(T, WAVE, TILE, SIZES, ALIGNED_ONLY)                                \
+  HIPFORGE_WAVE_KERNEL(WAVE, kMmaEntry, (T, TILE<WAVE>, ALIGNED_ONLY),                         \
+                       weighted_matmul_##T##_w##WAVE##_mma##SIZES, weighted_matmul_mma_kernel, \
+                       WeightedMatmulArgs, TILE<WAVE>::kThreads)
+#define WEIGHTED_MATMUL_MMAS(T)                                                                            \
+  WEIGHTED_MATMUL_MMA(T, 32, SmallTile, 64x64x32_s2, false)                                                \
+  WEIGHTED_MATMUL_MMA(T, 64, SmallTile, 64x64x32_s2, false)                                                \
+  WEIGHTED_MATMUL_MMA(T, 32, WideTile, 128x128x32_s2, true)                                                \
+  WEIGHTED_MATMUL_MMA(T, 64, WideTile, 128x128x32_s2, true)                                                \
+  HIPFORGE_LARGE_SHARED_KERNEL(32, kWgmmaEntry, (T, LargeTile),                                            \
+                               weighted_matmul_##T##_w32_wgmma128x128x64_s6, weighted_matmul_wgmma_kernel, \
+                               WeightedMatmulArgs, LargeTile::kThreads)
 
-HIPFORGE_FOR_EACH_FLOAT_AND_WAVE(WEIGHTED_MATMUL_KERNELS)
+WEIGHTED_MATMUL_FMA(f32, 32)
+WEIGHTED_MATMUL_FMA(f32, 64)
+WEIGHTED_MATMUL_MMAS(f16)
+WEIGHTED_MATMUL_MMAS(bf16)
 
 }  // namespace weighted_matmul_detail
 
@@ -373,77 +339,82 @@ Status check_params(const WeightedMatmulParams& params) {
   return check_no_overlap(kOp, "values", params.values, "out", params.out, false);
 }
 
-// How the output is cut into blocks' tiles.
+// How the output is cut into blocks' tiles, and who makes them.
 struct Tiling {
-  bool decode = false;
+  KernelEntry entry;
+  int rows = 0;
+  int cols = 0;
+  int threads = 0;
+  std::size_t shared_bytes = 0;
   int column_threads = 0;
-  std::int64_t group = 0;
-  std::int64_t row_tiles = 0;
-  std::int64_t col_tiles = 0;
-  std::int64_t tiles = 0;
 };
 
 std::int64_t ceil_div(std::int64_t value, std::int64_t divisor) {
   return (value + divisor - 1) / divisor;
 }
 
-Tiling tiling_for(const WeightedMatmulParams& params) {
+// Query heads of a kv head.
+std::int64_t group_of(const WeightedMatmulParams& params) {
+  return params.weights.shape[1] / params.values.shape[2];
+}
+
+template <int kWave>
+Tiling fma_tiling(const WeightedMatmulParams& params) {
   Tiling tiling;
-  if (params.out.numel() == 0) return tiling;
-  const std::int64_t kv_heads = params.values.shape[2];
-  const std::int64_t head_dim = params.out.shape[3];
-  tiling.group = params.weights.shape[1] / kv_heads;
-  const std::int64_t rows = tiling.group * params.weights.shape[2];
-  tiling.decode = rows <= kMaxDecodeRows;
+  tiling.threads = kBlock;
+  if (group_of(params) * params.weights.shape[2] > kMaxDecodeRows) {
+    tiling.entry = kTiledEntry<float, kWave, PortableTileProduct>;
+    tiling.rows = kTileRows;
+    tiling.cols = kTileCols;
+    tiling.shared_bytes = kChunkKeys * (kTileRowsPadded + kTileCols) * sizeof(float);
+    return tiling;
+  }
+  tiling.entry = kDecodeEntry<float, kWave>;
   tiling.column_threads = kMinColumnThreads;
-  while (tiling.column_threads < kMaxColumnThreads && tiling.column_threads * kPack < head_dim) {
+  while (tiling.column_threads < kMaxColumnThreads && tiling.column_threads * kPack < params.out.shape[3]) {
     tiling.column_threads *= 2;
   }
-  tiling.row_tiles = ceil_div(rows, tiling.decode ? kFewRows : kTileRows);
-  tiling.col_tiles = ceil_div(head_dim, tiling.decode ? tiling.column_threads * kPack : kTileCols);
-  tiling.tiles = params.weights.shape[0] * kv_heads * tiling.row_tiles * tiling.col_tiles;
+  tiling.rows = kFewRows;
+  tiling.cols = tiling.column_threads * kPack;
+  tiling.shared_bytes = kBlock * kPack * kFewRows * sizeof(float);
   return tiling;
 }
 
-}  // namespace
-
-std::int64_t weighted_matmul_reduction_depth(std::int64_t kv_len, const Target&) {
-  const std::int64_t chunks = ceil_div(kv_len, kChunkKeys);
-  const std::int64_t spans = ceil_div(chunks, kSpanChunks);
-  // The first addition of each level, to 0, is exact.
-  const auto additions = [](std::int64_t terms) { return std::max<std::int64_t>(terms - 1, 0); };
-  return additions(std::min<std::int64_t>(kv_len, kChunkKeys)) +
-         additions(std::min<std::int64_t>(chunks, kSpanChunks)) + additions(spans);
+template <class Tile>
+Tiling tiling_of(const KernelEntry& entry) {
+  return {entry, Tile::kRows, Tile::kColumns, Tile::kThreads, Tile::kSharedBytes, 0};
 }
 
-Status weighted_matmul_plan(const WeightedMatmulParams& params, const Target& target, LaunchPlan& plan) {
-  HIPFORGE_TRY(check_params(params));
-  const Tiling tiling = tiling_for(params);
-  HIPFORGE_TRY(dispatch_wave(kOp, target, [&]<int kWave>() {
+// Whichever of the tiles of one target makes an element, its bits are the same.
+template <class T, int kWave>
+Tiling mma_tiling(const WeightedMatmulParams& params, const Target& target) {
+  using Small = SmallTile<kWave>;
+  using Wide = WideTile<kWave>;
+  if (target.matrix_unit == MatrixUnit::kWgmma) return tiling_of<LargeTile>(kWgmmaEntry<T, LargeTile>);
+  const bool fills_wide =
+      group_of(params) * params.weights.shape[2] >= Wide::kRows && params.out.shape[3] > Small::kColumns;
+  if (target.matrix_unit != MatrixUnit::kNone && fills_wide && rows_are_aligned(params.weights, kPack) &&
+      rows_are_aligned(params.values, kPack)) {
+    return tiling_of<Wide>(kMmaEntry<T, Wide, true>);
+  }
+  return tiling_of<Small>(kMmaEntry<T, Small, false>);
+}
+
+Status choose_tiling(const WeightedMatmulParams& params, const Target& target, Tiling& tiling) {
+  return dispatch_wave(kOp, target, [&]<int kWave>() {
     return dispatch_float(kOp, "weights", params.weights.dtype, [&]<class T>() -> Status {
-      const KernelEntry entry =
-          tiling.decode ? kDecodeEntry<T, kWave> : kTiledEntry<T, kWave, PortableTileProduct>;
-      plan.kernel = entry.name;
-      plan.function = entry.function;
+      if (params.out.numel() == 0) return {};
+      if constexpr (std::is_same_v<T, float>) {
+        tiling = fma_tiling<kWave>(params);
+      } else {
+        tiling = mma_tiling<T, kWave>(params, target);
+      }
       return {};
     });
-  }));
-  const int decode_floats = kBlock * kPack * kFewRows;
-  const int tiled_floats = kChunkKeys * (kTileRowsPadded + kTileCols);
-  plan.grid = dim3(static_cast<unsigned>(std::min<std::int64_t>(tiling.tiles, kMaxGrid)), 1, 1);
-  plan.block = dim3(kBlock, 1, 1);
-  plan.shared_bytes = static_cast<unsigned>(tiling.decode ? decode_floats : tiled_floats) *
-                      static_cast<unsigned>(sizeof(float));
-  return {};
+  });
 }
 
-Status weighted_matmul(const WeightedMatmulParams& params, hipStream_t stream) {
-  Target target;
-  HIPFORGE_TRY(current_target(target));
-  LaunchPlan plan;
-  HIPFORGE_TRY(weighted_matmul_plan(params, target, plan));
-  if (plan.grid.x == 0) return {};
-  const Tiling tiling = tiling_for(params);
+WeightedMatmulArgs make_args(const WeightedMatmulParams& params, const Tiling& tiling) {
   WeightedMatmulArgs args{};
   args.weights = params.weights.data;
   args.values = params.values.data;
@@ -457,15 +428,66 @@ Status weighted_matmul(const WeightedMatmulParams& params, hipStream_t stream) {
   args.q_len = params.weights.shape[2];
   args.kv_len = params.weights.shape[3];
   args.kv_heads = params.values.shape[2];
-  args.group = tiling.group;
+  args.group = group_of(params);
   args.head_dim = params.out.shape[3];
-  args.row_tiles = tiling.row_tiles;
-  args.col_tiles = tiling.col_tiles;
-  args.tiles = tiling.tiles;
+  args.row_tiles = ceil_div(args.group * args.q_len, tiling.rows);
+  args.col_tiles = ceil_div(args.head_dim, tiling.cols);
+  args.tiles = args.batch * args.kv_heads * args.row_tiles * args.col_tiles;
   args.column_threads = tiling.column_threads;
   args.vector_weights = rows_are_aligned(params.weights, kPack);
   args.vector_values = rows_are_aligned(params.values, kPack);
-  args.vector_out = rows_are_aligned(params.out, kMicro);
+  args.vector_out = rows_are_aligned(params.out, params.out.dtype == DType::kF32 ? kMicro : kPack);
+  return args;
+}
+
+Status make_plan(const WeightedMatmulParams& params, const Target& target, LaunchPlan& plan,
+                 WeightedMatmulArgs& args) {
+  HIPFORGE_TRY(check_params(params));
+  Tiling tiling;
+  HIPFORGE_TRY(choose_tiling(params, target, tiling));
+  if (tiling.threads == 0) {
+    plan.grid = dim3(0, 1, 1);
+    return {};
+  }
+  args = make_args(params, tiling);
+  plan.kernel = tiling.entry.name;
+  plan.function = tiling.entry.function;
+  plan.grid = dim3(static_cast<unsigned>(std::min<std::int64_t>(args.tiles, kMaxGrid)), 1, 1);
+  plan.block = dim3(static_cast<unsigned>(tiling.threads), 1, 1);
+  plan.shared_bytes = static_cast<unsigned>(tiling.shared_bytes);
+  return {};
+}
+
+}  // namespace
+
+std::int64_t weighted_matmul_reduction_depth(DType dtype, std::int64_t kv_len, const Target& target) {
+  const std::int64_t spans = ceil_div(kv_len, kSpanKeys);
+  // The first addition of each level, to 0, is exact.
+  const auto additions = [](std::int64_t terms) { return std::max<std::int64_t>(terms - 1, 0); };
+  if (dtype != DType::kF32) {
+    // A matrix unit may truncate each of its additions, those to 0 too, where their terms are aligned.
+    const std::int64_t keys = std::min<std::int64_t>(kv_len, kSpanKeys);
+    const std::int64_t span =
+        target.matrix_unit == MatrixUnit::kNone ? additions(keys) : 2 * kMmaDepth * ceil_div(keys, kMmaDepth);
+    return span + additions(spans);
+  }
+  const std::int64_t chunks = ceil_div(kv_len, kChunkKeys);
+  return additions(std::min<std::int64_t>(kv_len, kChunkKeys)) +
+         additions(std::min<std::int64_t>(chunks, kSpanChunks)) + additions(spans);
+}
+
+Status weighted_matmul_plan(const WeightedMatmulParams& params, const Target& target, LaunchPlan& plan) {
+  WeightedMatmulArgs args{};
+  return make_plan(params, target, plan, args);
+}
+
+Status weighted_matmul(const WeightedMatmulParams& params, hipStream_t stream) {
+  Target target;
+  HIPFORGE_TRY(current_target(target));
+  LaunchPlan plan;
+  WeightedMatmulArgs args{};
+  HIPFORGE_TRY(make_plan(params, target, plan, args));
+  if (plan.grid.x == 0) return {};
   return launch(plan, args, stream);
 }
 

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -27,10 +28,12 @@ struct Spec {
   Family values = Family::kNormal;
   double scale = 1.0;
   bool non_finite = false;
+  bool mma = false;              // a case for the edges of the matrix cores' tiles
+  bool mixed_alignment = false;  // values in the other layout than the rest
   bool quick = false;
 };
 
-constexpr std::int64_t kTile = 64;       // rows and columns of the tiled kernel
+constexpr std::int64_t kTile = 64;       // rows and columns of the tiled kernels
 constexpr std::int64_t kChunk = 32;      // keys that are added in order
 constexpr std::int64_t kSpan = 64 * 32;  // keys of a span
 
@@ -45,8 +48,10 @@ std::vector<std::string> features_of(const Spec& spec) {
   } else if (spec.q_heads > 1) {
     features.emplace_back("heads");
   }
+  if (spec.mma) features.emplace_back("mma");
   if (spec.kv_len == 0) features.emplace_back("empty_kv");
   if (spec.kv_len > kSpan) features.emplace_back("spans");
+  if (spec.mixed_alignment) features.emplace_back("mixed_alignment");
   if (spec.non_finite) features.emplace_back("non_finite");
   if (spec.values == Family::kEqual) features.emplace_back("drift");
   const bool counted =
@@ -91,15 +96,17 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   const Shape weights_shape{spec.batch, spec.q_heads, spec.q_len, spec.kv_len};
   const Shape values_shape{spec.batch, spec.kv_len, spec.kv_heads, spec.head_dim};
   const Shape out_shape{spec.batch, spec.q_len, spec.q_heads, spec.head_dim};
+  const Layout other = spec.layout == Layout::kContiguous ? Layout::kStrided : Layout::kContiguous;
+  const Layout values_layout = spec.mixed_alignment ? other : spec.layout;
   WeightedMatmulParams params;
   if (spec.non_finite) {
     params.weights = rig.input_values("weights", spec.dtype, weights_shape,
                                       weights_with_zeros(numel(weights_shape)), spec.layout);
     params.values = rig.input_values("values", spec.dtype, values_shape,
-                                     non_finite_values(numel(values_shape), spec.head_dim), spec.layout);
+                                     non_finite_values(numel(values_shape), spec.head_dim), values_layout);
   } else {
     params.weights = rig.input("weights", spec.dtype, weights_shape, spec.weights, spec.scale, spec.layout);
-    params.values = rig.input("values", spec.dtype, values_shape, spec.values, spec.scale, spec.layout);
+    params.values = rig.input("values", spec.dtype, values_shape, spec.values, spec.scale, values_layout);
   }
   params.out = rig.output("out", spec.dtype, out_shape, spec.layout);
   const std::int64_t elements = params.weights.numel() + params.values.numel() + params.out.numel();
@@ -148,6 +155,23 @@ bool all_integers(std::span<const double> values) {
   return std::all_of(values.begin(), values.end(), [](double value) { return value == std::floor(value); });
 }
 
+// Σ|weights · values| over the products of which a factor is subnormal: what taking it for 0 may lose.
+std::vector<double> magnitude_of_flushed(const WeightedMatmulInputs& inputs,
+                                         const reference::WeightedMatmulSizes& sizes,
+                                         const std::vector<double>& magnitude) {
+  const auto flush = [&](std::span<const double> values) {
+    std::vector<double> kept(values.begin(), values.end());
+    for (double& value : kept) {
+      if (std::fabs(value) < smallest_normal(inputs.dtype)) value = 0.0;
+    }
+    return kept;
+  };
+  std::vector<double> lost =
+      reference::weighted_matmul(flush(inputs.weights), flush(inputs.values), sizes).magnitude;
+  for (std::size_t i = 0; i < lost.size(); ++i) lost[i] = magnitude[i] - lost[i];
+  return lost;
+}
+
 }  // namespace
 
 Expected weighted_matmul_expected(const WeightedMatmulInputs& inputs, const Target& target) {
@@ -159,8 +183,12 @@ Expected weighted_matmul_expected(const WeightedMatmulInputs& inputs, const Targ
   sizes.kv_heads = inputs.kv_heads;
   sizes.head_dim = inputs.head_dim;
   reference::WeightedMatmulResult oracle = reference::weighted_matmul(inputs.weights, inputs.values, sizes);
-  const std::int64_t depth = weighted_matmul_reduction_depth(inputs.kv_len, target);
+  const std::int64_t depth = weighted_matmul_reduction_depth(inputs.dtype, inputs.kv_len, target);
   const bool integers = all_integers(inputs.weights) && all_integers(inputs.values);
+  // What MFMA takes for 0 there (kernels/device/matrix_core.h).
+  const bool flushes = target.architecture == "gfx90a" && inputs.dtype != DType::kF32;
+  const std::vector<double> flushed =
+      flushes ? magnitude_of_flushed(inputs, sizes, oracle.magnitude) : std::vector<double>();
   Expected expected;
   expected.dtype = inputs.dtype;
   expected.shape = {inputs.batch, inputs.q_len, inputs.q_heads, inputs.head_dim};
@@ -171,6 +199,7 @@ Expected weighted_matmul_expected(const WeightedMatmulInputs& inputs, const Targ
     const bool exact_store = exact_sum && round_to_dtype(inputs.dtype, value) == value;
     const double sum = exact_sum ? 0.0 : dot_bound(1.0, depth, oracle.magnitude[i], inputs.kv_len);
     expected.bound.push_back(sum + (exact_store ? 0.0 : store_rounding(inputs.dtype, value)));
+    if (flushes) expected.bound.back() += flushed[i];
   }
   expected.value = std::move(oracle.value);
   return expected;
@@ -181,8 +210,13 @@ OpSuite weighted_matmul_suite() {
   suite.op = "weighted_matmul";
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided"};
-  suite.features = {"plain", "decode", "batch",      "heads",    "gqa",      "mqa",    "empty_kv",
-                    "spans", "drift",  "non_finite", "integers", "outliers", "cancel", "one_hot_weights"};
+  suite.features = {"plain",    "decode",          "batch", "heads",           "gqa",      "mqa",
+                    "empty_kv", "spans",           "drift", "non_finite",      "integers", "outliers",
+                    "cancel",   "one_hot_weights", "mma",   "mixed_alignment", "subnormal"};
+  const std::vector<DType> vector_alu{DType::kF32};
+  suite.exclusions = {{"mma", "", "matrix cores take f16 and bf16", vector_alu},
+                      {"mixed_alignment", "", "staging for matrix cores, of f16 and bf16", vector_alu},
+                      {"subnormal", "", "what gfx90a's matrix cores flush, f16 and bf16", vector_alu}};
 
   for (DType dtype : suite.dtypes) {
     for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
@@ -279,6 +313,40 @@ OpSuite weighted_matmul_suite() {
         Spec one_hot = spec;
         one_hot.weights = Family::kOneHot;
         add(one_hot);
+      }
+      if (dtype == DType::kF32) continue;
+
+      // Of the matrix cores, around packs, steps, stages and the tiles of every target; rows of several heads
+      // in one tile; more than one span.
+      const auto add_mma = [&](const std::array<std::int64_t, 6>& sizes, auto... changes) {
+        Spec spec = sized(sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]);
+        spec.mma = true;
+        (changes(spec), ...);
+        add(spec);
+      };
+      const std::array<std::int64_t, 6> tiles[] = {
+          {1, 1, 1, 63, 15, 63},    {1, 1, 1, 64, 16, 64},    {1, 1, 1, 65, 17, 65},
+          {1, 1, 1, 127, 63, 127},  {1, 1, 1, 128, 64, 128},  {1, 1, 1, 129, 65, 129},
+          {1, 1, 1, 130, 72, 136},  {1, 1, 1, 128, 128, 256}, {1, 1, 1, 131, 200, 264},
+          {1, 1, 1, 257, 328, 72},  {2, 6, 2, 45, 72, 136},   {2, 4, 2, 67, 129, 80},
+          {1, 2, 2, 1, 400, 128},   {2, 8, 2, 1, 336, 136},   {1, 2, 1, 17, 8, 8},
+          {1, 1, 1, 130, 2056, 72}, {1, 2, 1, 66, 2113, 130}, {1, 3, 3, 1, 4104, 128}};
+      for (const auto& tile : tiles) {
+        add_mma(tile, [&](Spec& spec) { spec.quick = tile[3] == 65 || tile[3] == 130 || tile[3] == 45; });
+      }
+      for (const auto& tile : {std::array<std::int64_t, 6>{1, 1, 1, 130, 72, 136},
+                               {2, 4, 2, 67, 136, 131},
+                               {1, 4, 1, 1, 200, 72}}) {
+        add_mma(tile, [](Spec& spec) { spec.mixed_alignment = true; });
+        add_mma(tile, [](Spec& spec) { spec.non_finite = true; });
+        for (Family family :
+             {Family::kIntegers, Family::kOutliers, Family::kCancel, Family::kSubnormal, Family::kEqual}) {
+          add_mma(tile, [&](Spec& spec) {
+            spec.values = family;
+            if (family == Family::kIntegers) spec.weights = family;
+            if (family == Family::kCancel) spec.weights = Family::kEqual;
+          });
+        }
       }
     }
     const std::array<std::int64_t, 6> benches[] = {
