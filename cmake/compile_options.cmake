@@ -15,7 +15,7 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O2" CACHE STRING "" FORCE)
 
 # Nothing may relax IEEE arithmetic: NaN, infinity and division are part of every op's contract.
 foreach(flag -ffast-math -Ofast -funsafe-math-optimizations -ffinite-math-only --use_fast_math)
-  foreach(flags "${CMAKE_CXX_FLAGS}" "${CMAKE_CXX_FLAGS_${CMAKE_BUILD_TYPE}}" "$ENV{CXXFLAGS}")
+  foreach(flags "${CMAKE_CXX_FLAGS}" "${CMAKE_CXX_FLAGS_${CMAKE_BUILD_TYPE}}" "${CMAKE_HIP_FLAGS}" "$ENV{CXXFLAGS}" "$ENV{HIPFLAGS}")
     if("${flags}" MATCHES "(^| )${flag}( |$)")
       message(FATAL_ERROR "hipforge cannot be built with ${flag}: its results would no longer be IEEE")
     endif()
@@ -53,12 +53,14 @@ endif()
 # hipforge_warnings(target): our own code is warning-free.
 function(hipforge_warnings target)
   foreach(warning -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
-    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${warning}>)
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX,HIP>:${warning}>)
     # The code that nvcc wraps around a kernel is not pedantic.
     if(NOT warning STREQUAL "-Wpedantic")
       target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=${warning}>)
     endif()
   endforeach()
+  # A loop that one clang unrolls and another does not is a matter of speed, which the code objects are held to.
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:HIP>:-Wno-pass-failed>)
   # `#pragma unroll` speaks to clang and nvcc; g++ unrolls these loops without being asked.
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wno-unknown-pragmas>

@@ -16,8 +16,12 @@ foreach(room runtime device)
           FILES_MATCHING PATTERN "*.h")
 endforeach()
 
-install(DIRECTORY kernels/platform/${HIPFORGE_PLATFORM}/include/
-        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/hipforge/platform)
+if(HIPFORGE_PLATFORM STREQUAL "amd")
+  install(FILES cmake/hip_runtime.cmake DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/hipforge)
+else()
+  install(DIRECTORY kernels/platform/${HIPFORGE_PLATFORM}/include/
+          DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/hipforge/platform)
+endif()
 
 configure_package_config_file(cmake/hipforge-config.cmake.in ${PROJECT_BINARY_DIR}/hipforge-config.cmake
                               INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/hipforge)

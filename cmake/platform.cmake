@@ -1,6 +1,6 @@
 # hipforge::platform: where <hip/hip_runtime.h> comes from, and who compiles HIP sources.
 
-set(hipforge_platforms cpu nvidia)
+set(hipforge_platforms cpu nvidia amd)
 if(NOT HIPFORGE_PLATFORM IN_LIST hipforge_platforms)
   list(JOIN hipforge_platforms ", " names)
   message(FATAL_ERROR "HIPFORGE_PLATFORM is ${HIPFORGE_PLATFORM}, supported: ${names}")
@@ -31,6 +31,10 @@ if(HIPFORGE_PLATFORM STREQUAL "nvidia")
   endif()
   add_compile_options($<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr>)
   set(hipforge_kernel_language CUDA)
+  set(hipforge_kernel_options "")
+elseif(HIPFORGE_PLATFORM STREQUAL "amd")
+  include(amd_toolchain)
+  set(hipforge_kernel_language HIP)
   set(hipforge_kernel_options "")
 else()
   set(hipforge_kernel_language CXX)

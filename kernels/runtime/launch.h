@@ -52,8 +52,14 @@ Status launch(const LaunchPlan& plan, const Args& args, hipStream_t stream) {
   static_assert(std::is_trivially_copyable_v<Args>);
   const auto run = [&]() -> Status {
     if (Status status = detail::prepare_launch(plan); !status.ok()) return status;
+#if defined(__HIP_PLATFORM_AMD__)
+    // HIP's own hipLaunchKernelGGL is for the compiler of its kernels alone; this one is a plain function.
+    void* arguments[] = {const_cast<Args*>(&args)};
+    (void)hipLaunchKernel(plan.function, plan.grid, plan.block, arguments, plan.shared_bytes, stream);
+#else
     auto function = reinterpret_cast<void (*)(Args)>(const_cast<void*>(plan.function));
     hipLaunchKernelGGL(function, plan.grid, plan.block, plan.shared_bytes, stream, args);
+#endif
     return detail::finish_launch(plan);
   };
   LaunchObserver* const observer = detail::launch_observer.load(std::memory_order_relaxed);
