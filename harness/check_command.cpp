@@ -5,6 +5,7 @@
 #include "harness/progress.h"
 #include "harness/report.h"
 #include "kernels/runtime/check.h"
+#include "kernels/runtime/device.h"
 #include "kernels/runtime/recorder.h"
 
 #include <fmt/format.h>
@@ -299,6 +300,8 @@ int run_check(const CheckOptions& options) {
     return kExitGood;
   }
 
+  int devices = 0;
+  throw_if_error(usable_devices(devices));
   const std::vector<Target> targets = targets_of(options);
   std::optional<Recorder> recorder;
   if (!options.record_path.empty()) recorder.emplace(options.record_path);

@@ -1,6 +1,7 @@
 #include "harness/device_info.h"
 
 #include "kernels/runtime/check.h"
+#include "kernels/runtime/device.h"
 #include "kernels/runtime/target.h"
 
 #include <hip/hip_runtime.h>
@@ -35,6 +36,8 @@ std::string version_text(int version) {
 }  // namespace
 
 DeviceInfo device_info() {
+  int devices = 0;
+  throw_if_error(usable_devices(devices));
   int device = 0;
   HIPFORGE_HIP_CHECK(hipGetDevice(&device));
   hipDeviceProp_t properties{};
@@ -43,6 +46,8 @@ DeviceInfo device_info() {
   const char* platform = "cpu";
 #elif defined(HIPFORGE_PLATFORM_NVIDIA)
   const char* platform = "nvidia";
+#elif defined(HIPFORGE_PLATFORM_AMD)
+  const char* platform = "amd";
 #else
 #error "no platform"
 #endif

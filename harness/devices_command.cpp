@@ -5,6 +5,7 @@
 #include "harness/device_info.h"
 #include "harness/report.h"
 #include "kernels/runtime/check.h"
+#include "kernels/runtime/device.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -87,7 +88,7 @@ void measure(const DevicesOptions& options, nlohmann::ordered_json& row) {
 
 int run_devices(const DevicesOptions& options) {
   int count = 0;
-  HIPFORGE_HIP_CHECK(hipGetDeviceCount(&count));
+  throw_if_error(usable_devices(count));
   nlohmann::ordered_json devices = nlohmann::ordered_json::array();
   for (int index = 0; index < count; ++index) {
     HIPFORGE_HIP_CHECK(hipSetDevice(index));

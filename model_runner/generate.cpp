@@ -1,5 +1,6 @@
 #include "model_runner/generate.h"
 
+#include "kernels/runtime/device.h"
 #include "kernels/runtime/recorder.h"
 #include "kernels/runtime/stream.h"
 #include "model_runner/forward.h"
@@ -148,7 +149,7 @@ class Generation {
 
 void select_device(int device) {
   int count = 0;
-  throw_if_error(hip_status(hipGetDeviceCount(&count), "hipGetDeviceCount"));
+  throw_if_error(usable_devices(count));
   if (device < 0 || device >= count) {
     throw Error(failure(StatusCode::kNotFound, "there is no device ", device, ", devices found: ", count));
   }

@@ -31,8 +31,10 @@ void throw_if_error(const Status& status) {
 Status hip_status(hipError_t error, const std::string& what) {
   if (error == hipSuccess) return {};
   const StatusCode code = error == hipErrorOutOfMemory ? StatusCode::kOutOfMemory : StatusCode::kHipError;
-  return {code, error,
-          detail::concat(what, ": ", hipGetErrorName(error), " (", hipGetErrorString(error), ")")};
+  const std::string name = hipGetErrorName(error);
+  // HIP 5 has nothing to add to the names of some errors.
+  const std::string text = hipGetErrorString(error);
+  return {code, error, detail::concat(what, ": ", name, text == name ? "" : " (" + text + ")")};
 }
 
 std::string device_error_text(std::uint32_t word) {

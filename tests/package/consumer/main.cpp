@@ -1,4 +1,5 @@
 #include <kernels/rms_norm.h>
+#include <kernels/runtime/device.h>
 #include <kernels/runtime/device_buffer.h>
 
 #include <array>
@@ -7,6 +8,8 @@
 
 int main() {
   try {
+    int devices = 0;
+    hipforge::throw_if_error(hipforge::usable_devices(devices));
     const std::array<float, 2> x{3.0f, 4.0f};
     const std::array<float, 2> weight{1.0f, 1.0f};
     std::array<float, 2> y{};
