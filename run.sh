@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and generates text from the embedded model, every op checked on the way.
-#   ./run.sh [--platform cpu|nvidia] [model_runner arguments]
+#   ./run.sh [--platform cpu|nvidia|amd] [model_runner arguments]
 # Exit codes: 0 good, 1 a check failed, 2 usage, 3 could not run.
 set -euo pipefail
 cd "$(dirname "$0")"

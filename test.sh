@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds and runs every test, and says what each part took.
-#   ./test.sh [--platform cpu|nvidia] [--only PART]
-# Parts: build ctest check; on cpu also asan amd-code nvidia-compile; on nvidia also sanitizers.
-# Exit codes: 0 all passed, 1 something failed, 2 usage, 3 could not run.
+#   ./test.sh [--platform cpu|nvidia|amd] [--only PART]
+# Parts: build ctest check; on cpu also asan amd-code amd-host nvidia-compile; on nvidia also sanitizers.
+# Exit codes: 0 all passed, 1 something failed, 2 usage, 3 could not run. On a GPU platform without a usable device what
+# needs none is built and run, the rest is counted as skipped, and 3 says that it is not the whole.
 set -euo pipefail
 cd "$(dirname "$0")"
 . cmake/setup.sh
 . cmake/amd_code.sh
+. cmake/amd_host.sh
 . cmake/nvidia_parts.sh
 
-parts=(build ctest check asan amd-code nvidia-compile sanitizers)
+parts=(build ctest check asan amd-code amd-host nvidia-compile sanitizers)
 
 asked=""
 only=""
@@ -17,7 +19,7 @@ while [ $# -gt 0 ]; do
   case "$1" in
     --platform) [ $# -ge 2 ] || die 2 "--platform needs a name"; asked="$2"; shift 2 ;;
     --only) [ $# -ge 2 ] || die 2 "--only needs a part"; only="$2"; shift 2 ;;
-    *) die 2 "unknown argument $1 (./test.sh [--platform cpu|nvidia] [--only PART])" ;;
+    *) die 2 "unknown argument $1 (./test.sh [--platform cpu|nvidia|amd] [--only PART])" ;;
   esac
 done
 [ -z "$only" ] || [[ " ${parts[*]} " == *" $only "* ]] || die 2 "part $only is not known, choose from ${parts[*]}"
@@ -69,20 +71,37 @@ count_check() {
 
 build_part() { build "$platform"; }
 
+# run_ctest PRESET [CTEST ARGUMENT...]: runs and counts; prints the failures.
+run_ctest() {
+  local preset="$1" log="build/$1/ctest.log" status=0
+  shift
+  ctest --test-dir "build/$preset" --output-on-failure --parallel "$(nproc)" "$@" >"$log" 2>&1 || status=1
+  count_ctest "$log"
+  # "...***Skipped" is a test too: only what failed is worth its output.
+  [ $status -eq 0 ] || sed -n '/\*\*\*[^S]/,$p' "$log" | head -n 200
+  sed -n '/tests passed/,/^Total Test time/p' "$log"
+  return $status
+}
+
+# Prints why the build of PRESET finds no device, in HIP's own words; nothing where it finds one.
+missing_device() {
+  { "build/$1/hipforge" check --op causal_mask --quick 2>&1 >/dev/null || true; } | grep -o 'no usable device.*' || true
+}
+
 ctest_part() {
   build "$platform"
-  local log="build/$platform/ctest.log" status=0
-  ctest --test-dir "build/$platform" --output-on-failure --parallel "$(nproc)" >"$log" 2>&1 || status=1
-  count_ctest "$log"
-  if [ $status -ne 0 ]; then
-    sed -n '/\*\*\*/,$p' "$log" | head -n 200
-  fi
-  sed -n '/tests passed/,$p' "$log"
-  return $status
+  run_ctest "$platform"
 }
 
 check_part() {
   build "$platform" hipforge
+  local reason
+  reason=$(missing_device "$platform")
+  if [ -n "$reason" ]; then
+    echo "skipped: $reason"
+    skipped=$((skipped + $("build/$platform/hipforge" check --list | wc -l)))
+    return 0
+  fi
   local log="build/$platform/check.log" status=0
   "build/$platform/hipforge" check --junit "build/$platform/check.xml" >"$log" || status=1
   cat "$log"
@@ -95,11 +114,8 @@ check_part() {
 # Every out-of-bounds access of global and shared memory, over the platform's own tests and the short check.
 asan_part() {
   build cpu-asan platform_cpu_test hipforge
-  local log="build/cpu-asan/ctest.log" status=0
-  ctest --test-dir build/cpu-asan --output-on-failure --parallel "$(nproc)" -R "^platform_cpu" >"$log" 2>&1 || status=1
-  count_ctest "$log"
-  [ $status -eq 0 ] || sed -n '/\*\*\*/,$p' "$log" | head -n 200
-  sed -n '/tests passed/,$p' "$log"
+  local status=0
+  run_ctest cpu-asan -R "^platform_cpu" || status=1
   HIPFORGE_CPU_WAVE=32 build/cpu-asan/hipforge check --quick >build/cpu-asan/check.log || status=1
   tail -n 2 build/cpu-asan/check.log
   count_check build/cpu-asan/check.log
@@ -136,6 +152,10 @@ fi
 if [ "$platform" != nvidia ] || [ "$only" = amd-code ]; then
   part amd-code amd_code_part
 fi
+# What a machine without AMD's GPU can prove of that platform.
+if [ "$platform" = cpu ] || [ "$only" = amd-host ]; then
+  part amd-host amd_host_part
+fi
 # On nvidia the build is the proof.
 if [ "$platform" != nvidia ] || [ "$only" = nvidia-compile ]; then
   part nvidia-compile nvidia_compile_part
@@ -144,12 +164,21 @@ if [ "$platform" = nvidia ]; then
   part sanitizers sanitizers_part
 fi
 
+no_device=""
+if [ "$platform" != cpu ] && [ -x "build/$platform/hipforge" ]; then
+  no_device=$(missing_device "$platform")
+fi
+
 echo
-if [ "$platform" = nvidia ]; then
+if [ "$platform" = nvidia ] && [ -z "$no_device" ]; then
   judge_skips || true
 fi
 list_stale_results
 printf '%s\n' "${summary[@]}"
 printf '%-14s %-7s %4d s\n' total "" $((SECONDS - begin))
 echo "$passed passed, $failed failed, $skipped skipped"
-[[ "${summary[*]}" != *FAILED* ]] && [ "$failed" -eq 0 ]
+[[ "${summary[*]}" != *FAILED* ]] && [ "$failed" -eq 0 ] || exit 1
+if [ -n "$no_device" ]; then
+  echo "platform $platform: $no_device; what needs one did not run" >&2
+  exit 3
+fi

@@ -9,6 +9,8 @@ needed_packages() {
   local packages=(g++ cmake ninja-build libeigen3-dev libfmt-dev nlohmann-json3-dev libcli11-dev libpcre2-dev
     librocrand-dev libgtest-dev libbenchmark-dev)
   [ "$platform" != cpu ] || packages+=(libtbb-dev libboost-context-dev)
+  # AMD's own ROCm brings compiler, runtime and rocRAND; without it they are the distribution's.
+  [ "$platform" != amd ] || has_rocm || packages+=(hipcc libamdhip64-dev)
   echo "${packages[@]}"
 }
 
@@ -35,21 +37,24 @@ list_stale_results() {
   done
 }
 
-# Sets `platform`. $1: what was asked for, or empty: nvidia where its GPU and its compiler are there, else cpu.
+# AMD's own ROCm, under ROCM_PATH or /opt/rocm.
+has_rocm() { [ -e "${ROCM_PATH:-/opt/rocm}/include/hip/hip_runtime.h" ]; }
+
+# Sets `platform`. $1: what was asked for, or empty: nvidia where its GPU and its compiler are there, amd where its GPU
+# is, else cpu. An AMD GPU is known by /dev/kfd: hipcc proves nothing, rocRAND's packages bring it along.
 choose_platform() {
   case "$1" in
-    cpu|nvidia) platform="$1" ;;
-    amd) die 2 "platform amd is not there yet, supported: cpu, nvidia" ;;
+    cpu|nvidia|amd) platform="$1" ;;
     "")
       platform=cpu
       if [ -e /dev/nvidia0 ] && find_nvcc; then
         platform=nvidia
+      elif [ -e /dev/kfd ]; then
+        platform=amd
       elif [ -e /dev/nvidia0 ]; then
         echo "found an NVIDIA GPU (/dev/nvidia0) but no nvcc: using the cpu platform" >&2
-      elif [ -e /dev/kfd ]; then
-        echo "found an AMD GPU (/dev/kfd): hipforge does not run on it yet, using the cpu platform" >&2
       fi ;;
-    *) die 2 "platform $1 is not known, supported: cpu, nvidia" ;;
+    *) die 2 "platform $1 is not known, supported: cpu, nvidia, amd" ;;
   esac
   if [ "$platform" = nvidia ]; then
     find_nvcc || die 3 "platform nvidia needs CUDA 12 or newer: no nvcc on the PATH or in /usr/local/cuda/bin"
