@@ -33,6 +33,9 @@ FAMILIES = {"gfx90a": "cdna", "gfx942": "cdna", "gfx950": "cdna", "gfx11": "rdna
 PT_LOAD, PT_NOTE = 1, 4
 SHT_SYMTAB, SHT_RELA, SHT_REL, SHT_DYNSYM = 2, 4, 9, 11
 NT_AMDGPU_METADATA = 32
+# Arguments of the compiler's own that are 0 here: blocks are whole and start at 0, and nothing prints or allocates.
+ZERO_ARGUMENTS = ("hidden_remainder_", "hidden_global_offset_", "hidden_none", "hidden_hostcall_buffer",
+                  "hidden_heap_v1", "hidden_default_queue", "hidden_completion_action", "hidden_multigrid_sync_arg")
 LDS_GRANULE = 512  # bytes in a step of the kernel descriptor's LDS size
 
 
@@ -197,8 +200,8 @@ def kernel_arguments(kernel, explicit, grid, block, shared_bytes):
             put(argument, max([1] + [axis + 1 for axis in range(3) if grid[axis] * block[axis] > 1]))
         elif kind == "hidden_dynamic_lds_size":
             put(argument, shared_bytes)
-        elif kind.startswith("hidden_remainder_") or kind.startswith("hidden_global_offset_") or kind == "hidden_none":
-            put(argument, 0)  # blocks are whole and start at 0
+        elif kind.startswith(ZERO_ARGUMENTS):
+            put(argument, 0)
         else:
             raise Refused(f"the kernel wants {kind}, which is not implemented")
     return segment

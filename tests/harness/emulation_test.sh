@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Records a few launches for an AMD architecture and runs its code objects on the emulator; then again with a launch
+# whose kernel was exchanged, which must fail.
+#   emulation_test.sh HIPFORGE SOURCES ARCHITECTURE
+# Exit codes: 0 good, 1 not, 3 something is missing (said in one line).
+set -euo pipefail
+hipforge="$1" sources="$2" architecture="$3"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+replay() { "$hipforge" replay "$work/record" --emulate "$architecture" --code "$sources/build/amd-code" "$@"; }
+
+"$hipforge" check --target "$architecture" --record "$work/record" \
+  --filter '^(softmax/f32/contiguous/2x3x5x33/plain|rms_norm/f16/contiguous/5x257/plain|swiglu/bf16/contiguous/13x173/plain.in_gate)' \
+  >"$work/log" || { cat "$work/log"; exit 1; }
+outcome=0
+replay >"$work/log" 2>&1 || outcome=$?
+cat "$work/log"
+[ $outcome -ne 3 ] || exit 3
+[ $outcome -eq 0 ] || exit 1
+grep -qE '^[1-9][0-9]* passed, 0 failed$' "$work/log" || { echo "a launch was not emulated"; exit 1; }
+
+sed -i 's/"kernel":"softmax_f32_/"kernel":"softmax_bf16_/' "$work/record/launches.jsonl"
+outcome=0
+replay --filter softmax >"$work/log" 2>&1 || outcome=$?
+[ $outcome -eq 1 ] || { cat "$work/log"; echo "the exchanged kernel was not found: exit code $outcome"; exit 1; }
