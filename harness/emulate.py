@@ -35,7 +35,9 @@ SHT_SYMTAB, SHT_RELA, SHT_REL, SHT_DYNSYM = 2, 4, 9, 11
 NT_AMDGPU_METADATA = 32
 # Arguments of the compiler's own that are 0 here: blocks are whole and start at 0, and nothing prints or allocates.
 ZERO_ARGUMENTS = ("hidden_remainder_", "hidden_global_offset_", "hidden_none", "hidden_hostcall_buffer",
-                  "hidden_heap_v1", "hidden_default_queue", "hidden_completion_action", "hidden_multigrid_sync_arg")
+                  "hidden_heap_v1", "hidden_default_queue", "hidden_completion_action", "hidden_multigrid_sync_arg",
+                  "hidden_queue_ptr")
+LDS_BYTES = 64 * 1024
 LDS_GRANULE = 512  # bytes in a step of the kernel descriptor's LDS size
 
 
@@ -227,6 +229,12 @@ class Emulator:
         self._mem_store = emu._mem_store
         emu._mem_store = self._store_dword
         emu._fix_div_scale = division_scale
+        self._stores = []  # of the instruction that is being compiled
+        self._parse_pcode = emu.parse_pcode
+        emu.parse_pcode = self._parse_within_lds
+        if family == "cdna":
+            for kind in (emu.irc.VOP1, emu.irc.VOP2, emu.irc.VOPC):
+                emu._INST_HANDLERS[kind] = self._whole_registers(emu._INST_HANDLERS[kind])
         # V_DIV_FIXUP's result of a quotient far below the smallest subnormal; rounding to nearest, that is 0.
         get_pcode = emu.get_pcode
         emu.get_pcode = lambda op: re.sub(r"UNDERFLOW_F\d+", "0.0F", get_pcode(op))
@@ -240,10 +248,34 @@ class Emulator:
         the same under the same opcode. The emulator reads fields from memory at every execution, so the code itself is
         changed.
         """
+        self._stores = []
         word, = struct.unpack("<Q", ctypes.string_at(address, 8))
         if family == "cdna" and word >> 26 & 0x3f == 0b110111 and word >> 14 & 3 == 0:
             ctypes.memmove(address, struct.pack("<Q", word | 2 << 14 | 0x7f << 48), 8)
         return self._decode_at(address, family)
+
+    def _whole_registers(self, handler):
+        """The handler of a 16-bit instruction on CDNA. The emulator takes vector registers from 128 on for the high
+        halves of those from 0 on, which they are on RDNA 3 and 4 alone; so no number of a register reaches its limits.
+        """
+        def compile_instruction(instruction, context):
+            constant = self.emu._c
+            if 16 in instruction.canonical_op_bits.values():
+                self.emu._c = lambda value, *dtype: constant(0x10000 if value in (128, 384) else value, *dtype)
+            try:
+                return handler(instruction, context)
+            finally:
+                self.emu._c = constant
+        return compile_instruction
+
+    def _parse_within_lds(self, pcode, sources, *rest):
+        """Pseudo-code of an LDS access, with addresses below 64 KiB: the emulator reads at those of inactive lanes too,
+        which may be anything."""
+        if "_lds" in sources:
+            low = self.emu.UOp.const(LDS_BYTES - 1, self.emu.dtypes.uint32)
+            names = [name for name in ("ADDR", "ADDR_BASE", "vgpr_a") if name in sources]
+            sources = {**sources, **{name: sources[name] & low for name in names}}
+        return self._parse_pcode(pcode, sources, *rest)
 
     def _store_dword(self, memory, address, value, active, address_bits=32, data_bits=32):
         """The emulator's store, which drops the two low bits of a dword's address; AMD's memory takes any address."""
@@ -255,11 +287,14 @@ class Emulator:
         wide = emu._to_u32(value).cast(u64) << shift
         kept = (emu.UOp.const(0xffffffff, u64) << shift) ^ emu.UOp.const(0xffffffffffffffff, u64)
         stores = []
+        # A store of several dwords writes the words between them twice, each time a part of one.
+        memory = memory.after(*self._stores) if self._stores else memory
         for part, writes in ((0, active), (1, active & shift.ne(emu.UOp.const(0, u64)))):
             place = memory.index(((address >> emu.UOp.const(2, u64)) + emu.UOp.const(part, u64)).valid(writes))
             high = emu.UOp.const(32 * part, u64)
             word = (place & (kept >> high).cast(emu.dtypes.uint32)) | (wide >> high).cast(emu.dtypes.uint32)
             stores.append(place.store(writes.where(word, place)))
+        self._stores.extend(stores)
         return stores
 
     def _user_registers(self, properties, packet, arguments, private_bytes):
@@ -297,7 +332,10 @@ class Emulator:
         if preload & 0x7f:
             raise Refused("the kernel wants preloaded arguments, which are not implemented")
         lds_bytes += request["shared_bytes"]
-        granules = (lds_bytes + LDS_GRANULE - 1) // LDS_GRANULE
+        if lds_bytes > LDS_BYTES:
+            raise Refused(f"the kernel wants {lds_bytes} bytes of LDS, there are {LDS_BYTES}")
+        # All of it whatever the kernel wants, and as much again for an instruction's own offset.
+        granules = 2 * LDS_BYTES // LDS_GRANULE + 1
         rsrc2 = rsrc2 & ~(0x1ff << 15) | granules << 15
         # The emulator flushes subnormals whatever the kernel asks for; rsrc1 has the mode of f32.
         keeps_subnormals = rsrc1 >> 16 & 3 == 3
