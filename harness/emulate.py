@@ -235,6 +235,8 @@ class Emulator:
         if family == "cdna":
             for kind in (emu.irc.VOP1, emu.irc.VOP2, emu.irc.VOPC):
                 emu._INST_HANDLERS[kind] = self._whole_registers(emu._INST_HANDLERS[kind])
+            emu._INST_HANDLERS[emu.irc.DS] = self._lds_of_accumulators(emu._INST_HANDLERS[emu.irc.DS])
+            emu._INST_HANDLERS[emu.irc.VOP3P] = self._whole_halves(emu._INST_HANDLERS[emu.irc.VOP3P])
         # V_DIV_FIXUP's result of a quotient far below the smallest subnormal; rounding to nearest, that is 0.
         get_pcode = emu.get_pcode
         emu.get_pcode = lambda op: re.sub(r"UNDERFLOW_F\d+", "0.0F", get_pcode(op))
@@ -267,6 +269,64 @@ class Emulator:
             finally:
                 self.emu._c = constant
         return compile_instruction
+
+    def _lds_of_accumulators(self, handler):
+        """The handler of an LDS instruction on CDNA. The emulator writes from vector registers what the instruction's
+        bit ACC wants from accumulator registers."""
+        def compile_instruction(instruction, context):
+            if not instruction.acc:
+                return handler(instruction, context)
+            address = context.inst_field(type(instruction).addr)
+            context_type, read = type(context), type(context).rvgpr_dyn
+            context_type.rvgpr_dyn = lambda self, register, *place: (
+                read if register is address else context_type.raccvgpr_dyn)(self, register, *place)
+            try:
+                return handler(instruction, context)
+            finally:
+                context_type.rvgpr_dyn = read
+        return compile_instruction
+
+    def _whole_halves(self, handler):
+        """The handler of a matrix product of f16 or bf16 on CDNA. The emulator takes subnormals of f16 for 0, infinities
+        and NaN for large numbers, and accumulator registers that hold A or B for vector registers; it has a product of
+        f32 with the same layout, which is fed the widened elements.
+        """
+        def compile_instruction(instruction, context):
+            emu = self.emu
+            product = re.fullmatch(r"(V_MFMA_F32_16X16X16_)(B?)F16(_1K)?", emu._op_name(instruction))
+            if not product:
+                return handler(instruction, context)
+            context_type, read, op_name = type(context), type(context).rvgpr_dyn, emu._op_name
+            elements = {}
+            for field, accumulators in (("src0", instruction.acc & 1), ("src1", instruction.acc & 2)):
+                offset = context.inst_field(getattr(type(instruction), field))
+                for i in range(4):
+                    word = offset - emu._c(256 - i // 2)
+                    elements[offset - emu._c(256 - i)] = (word, i % 2, accumulators)
+
+            def read_element(self_, register, *place):
+                if register not in elements:
+                    return read(self_, register, *place)
+                word, half, accumulators = elements[register]
+                bits = (context_type.raccvgpr_dyn if accumulators else read)(self_, word, *place)
+                bits = (bits >> emu._c(16 * half)) & emu._c(0xffff)
+                return bits << emu._c(16) if product.group(2) else self._widened(bits)
+
+            context_type.rvgpr_dyn, emu._op_name = read_element, lambda _: product.group(1) + "F32"
+            try:
+                return handler(instruction, context)
+            finally:
+                context_type.rvgpr_dyn, emu._op_name = read, op_name
+        return compile_instruction
+
+    def _widened(self, half):
+        """The bits of an f16 as those of an f32, exactly."""
+        c, f32 = self.emu._c, self.emu.dtypes.float32
+        exponent, fraction = (half >> c(10)) & c(31), half & c(0x3ff)
+        subnormal = (fraction.cast(f32) * self.emu.UOp.const(2.0**-24, f32)).bitcast(self.emu.dtypes.uint32)
+        biased = exponent.eq(c(31)).where(c(255), exponent + c(112))
+        magnitude = exponent.eq(c(0)).where(subnormal, (biased << c(23)) | (fraction << c(13)))
+        return magnitude | (half >> c(15)) << c(31)
 
     def _parse_within_lds(self, pcode, sources, *rest):
         """Pseudo-code of an LDS access, with addresses below 64 KiB: the emulator reads at those of inactive lanes too,

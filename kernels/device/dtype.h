@@ -33,11 +33,13 @@ struct BF16 {
 
 namespace detail {
 
+/// The bits of `from`. By the builtin: HIP's own memcpy goes byte by byte on AMD, and of words put together
+/// from bytes clang 19 made wrong code on gfx90a and gfx942 (their low bits kept the shift of another lane).
 template <class To, class From>
 __host__ __device__ inline To bit_cast(const From& from) {
   static_assert(sizeof(To) == sizeof(From));
   To to;
-  memcpy(&to, &from, sizeof(to));
+  __builtin_memcpy(&to, &from, sizeof(to));
   return to;
 }
 
@@ -87,7 +89,7 @@ __host__ __device__ inline void widen(const T (&source)[kCount], float (&values)
   // of its own from the load on.
   if constexpr (sizeof(T) == 2 && kCount % 2 == 0) {
     std::uint32_t words[kCount / 2];
-    memcpy(words, source, sizeof(words));
+    __builtin_memcpy(words, source, sizeof(words));
 #pragma unroll
     for (int i = 0; i < kCount / 2; ++i) {
       if constexpr (std::is_same_v<T, F16>) {
@@ -168,7 +170,7 @@ __host__ __device__ inline void narrow(const float (&values)[kCount], T (&destin
         words[i] = detail::bit_cast<std::uint32_t>(__floats2bfloat162_rn(values[2 * i], values[2 * i + 1]));
       }
     }
-    memcpy(destination, words, sizeof(words));
+    __builtin_memcpy(destination, words, sizeof(words));
   } else
 #endif
   {

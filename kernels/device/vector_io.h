@@ -89,14 +89,14 @@ struct alignas(pack_alignment(sizeof(T) * kCount)) RawPack {
 
   __device__ void widen_to(float (&values)[kCount]) const {
     T elements[kCount];
-    memcpy(elements, words, sizeof(elements));
+    __builtin_memcpy(elements, words, sizeof(elements));
     widen(elements, values);
   }
   __device__ static RawPack of(const float (&values)[kCount]) {
     T elements[kCount];
     narrow(values, elements);
     RawPack pack;
-    memcpy(pack.words, elements, sizeof(elements));
+    __builtin_memcpy(pack.words, elements, sizeof(elements));
     return pack;
   }
   // Word by word: of two whole packs a compiler would choose the address, and keep both in memory for it.
