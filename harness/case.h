@@ -55,6 +55,7 @@ struct Case {
   bool odd = false;        ///< some dimension is odd and over 1
   bool over_tile = false;  ///< more than one tile, wave or block of the kernel
   bool quick = false;      ///< part of --quick
+  bool emulated = false;   ///< part of --emulatable, whatever else is
   /// What a GPU must reach at least, where the design says so; 0 where it does not.
   double floor_share = 0.0;   ///< of the ceiling that the prepared case names
   double floor_tflops = 0.0;  ///< at this size

@@ -92,6 +92,9 @@ EmulatableCases emulatable_cases(const std::vector<const Case*>& cases, const Ta
     std::stable_sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
       return std::tuple(!a.awkward, a.work) < std::tuple(!b.awkward, b.work);
     });
+    for (const Candidate& candidate : candidates) {
+      if (candidate.test->emulated) chosen.insert(candidate.test);
+    }
     const auto kernels = [](const Candidate& candidate) { return candidate.kernels; };
     cover(candidates, kernels, chosen);
     cover(

@@ -16,8 +16,9 @@ struct EmulatableCases {
 };
 
 /// Chooses for each op and dtype the fewest, smallest cases that have every kernel that `target` gets, and
-/// every feature of the suite; at odd sizes over a tile, wave or block wherever there is such a case. No op
-/// is launched: its launcher plans, and the plans are counted. Throws Error where a case cannot be prepared.
+/// every feature of the suite; at odd sizes over a tile, wave or block wherever there is such a case. Cases
+/// that say so themselves (Case::emulated) are always among them. No op is launched: its launcher plans, and
+/// the plans are counted. Throws Error where a case cannot be prepared.
 [[nodiscard]] EmulatableCases emulatable_cases(const std::vector<const Case*>& cases, const Target& target);
 
 }  // namespace hipforge::harness

@@ -232,6 +232,8 @@ class Emulator:
         self._stores = []  # of the instruction that is being compiled
         self._parse_pcode = emu.parse_pcode
         emu.parse_pcode = self._parse_within_lds
+        self._dpp16_ctrl = emu._dpp16_ctrl
+        emu._dpp16_ctrl = self._lane_of_dpp
         if family == "cdna":
             for kind in (emu.irc.VOP1, emu.irc.VOP2, emu.irc.VOPC):
                 emu._INST_HANDLERS[kind] = self._whole_registers(emu._INST_HANDLERS[kind])
@@ -247,13 +249,21 @@ class Emulator:
 
         Of a CDNA FLAT instruction it takes the unused SADDR field for a scalar base, and the offset, 12 bits without a
         sign, for a signed one. On global memory, where all of our pointers lead, GLOBAL with SADDR `off` (0x7f) does
-        the same under the same opcode. The emulator reads fields from memory at every execution, so the code itself is
-        changed.
+        the same under the same opcode. V_MAD_F32, which gfx90a alone has, goes for V_FMA_F32: the compiler makes it in
+        divisions of integers only, where the product is exact. Of caches there is nothing to invalidate. The emulator
+        reads fields from memory at every execution, so the code itself is changed.
         """
         self._stores = []
         word, = struct.unpack("<Q", ctypes.string_at(address, 8))
-        if family == "cdna" and word >> 26 & 0x3f == 0b110111 and word >> 14 & 3 == 0:
-            ctypes.memmove(address, struct.pack("<Q", word | 2 << 14 | 0x7f << 48), 8)
+        other = word
+        if family == "cdna" and word >> 26 & 0x3f == 0b110111 and word >> 14 & 3 == 0:  # FLAT
+            other = word | 2 << 14 | 0x7f << 48
+        elif family == "cdna" and word >> 16 & 0xffff == 0xd1c1:  # V_MAD_F32
+            other = word | 0xd1cb << 16
+        elif family == "rdna3" and word >> 18 & 0x3fff in (0x382b, 0x382c):  # BUFFER_GL0_INV, BUFFER_GL1_INV
+            other = 0xbf800000bf800000  # S_NOP twice
+        if other != word:
+            ctypes.memmove(address, struct.pack("<Q", other), 8)
         return self._decode_at(address, family)
 
     def _whole_registers(self, handler):
@@ -327,6 +337,14 @@ class Emulator:
         biased = exponent.eq(c(31)).where(c(255), exponent + c(112))
         magnitude = exponent.eq(c(0)).where(subnormal, (biased << c(23)) | (fraction << c(13)))
         return magnitude | (half >> c(15)) << c(31)
+
+    def _lane_of_dpp(self, lane, control, *masks):
+        """The source of a lane, whether it is enabled and whether it exists; with ROW_SHARE, one lane for a row."""
+        if control >> 4 != 0x15:
+            return self._dpp16_ctrl(lane, control, *masks)
+        int_ = self.emu.dtypes.int
+        _, enabled, exists = self._dpp16_ctrl(lane, 0xe4, *masks)  # QUAD_PERM that leaves all where it is
+        return (lane.cast(int_) & self.emu._c(~15, int_)) + self.emu._c(control & 15, int_), enabled, exists
 
     def _parse_within_lds(self, pcode, sources, *rest):
         """Pseudo-code of an LDS access, with addresses below 64 KiB: the emulator reads at those of inactive lanes too,
@@ -422,7 +440,8 @@ def instruction_of(error):
     found = re.search(r"Failed to compile <?(\w+)|unimplemented instruction type: \w+ (\w+)", text)
     if found:
         return (found.group(1) or found.group(2)).upper()
-    return None
+    found = re.search(r"unknown \w+ format word=(\w+)", text)
+    return f"the encoding {found.group(1)}" if found else None
 
 
 def answer(emulator, line):

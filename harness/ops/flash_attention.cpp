@@ -47,6 +47,7 @@ struct Spec {
   double k_scale = 1.0;
   Family family = Family::kNormal;
   bool quick = false;
+  bool emulated = false;
 };
 
 struct Lengths {
@@ -401,6 +402,7 @@ Case make_case(const Spec& spec) {
   test.odd = any_odd(shape);
   test.over_tile = spec.kv_len > tile_keys(spec);
   test.quick = spec.quick;
+  test.emulated = spec.emulated;
   std::string options;
   if (spec.causal) options += ".causal";
   if (spec.window > 0) options += fmt::format(".window_{}", spec.window);
@@ -636,6 +638,8 @@ OpSuite flash_attention_suite() {
         spec.causal = at % 2 == 0;
         spec.lse = at % 4 == 1;
         spec.quick = (at + dtype_at + layout_at) % 6 == 0;
+        // Causal with more keys than a tile; GQA, MQA, a head_dim that no access divides.
+        spec.emulated = layout == "contiguous" && (head_dim == 65 || head_dim == 128 || head_dim == 192);
         if (dense || at % 3 != 1) add(spec);
         ++at;
       }

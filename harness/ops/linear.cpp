@@ -32,6 +32,7 @@ struct Spec {
   Family family = Family::kNormal;
   double scale = 1.0;  // of x
   bool quick = false;
+  bool emulated = false;
 };
 
 // Columns before a slice, and beside it in all: rows stay aligned, and no two operands have one stride.
@@ -177,6 +178,7 @@ Case make_case(const Spec& spec) {
   test.odd = any_odd(shape);
   test.over_tile = is_over_tile(spec);
   test.quick = spec.quick;
+  test.emulated = spec.emulated;
   std::string options;
   for (const std::string& feature : test.features) options += (options.empty() ? "" : ".") + feature;
   test.id = fmt::format("linear/{}/{}/{}/{}", dtype_name(spec.x), test.layout, test.shape, options);
@@ -363,7 +365,10 @@ OpSuite linear_suite() {
             Shape{65, 33, 65}, Shape{66, 64, 130}, Shape{70, 72, 136}, Shape{67, 129, 75}, Shape{97, 200, 33},
             Shape{128, 64, 128}, Shape{127, 40, 129}, Shape{129, 65, 127}, Shape{130, 136, 130},
             Shape{131, 328, 257}, Shape{200, 90, 150}, Shape{257, 520, 193}, Shape{40, 0, 70}}) {
-        add_mma(shape, [&](Spec& spec) { spec.quick = shape[0] == 65 || shape[0] == 130; });
+        add_mma(shape, [&](Spec& spec) {
+          spec.quick = shape[0] == 65 || shape[0] == 130;
+          spec.emulated = layout == Layout::kContiguous && (shape[0] == 70 || shape[0] == 130);
+        });
       }
       for (const Shape& shape : {Shape{70, 72, 136}, Shape{133, 136, 131}, Shape{35, 37, 45}}) {
         add_mma(shape, [](Spec& spec) { spec.column_slice = true; });

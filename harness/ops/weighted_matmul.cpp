@@ -31,6 +31,7 @@ struct Spec {
   bool mma = false;              // a case for the edges of the matrix cores' tiles
   bool mixed_alignment = false;  // values in the other layout than the rest
   bool quick = false;
+  bool emulated = false;
 };
 
 constexpr std::int64_t kTile = 64;       // rows and columns of the tiled kernels
@@ -143,6 +144,7 @@ Case make_case(const Spec& spec) {
   test.odd = any_odd({spec.batch, spec.q_heads, spec.kv_heads, spec.q_len, spec.kv_len, spec.head_dim});
   test.over_tile = spec.q_len > kTile || spec.head_dim > kTile || spec.kv_len > kChunk;
   test.quick = spec.quick;
+  test.emulated = spec.emulated;
   std::string options;
   for (const std::string& feature : test.features) options += "." + feature;
   test.id = fmt::format("weighted_matmul/{}/{}/{}/{}", dtype_name(spec.dtype), test.layout, test.shape,
@@ -241,6 +243,7 @@ OpSuite weighted_matmul_suite() {
       for (const auto& [q_len, kv_len, head_dim] : plains) {
         Spec spec = sized(1, 1, 1, q_len, kv_len, head_dim);
         spec.quick = q_len == 65;
+        spec.emulated = layout == Layout::kContiguous && (q_len == 65 || q_len == 70);
         add(spec);
       }
 
@@ -261,6 +264,7 @@ OpSuite weighted_matmul_suite() {
       for (const auto& [batch, q_heads, kv_heads, q_len, kv_len, head_dim] : heads) {
         Spec spec = sized(batch, q_heads, kv_heads, q_len, kv_len, head_dim);
         spec.quick = q_heads == 9 || q_heads == 7 || q_heads == 3;
+        spec.emulated = layout == Layout::kContiguous && q_heads == 8;
         add(spec);
       }
 
