@@ -240,7 +240,7 @@ class EmulatorRerunner final : public Rerunner {
                  : std::string();
     };
     if (const std::string name = text("missing"); !name.empty()) {
-      return {Rerun::Outcome::kSkipped, fmt::format("no code object has kernel {}", name), {}, 0.0};
+      return {Rerun::Outcome::kFailed, fmt::format("no code object has kernel {}", name), {}, 0.0};
     }
     if (const std::string name = text("not_emulated"); !name.empty()) {
       return {Rerun::Outcome::kSkipped, fmt::format("not emulated: {}", name), {}, 0.0};

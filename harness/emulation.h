@@ -21,7 +21,7 @@ struct Emulation {
 [[nodiscard]] Emulation find_emulation(const std::string& architecture, const std::filesystem::path& code);
 
 /// One emulator, in a process of its own, which is started again where a launch ends it. An instruction that
-/// it lacks skips the launch with "not emulated: NAME", and so does a kernel that no code object has.
+/// it lacks skips the launch with "not emulated: NAME"; a kernel that no code object has fails it.
 /// Throws Error{kNotFound} where it does not start.
 [[nodiscard]] std::unique_ptr<Rerunner> make_emulator(const Emulation& emulation);
 

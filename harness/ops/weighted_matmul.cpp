@@ -336,7 +336,10 @@ OpSuite weighted_matmul_suite() {
           {1, 2, 2, 1, 400, 128},   {2, 8, 2, 1, 336, 136},   {1, 2, 1, 17, 8, 8},
           {1, 1, 1, 130, 2056, 72}, {1, 2, 1, 66, 2113, 130}, {1, 3, 3, 1, 4104, 128}};
       for (const auto& tile : tiles) {
-        add_mma(tile, [&](Spec& spec) { spec.quick = tile[3] == 65 || tile[3] == 130 || tile[3] == 45; });
+        add_mma(tile, [&](Spec& spec) {
+          spec.quick = tile[3] == 65 || tile[3] == 130 || tile[3] == 45;
+          spec.emulated = layout == Layout::kContiguous && tile[4] == 72 && spec.quick;
+        });
       }
       for (const auto& tile : {std::array<std::int64_t, 6>{1, 1, 1, 130, 72, 136},
                                {2, 4, 2, 67, 136, 131},

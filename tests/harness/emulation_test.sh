@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Records a few launches for an AMD architecture and runs its code objects on the emulator; then again with a launch
-# whose kernel was exchanged, which must fail.
+# Records a few launches for an AMD architecture, one of matrix cores among them, and runs its code objects on the
+# emulator; then again with a launch whose kernel was exchanged, which must fail.
 #   emulation_test.sh HIPFORGE SOURCES ARCHITECTURE
 # Exit codes: 0 good, 1 not, 3 something is missing (said in one line).
 set -euo pipefail
@@ -10,7 +10,7 @@ trap 'rm -rf "$work"' EXIT
 replay() { "$hipforge" replay "$work/record" --emulate "$architecture" --code "$sources/build/amd-code" "$@"; }
 
 "$hipforge" check --target "$architecture" --record "$work/record" \
-  --filter '^(softmax/f32/contiguous/2x3x5x33/plain|rms_norm/f16/contiguous/5x257/plain|swiglu/bf16/contiguous/13x173/plain.in_gate)' \
+  --filter '^(softmax/f32/contiguous/2x3x5x33/plain|rms_norm/f16/contiguous/5x257/plain|linear/bf16/contiguous/33x16x17/)' \
   >"$work/log" || { cat "$work/log"; exit 1; }
 outcome=0
 replay >"$work/log" 2>&1 || outcome=$?
