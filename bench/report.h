@@ -15,7 +15,9 @@ struct Record {
   std::string error;  ///< why there is no figure; empty where there is one
   std::int64_t bytes = 0;
   std::int64_t flops = 0;
+  /// Of all blocks. A block is a stretch of samples over buffers of its own; others run between a case's blocks.
   harness::Timing timing;
+  std::vector<std::vector<double>> blocks_ms;
   int copies = 0;        ///< sets of buffers in rotation
   bool flushed = false;  ///< the cache was emptied before each sample
   double gbps = 0.0;
@@ -31,6 +33,9 @@ struct Record {
   }
 };
 
+/// Sets the timing of a record to that of all its blocks.
+void join_blocks(Record& record);
+
 /// The table's heading, and a record's line.
 void print_heading();
 void print_record(const Record& record);
@@ -42,8 +47,10 @@ struct Verdict {
 };
 Verdict print_verdict(const std::vector<Record>& records);
 
-/// Everything with device, compiler and samples, at `path`, put in place whole. Throws Error{kNotFound} for a
-/// path that cannot be written.
-void write_json(const std::string& path, const std::vector<Record>& records);
+/// Everything with device, compiler and every sample of every block, one case a line, at `path`, put in place
+/// whole. With `append` the blocks of a file already there stand before the new ones: of several processes one
+/// result. Throws Error{kNotFound} for a path that cannot be written, Error{kInvalidArgument} for a file that is
+/// of another device or of other cases.
+void write_json(const std::string& path, const std::vector<Record>& records, bool append);
 
 }  // namespace hipforge::bench
