@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <map>
 
 namespace hipforge::bench {
 namespace {
@@ -22,8 +23,17 @@ constexpr std::int64_t kLeastShareBytes = std::int64_t{16} << 20;
 // A share above this is no speed but a mistake of one of the two measurements.
 constexpr double kHighestShare = 1.03;
 
-std::vector<Record>& all_records() {
-  static std::vector<Record> all;
+// Of a case's whole time, in blocks, what each of them still takes at least.
+constexpr int kLeastBlockSamples = 5;
+
+struct Timed {
+  std::deque<Record> records;
+  std::map<std::string, Record*> by_id;
+  int blocks = 1;
+};
+
+Timed& timed() {
+  static Timed all;
   return all;
 }
 
@@ -32,17 +42,23 @@ harness::Ceilings& ceilings() {
   return measured;
 }
 
-harness::TimerOptions options_of(const PreparedCase& prepared) {
+harness::TimerOptions options_of(const PreparedCase& prepared, int blocks) {
 #if defined(HIPFORGE_PLATFORM_CPU)
   (void)prepared;
-  return {.warm_up_ms = 1.0, .measure_ms = 60.0, .least_samples = 5, .most_samples = 200};
+  harness::TimerOptions options{
+      .warm_up_ms = 1.0, .measure_ms = 60.0, .least_samples = 5, .most_samples = 200};
 #else
+  harness::TimerOptions options;
   // Arithmetic heats: what a device holds for a second is its rate, not what it does in the first moment.
   if (prepared.ceiling == Ceiling::kMatrix) {
-    return {.warm_up_ms = 100.0, .measure_ms = 1000.0, .most_samples = 2000};
+    options = {.warm_up_ms = 100.0, .measure_ms = 1000.0, .most_samples = 2000};
   }
-  return {};
 #endif
+  // The measuring is shared out; each block warms up for itself.
+  options.measure_ms /= blocks;
+  options.most_samples = std::max(options.most_samples / blocks, kLeastBlockSamples);
+  if (blocks > 1) options.least_samples = std::min(options.least_samples, kLeastBlockSamples);
+  return options;
 }
 
 // Launches on poisoned outputs and checks; throws Error where the result is wrong.
@@ -92,18 +108,29 @@ void forget_ceiling(const Record& record, Ceiling ceiling) {
   }
 }
 
-void time_case(Record& record) {
+void take_block(Record& record, const harness::Timing& timing) {
+  record.blocks_ms.push_back(timing.samples_ms);
+  join_blocks(record);
+}
+
+// One block of a case; its result is checked before the first and after the last.
+void time_block(Record& record, int blocks) {
   harness::CaseEnvironment environment;
   throw_if_error(current_target(environment.target));
-  Ceiling ceiling{};
+  const bool first = record.blocks_ms.empty();
+  const bool last = static_cast<int>(record.blocks_ms.size()) + 1 == blocks;
   {
     std::vector<PreparedCase> copies;
     copies.push_back(record.test->prepare(environment));
-    ceiling = copies.front().ceiling;
+    const Ceiling ceiling = copies.front().ceiling;
     record.bytes = copies.front().bytes;
     record.flops = copies.front().flops;
     record.copies = harness::rotation_copies(record.bytes, kMostCopies);
-    launch_and_check(copies.front(), "before", record);
+    if (first) {
+      launch_and_check(copies.front(), "before", record);
+    } else {
+      throw_if_error(copies.front().rig->reset());
+    }
     for (int i = 1; i < record.copies; ++i) {
       copies.push_back(record.test->prepare(environment));
       throw_if_error(copies.back().rig->reset());
@@ -112,12 +139,17 @@ void time_case(Record& record) {
     for (const PreparedCase& copy : copies) launches.push_back(copy.launch);
     const Launch flush = harness::cache_flush(record.bytes, record.copies);
     record.flushed = static_cast<bool>(flush);
-    const harness::TimerOptions options = options_of(copies.front());
-    throw_if_error(harness::time_launches(launches, flush, options, nullptr, record.timing));
+    const harness::TimerOptions options = options_of(copies.front(), blocks);
+    harness::Timing timing;
+    throw_if_error(harness::time_launches(launches, flush, options, nullptr, timing));
+    take_block(record, timing);
+    if (!last) return;
     rate(record, ceiling);
     if (record.share > kHighestShare) {
       forget_ceiling(record, ceiling);
-      throw_if_error(harness::time_launches(launches, flush, options, nullptr, record.timing));
+      throw_if_error(harness::time_launches(launches, flush, options, nullptr, timing));
+      record.blocks_ms.pop_back();
+      take_block(record, timing);
       rate(record, ceiling);
     }
     launch_and_check(copies.back(), "after", record);
@@ -128,19 +160,28 @@ void time_case(Record& record) {
   }
 }
 
+Record& record_of(const harness::Case& test) {
+  Record*& record = timed().by_id[test.id];
+  if (record == nullptr) {
+    record = &timed().records.emplace_back();
+    record->test = &test;
+  }
+  return *record;
+}
+
 void run_case(benchmark::State& state, const harness::Case& test) {
-  Record record;
-  record.test = &test;
-  try {
-    time_case(record);
-  } catch (const std::exception& error) {
-    record.error = error.what();
-    (void)harness::recover_device();
+  Record& record = record_of(test);
+  if (record.error.empty()) {
+    try {
+      time_block(record, timed().blocks);
+    } catch (const std::exception& error) {
+      record.error = error.what();
+      (void)harness::recover_device();
+    }
   }
   // The samples are the timer's; Google Benchmark is told their median.
   for (auto _ : state) state.SetIterationTime(std::max(record.timing.median_ms * 1e-3, 1e-9));
   if (!record.error.empty()) state.SkipWithError(record.error.c_str());
-  all_records().push_back(std::move(record));
 }
 
 void register_case(const harness::Case& test) {
@@ -171,8 +212,17 @@ int register_op(const std::string& op) {
   return count;
 }
 
-const std::vector<Record>& records() {
-  return all_records();
+void set_blocks(int blocks) {
+  timed().blocks = blocks;
+}
+
+const std::deque<Record>& records() {
+  return timed().records;
+}
+
+const Record* find_record(const std::string& id) {
+  const auto found = timed().by_id.find(id);
+  return found == timed().by_id.end() ? nullptr : found->second;
 }
 
 }  // namespace hipforge::bench

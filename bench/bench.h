@@ -2,8 +2,8 @@
 
 #include "bench/report.h"
 
+#include <deque>
 #include <string>
-#include <vector>
 
 namespace hipforge::bench {
 
@@ -11,8 +11,14 @@ namespace hipforge::bench {
 /// static something to hold.
 int register_op(const std::string& op);
 
-/// What was timed so far, in order.
-[[nodiscard]] const std::vector<Record>& records();
+/// In how many blocks each case is timed: how often Google Benchmark is told to repeat it.
+void set_blocks(int blocks);
+
+/// What was timed so far, in the order of the first blocks.
+[[nodiscard]] const std::deque<Record>& records();
+
+/// Of the case with this id; null where none was timed.
+[[nodiscard]] const Record* find_record(const std::string& id);
 
 }  // namespace hipforge::bench
 

@@ -4,6 +4,7 @@
 # --check changes nothing. Exit codes: 0 in place, 1 --check and the README has other text, 2 usage, 3 no such results.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. cmake/setup.sh
 [ $# -ge 2 ] || { echo "usage: bench/readme.sh DEVICE HIPFORGE_BENCH [--check]" >&2; exit 2; }
 device="$1" bench="$2" check="${3:-}"
 begin="<!-- bench/readme.sh $device begins -->" end="<!-- bench/readme.sh $device ends -->"
@@ -11,8 +12,9 @@ grep -qxF -- "$begin" README.md && grep -qxF -- "$end" README.md || {
   echo "readme.sh: README.md has no place for $device: the lines $begin and $end" >&2
   exit 2
 }
-[ -e "results/$device/bench.json" ] || { echo "readme.sh: results/$device/bench.json is missing" >&2; exit 3; }
-arguments=(--table "results/$device/bench.json" --dtype bf16)
+latest=$(latest_bench "results/$device")
+[ -n "$latest" ] || { echo "readme.sh: results/$device holds no result of hipforge_bench" >&2; exit 3; }
+arguments=(--table "$latest" --dtype bf16)
 [ ! -e "results/$device/peers.json" ] || arguments+=(--peers "results/$device/peers.json")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

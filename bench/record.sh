@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
-# Measures and writes results/<device>/: devices.json (what it is, its ceilings), bench.json, peers.json (what a user
-# would pick instead, where PyTorch is installed) and runner.json, each with the hash of the sources and the compiler
-# that made it; then prints the tables, us beside the peers. Needs neither git nor a network; where git is there, a
-# dirty tree writes nothing: its numbers would belong to no commit.
-#   bench/record.sh [--platform cpu|nvidia] [--gate] [--filter REGEX] [--peers-filter REGEX | --no-peers]
+# Measures and writes results/<device>/: <commit>.json (every bench with its samples, one file a commit: the history that
+# hipforge compare and hipforge report read), and of the latest state devices.json (what it is, its ceilings), peers.json
+# (what a user would pick instead, where PyTorch is installed) and runner.json; each with the hash of the sources and the
+# compiler that made it. Then prints the tables, us beside the peers. Needs neither git nor a network; where git is
+# there, a dirty tree writes nothing: its numbers would belong to no commit. Elsewhere --commit names it; without, the
+# file is sources-<hash>.json.
+#   bench/record.sh [--platform cpu|nvidia|amd] [--gate] [--filter REGEX] [--blocks N] [--commit HASH]
+#     [--peers-filter REGEX | --no-peers]
 # Exit codes: 0 written, 1 a figure is missing, or --gate and a floor is not met, 2 usage, 3 could not run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . cmake/setup.sh
 
 asked=cpu
-bench_arguments=()
+bench_arguments=() blocks=10 commit=""
 peers=1 peers_filter=""
 while [ $# -gt 0 ]; do
   case "$1" in
@@ -18,18 +21,22 @@ while [ $# -gt 0 ]; do
     --gate) bench_arguments+=(--gate); shift ;;
     --filter) [ $# -ge 2 ] || die 2 "--filter needs a regular expression"
       bench_arguments+=("--benchmark_filter=$2"); shift 2 ;;
+    --blocks) [ $# -ge 2 ] || die 2 "--blocks needs a number"; blocks="$2"; shift 2 ;;
+    --commit) [[ "${2:-}" =~ ^[0-9a-f]{12,40}$ ]] || die 2 "--commit needs 12 to 40 hexadecimal digits"
+      commit="$2"; shift 2 ;;
     --no-peers) peers=0; shift ;;
     --peers-filter) [ $# -ge 2 ] || die 2 "--peers-filter needs a regular expression"; peers_filter="$2"; shift 2 ;;
     *) die 2 "unknown argument $1" ;;
   esac
 done
 choose_platform "$asked"
-commit="no checkout"
 if git rev-parse HEAD >/dev/null 2>&1; then
   [ -z "$(git status --porcelain -- . ':!results')" ] || die 3 "the tree is dirty; commit first"
   commit=$(git rev-parse HEAD)
 fi
 sources=$(source_hash)
+bench_name=${commit:0:12}
+[ -n "$bench_name" ] || bench_name="sources-$sources"
 build "$platform" hipforge_bench hipforge model_runner
 build="build/$platform"
 compiler=$(${CXX:-c++} --version | head -n 1)
@@ -57,7 +64,7 @@ clocks() {
 # write NAME BODY_FILE: the body wrapped with where it comes from, put in place whole.
 write() {
   { printf '{\n"sources": "%s",\n"commit": "%s",\n"compiler": "%s",\n"processor": "%s",\n"clocks": "%s",\n"result":\n' \
-      "$sources" "$commit" "$compiler" "$processor" "$(clocks)"
+      "$sources" "${commit:-no checkout}" "$compiler" "$processor" "$(clocks)"
     cat "$2"
     printf '}\n'; } >"$work/$1"
   mv "$work/$1" "$results/$1"
@@ -72,11 +79,11 @@ mkdir -p "$results"
 write devices.json "$work/devices"
 
 status=0
-"$build/hipforge_bench" "${bench_arguments[@]}" --json "$work/bench" || status=$?
+"$build/hipforge_bench" "${bench_arguments[@]}" --blocks "$blocks" --json "$work/bench" || status=$?
 [ $status -le 1 ] || exit $status
-write bench.json "$work/bench"
+write "$bench_name.json" "$work/bench"
 
-table=(--table "$results/bench.json")
+table=(--table "$results/$bench_name.json")
 if [ "$platform" != cpu ] && [ $peers = 1 ]; then
   if "$build/hipforge_bench" --benchmark_list_tests |
       python3 bench/peers/torch_peers.py --json "$work/peers" --filter "$peers_filter"; then

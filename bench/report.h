@@ -4,6 +4,7 @@
 #include "harness/ceilings.h"
 
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,8 @@ struct Record {
   std::string error;  ///< why there is no figure; empty where there is one
   std::int64_t bytes = 0;
   std::int64_t flops = 0;
-  /// Of all blocks. A block is a stretch of samples over buffers of its own; others run between a case's blocks.
+  /// Of all blocks. A block is a stretch of samples over buffers of its own; others run between a case's
+  /// blocks.
   harness::Timing timing;
   std::vector<std::vector<double>> blocks_ms;
   int copies = 0;        ///< sets of buffers in rotation
@@ -45,12 +47,12 @@ struct Verdict {
   int under_floor = 0;
   int with_floor = 0;
 };
-Verdict print_verdict(const std::vector<Record>& records);
+Verdict print_verdict(const std::deque<Record>& records);
 
 /// Everything with device, compiler and every sample of every block, one case a line, at `path`, put in place
-/// whole. With `append` the blocks of a file already there stand before the new ones: of several processes one
-/// result. Throws Error{kNotFound} for a path that cannot be written, Error{kInvalidArgument} for a file that is
-/// of another device or of other cases.
-void write_json(const std::string& path, const std::vector<Record>& records, bool append);
+/// whole. With `append` the blocks of a file already there stand before the new ones: of several processes
+/// one result. Throws Error{kNotFound} for a path that cannot be written, Error{kInvalidArgument} for a file
+/// that is of another device or of other cases.
+void write_json(const std::string& path, const std::deque<Record>& records, bool append);
 
 }  // namespace hipforge::bench

@@ -5,7 +5,7 @@
 namespace hipforge::bench {
 
 struct TableOptions {
-  std::string bench_path;  ///< bench.json as `--json` or bench/record.sh wrote it
+  std::string bench_path;  ///< as `--json` or bench/record.sh wrote it
   std::string peers_path;  ///< peers.json, or empty
   std::string dtype;       ///< only this one; empty: all
 };

@@ -27,12 +27,22 @@ source_hash() {
     LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-16
 }
 
-# Names the files under results/ that other sources made.
+# Prints the newest of the result files of benches in folder $1, one a commit; nothing where there is none.
+latest_bench() {
+  local file
+  for file in "$1"/*.json; do
+    [ -e "$file" ] || continue
+    sed -nE "s|^ *\"recorded\": \"([0-9TZ:-]+)\".*|\1 $file|p" "$file" | head -n 1
+  done | LC_ALL=C sort | tail -n 1 | cut -d ' ' -f 2-
+}
+
+# Names the files under results/ that other sources made. Benches of earlier commits are history, not stale.
 list_stale_results() {
   local now file
   now=$(source_hash)
   for file in results/*/*.json; do
     [ -e "$file" ] || continue
+    if grep -q '^ *"recorded": ' "$file" && [ "$file" != "$(latest_bench "$(dirname "$file")")" ]; then continue; fi
     grep -q "\"sources\": \"$now\"" "$file" || echo "stale: $file was made by other sources (bench/record.sh makes it anew)"
   done
 }

@@ -1,6 +1,7 @@
 // The `hipforge` command.
 
 #include "harness/check_command.h"
+#include "harness/compare_command.h"
 #include "harness/devices_command.h"
 #include "harness/isa_command.h"
 #include "harness/replay_command.h"
@@ -47,6 +48,23 @@ int main(int argc, char** argv) {
   check->add_flag("--coverage", options.coverage,
                   "Count cases by feature, dtype, wave and layout; fail on a hole");
 
+  CompareOptions compare_options;
+  CLI::App* compare =
+      app.add_subcommand("compare", "Did anything become slower, by a rank test over blocks?");
+  compare->add_option("before", compare_options.before_path, "What hipforge_bench --json wrote")->required();
+  compare->add_option("after", compare_options.after_path, "The same of the build in question")->required();
+  compare->add_option_function<std::string>(
+      "--max-regression",
+      [&](const std::string& text) {
+        if (!parse_percent(text, compare_options.max_regression)) {
+          throw CLI::ValidationError("--max-regression", "'" + text + "' is no percentage from 0 to 1000");
+        }
+      },
+      "How much slower is allowed (default: 3%, on the cpu platform 10%)");
+  compare->add_option("--json", compare_options.json_path, "Write every verdict as JSON");
+  compare->add_option("--csv", compare_options.csv_path, "Write the table as CSV");
+  compare->add_option("--markdown", compare_options.markdown_path, "Write the table as Markdown");
+
   DevicesOptions devices_options;
   CLI::App* devices = app.add_subcommand("devices", "What each device is, and what it is measured to reach");
   devices->add_option("--json", devices_options.json_path, "Write it all as JSON");
@@ -79,6 +97,7 @@ int main(int argc, char** argv) {
 
   try {
     app.parse(argc, argv);
+    if (compare->parsed()) return run_compare(compare_options);
     if (devices->parsed()) return run_devices(devices_options);
     if (isa->parsed()) return run_isa(isa_options);
     if (replay->parsed()) return run_replay(replay_options);

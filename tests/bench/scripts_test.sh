@@ -29,6 +29,17 @@ mv kernels/softmax.hip kernels/softmax2.hip
 [ "$(source_hash)" != "$changed" ] || fail "a renamed file does not change the hash"
 cd "$here"
 
+# Of a device's benches, one file a commit, the newest counts: the others are history and not stale.
+results="$work/results/gpu"
+mkdir -p "$results"
+printf '{\n"sources": "old",\n"result":\n{\n "recorded": "2026-01-02T00:00:00Z"}}\n' >"$results/a.json"
+printf '{\n"sources": "old",\n"result":\n{\n "recorded": "2026-01-03T00:00:00Z"}}\n' >"$results/b.json"
+printf '{\n"sources": "old",\n"result":\n{}}\n' >"$results/devices.json"
+[ "$(latest_bench "$results")" = "$results/b.json" ] || fail "the newest bench is $(latest_bench "$results")"
+[ -z "$(latest_bench "$work/kernels")" ] || fail "a folder without benches has a newest one"
+stale=$(cd "$work" && list_stale_results | sed 's/ was made.*//')
+[ "$stale" = $'stale: results/gpu/b.json\nstale: results/gpu/devices.json' ] || fail "stale are: $stale"
+
 # A skip on the list passes and is explained; another fails; one that did not happen is reported.
 only="" failed=0
 skipped_names=(platform_cpu check.wave_64)
