@@ -31,8 +31,7 @@ struct RopeArgs {
   std::int64_t position_strides[2];  // batch (0 where the batch shares them), seq
   std::int64_t seq;
   std::int64_t heads;
-  std::int64_t heads_per_thread;
-  std::int64_t groups;  // heads / heads_per_thread, rounded up
+  std::int64_t groups;  // of heads that share a thread
   std::int64_t steps;   // threads along a row of head_dim elements
   std::int64_t items;   // batch · seq · groups · steps
   int rotary_dim;
@@ -61,18 +60,17 @@ __device__ void rope_kernel(const RopeArgs& args) {
     const std::int64_t group = unit - token * args.groups;
     const std::int64_t b = divide_index(token, args.seq);
     const std::int64_t s = token - b * args.seq;
-    const std::int64_t head = group * args.heads_per_thread;
-    const std::int64_t heads =
-        args.heads - head < args.heads_per_thread ? args.heads - head : args.heads_per_thread;
+    // Every args.groups-th head, so that the threads beside it are at the heads beside it.
+    const std::int64_t heads = divide_index(args.heads - group + args.groups - 1, args.groups);
     const bool turns = step < turning;
     const int pair = turns ? static_cast<int>(step) * kPairs : 0;
     std::int64_t at = kStyle == RopeStyle::kInterleaved ? 2 * pair : pair;
     if (!turns) at = args.rotary_dim + (step - turning) * kPack;
     const int apart = kStyle == RopeStyle::kInterleaved ? 1 : pairs;  // of the parts
     const T* x = static_cast<const T*>(args.x) + b * args.x_strides[0] + s * args.x_strides[1] +
-                 head * args.x_strides[2] + at;
+                 group * args.x_strides[2] + at;
     T* y = static_cast<T*>(args.y) + b * args.y_strides[0] + s * args.y_strides[1] +
-           head * args.y_strides[2] + at;
+           group * args.y_strides[2] + at;
     const std::int32_t position = args.positions[b * args.position_strides[0] + s * args.position_strides[1]];
 
     Part batch[kBatch][kParts] = {};
@@ -80,7 +78,7 @@ __device__ void rope_kernel(const RopeArgs& args) {
 #pragma unroll
       for (int k = 0; k < kBatch; ++k) {
         if (first + k >= heads) continue;
-        const T* row = x + (first + k) * args.x_strides[2];
+        const T* row = x + (first + k) * args.groups * args.x_strides[2];
         batch[k][0] = *reinterpret_cast<const Part*>(row);
         if constexpr (!kTogether) {
           if (turns) batch[k][1] = *reinterpret_cast<const Part*>(row + apart);
@@ -135,7 +133,7 @@ __device__ void rope_kernel(const RopeArgs& args) {
             for (int i = 0; i < kPack; ++i) parts[j].values[i] = from_float<T>(NAN);
           }
         }
-        T* row = y + (first + k) * args.y_strides[2];
+        T* row = y + (first + k) * args.groups * args.y_strides[2];
         *reinterpret_cast<Part*>(row) = parts[0];
         if constexpr (!kTogether) {
           if (turns) *reinterpret_cast<Part*>(row + apart) = parts[1];
@@ -219,7 +217,6 @@ Status check_params(const RopeParams& params) {
 
 struct Geometry {
   int pack = 1;
-  std::int64_t heads_per_thread = 1;
   std::int64_t groups = 0;
   std::int64_t steps = 0;
   std::int64_t items = 0;
@@ -248,7 +245,6 @@ Geometry choose_geometry(const RopeParams& params) {
   const std::int64_t most = std::clamp<std::int64_t>(tokens * heads * geometry.steps / kWantedThreads, 1,
                                                      std::min(heads, kMaxHeadsPerThread));
   geometry.groups = ceil_div(heads, most);
-  geometry.heads_per_thread = ceil_div(heads, geometry.groups);
   geometry.items = tokens * geometry.groups * geometry.steps;
   return geometry;
 }
@@ -366,7 +362,6 @@ Status rope(const RopeParams& params, hipStream_t stream) {
   args.position_strides[1] = params.positions.strides[own ? 1 : 0];
   args.seq = params.x.shape[1];
   args.heads = params.x.shape[2];
-  args.heads_per_thread = geometry.heads_per_thread;
   args.groups = geometry.groups;
   args.steps = geometry.steps;
   args.items = geometry.items;
