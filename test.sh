@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds and runs every test, and says what each part took.
 #   ./test.sh [--platform cpu|nvidia|amd] [--only PART]
-# Parts: build ctest check; on cpu also asan amd-code amd-host nvidia-compile; on nvidia also sanitizers.
+# Parts: build ctest check; on cpu also asan amd-code amd-host nvidia-compile; on nvidia also sass sanitizers.
 # Exit codes: 0 all passed, 1 something failed, 2 usage, 3 could not run. On a GPU platform without a usable device what
 # needs none is built and run, the rest is counted as skipped, and 3 says that it is not the whole.
 set -euo pipefail
@@ -11,7 +11,7 @@ cd "$(dirname "$0")"
 . cmake/amd_host.sh
 . cmake/nvidia_parts.sh
 
-parts=(build ctest check asan amd-code amd-host nvidia-compile sanitizers)
+parts=(build ctest check asan amd-code amd-host nvidia-compile sass sanitizers)
 
 asked=""
 only=""
@@ -24,7 +24,7 @@ while [ $# -gt 0 ]; do
 done
 [ -z "$only" ] || [[ " ${parts[*]} " == *" $only "* ]] || die 2 "part $only is not known, choose from ${parts[*]}"
 choose_platform "$asked"
-[ "$only" != sanitizers ] || [ "$platform" = nvidia ] || die 2 "part sanitizers is for platform nvidia"
+[[ "$only" != sass && "$only" != sanitizers ]] || [ "$platform" = nvidia ] || die 2 "part $only is for platform nvidia"
 read -ra packages <<<"$(needed_packages)"
 # llama.cpp, the independent witness of the model tests, comes as an npm package.
 command -v npm >/dev/null || packages+=(nodejs npm)
@@ -161,6 +161,7 @@ if [ "$platform" != nvidia ] || [ "$only" = nvidia-compile ]; then
   part nvidia-compile nvidia_compile_part
 fi
 if [ "$platform" = nvidia ]; then
+  part sass sass_part
   part sanitizers sanitizers_part
 fi
 

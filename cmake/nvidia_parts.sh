@@ -103,3 +103,19 @@ sanitizers_part() {
   done
   return $status
 }
+
+# Matrix instructions in the machine code of every kernel that promises them.
+sass_part() {
+  if [ ! -x "$(dirname "$CUDACXX")/cuobjdump" ] && ! command -v cuobjdump >/dev/null; then
+    echo "skipped: no cuobjdump beside nvcc or on the PATH"
+    skipped=$((skipped + 1))
+    skipped_names+=(sass)
+    return 0
+  fi
+  build "$platform" hipforge
+  local log="build/$platform/sass.log" status=0
+  PATH="$(dirname "$CUDACXX"):$PATH" "build/$platform/hipforge" isa --cubin "build/$platform/hipforge" >"$log" || status=1
+  grep -v '^ok' "$log" || true
+  count_check "$log"
+  return $status
+}

