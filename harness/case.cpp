@@ -11,8 +11,9 @@
 namespace hipforge::harness {
 namespace {
 
-CaseResult failed(std::string message) {
+CaseResult failed(Failure failure, std::string message) {
   CaseResult result;
+  result.failure = failure;
   result.worst_share = std::numeric_limits<double>::infinity();
   result.message = std::move(message);
   return result;
@@ -43,16 +44,45 @@ class RecordingScope {
 
 }  // namespace
 
+const char* failure_name(Failure failure) {
+  switch (failure) {
+    case Failure::kNone:
+      return "none";
+    case Failure::kRefused:
+      return "refused";
+    case Failure::kFault:
+      return "fault";
+    case Failure::kErrorWord:
+      return "error_word";
+    case Failure::kOverwrite:
+      return "overwrite";
+    case Failure::kWrong:
+      return "wrong";
+    case Failure::kException:
+      return "exception";
+    case Failure::kCrash:
+      return "crash";
+    case Failure::kHang:
+      return "hang";
+    case Failure::kMemory:
+      return "memory";
+  }
+  return "unknown";
+}
+
 CaseResult check_case(PreparedCase& prepared) {
   try {
     if (const Status status = prepared.rig->finish(); !status.ok()) {
+      if (status.code == StatusCode::kInvalidArgument) return failed(Failure::kOverwrite, status.message);
       const std::string fault = fault_text();
-      return failed(fault.empty() ? status.message : fmt::format("{}: {}", status.message, fault));
+      return failed(Failure::kFault,
+                    fault.empty() ? status.message : fmt::format("{}: {}", status.message, fault));
     }
     if (const std::uint32_t word = prepared.rig->read_error_word(); word != prepared.expected_error_word) {
-      return failed(fmt::format("device error word is {:#x} ({}), needs {:#x} ({})", word,
-                                device_error_text(word), prepared.expected_error_word,
-                                device_error_text(prepared.expected_error_word)));
+      return failed(
+          Failure::kErrorWord,
+          fmt::format("device error word is {:#x} ({}), needs {:#x} ({})", word, device_error_text(word),
+                      prepared.expected_error_word, device_error_text(prepared.expected_error_word)));
     }
     CaseResult result;
     result.passed = true;
@@ -65,6 +95,7 @@ CaseResult check_case(PreparedCase& prepared) {
       }
       if (comparison.passed) return;
       result.passed = false;
+      result.failure = Failure::kWrong;
       result.message +=
           fmt::format("{}{}: {}", result.message.empty() ? "" : "; ", output, comparison.message);
     };
@@ -72,14 +103,14 @@ CaseResult check_case(PreparedCase& prepared) {
       take(prepared.judge(*prepared.rig), "");
     } else {
       const std::vector<OutputExpectation> expectations = prepared.expect();
-      if (expectations.empty()) return failed("the case compares nothing");
+      if (expectations.empty()) return failed(Failure::kException, "the case compares nothing");
       for (const OutputExpectation& expectation : expectations) {
         take(compare(prepared.rig->read(expectation.output), expectation.expected), expectation.output);
       }
     }
     return result;
   } catch (const std::exception& error) {
-    return failed(error.what());
+    return failed(Failure::kException, error.what());
   }
 }
 
@@ -88,13 +119,16 @@ CaseResult run_case(const Case& test, const CaseEnvironment& environment) {
   try {
     PreparedCase prepared = test.prepare(environment);
     scope.inputs_made(*prepared.rig);
-    if (const Status status = prepared.rig->reset(); !status.ok()) return failed(status.message);
-    if (const Status status = prepared.launch(environment.stream); !status.ok())
-      return failed(status.message);
+    if (const Status status = prepared.rig->reset(); !status.ok()) {
+      return failed(Failure::kException, status.message);
+    }
+    if (const Status status = prepared.launch(environment.stream); !status.ok()) {
+      return failed(Failure::kRefused, status.message);
+    }
     scope.launched();
     return check_case(prepared);
   } catch (const std::exception& error) {
-    return failed(error.what());
+    return failed(Failure::kException, error.what());
   }
 }
 

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace hipforge::harness {
@@ -44,6 +45,30 @@ struct PreparedCase {
   Ceiling ceiling = Ceiling::kCopy;
 };
 
+struct Case;
+
+/// Names and values: "rows" "1".
+using Settings = std::vector<std::pair<std::string, std::string>>;
+
+/// Something about a case that can be set: a size, or one of several choices.
+struct Knob {
+  std::string name;
+  std::string value;
+  bool is_size = false;
+  std::int64_t least = 0;            ///< of a size
+  std::int64_t step = 1;             ///< of a size, counted from `least`
+  std::vector<std::string> simpler;  ///< choices simpler than the value, the simplest first
+};
+
+/// How a case is made again, smaller or with simpler data (harness/variants.h).
+struct Variants {
+  std::vector<Knob> knobs;
+  /// The case with these settings changed; its id is that of the case in the suite and all that differs from
+  /// it: "op/dtype/layout/what@rows=1,family=equal". Throws Error{kInvalidArgument} for an unknown name or
+  /// value, and for settings that do not go together.
+  std::function<Case(const Settings&)> make;
+};
+
 /// One check of one op. `id` is unique: op/dtype/layout/what, made of [a-z0-9_./-].
 struct Case {
   std::string id;
@@ -60,7 +85,24 @@ struct Case {
   double floor_share = 0.0;   ///< of the ceiling that the prepared case names
   double floor_tflops = 0.0;  ///< at this size
   std::function<PreparedCase(const CaseEnvironment&)> prepare;
+  std::function<Variants()> variants;  ///< empty where a case has only itself
 };
+
+/// In what way a case failed.
+enum class Failure {
+  kNone,
+  kRefused,    ///< the launcher returned an error
+  kFault,      ///< the kernel was stopped
+  kErrorWord,  ///< the device error word is not what it must be
+  kOverwrite,  ///< an input, a guard or a gap between rows was written
+  kWrong,      ///< an element is over its bound
+  kException,  ///< the case could not be made or compared
+  kCrash,      ///< its process died (cases in processes of their own)
+  kHang,       ///< its process did not end in time
+  kMemory,     ///< its process grew over the limit
+};
+
+[[nodiscard]] const char* failure_name(Failure failure);
 
 struct CaseResult {
   bool passed = false;
@@ -69,6 +111,7 @@ struct CaseResult {
   std::size_t elements = 0;  ///< that were compared with the oracle
   std::string where;
   std::string message;
+  Failure failure = Failure::kNone;
 };
 
 /// Prepares, poisons, launches, synchronises, checks guards and inputs, then compares. Never throws for what

@@ -2,8 +2,11 @@
 
 #include "harness/device_info.h"
 #include "harness/emulatable.h"
+#include "harness/failure_report.h"
+#include "harness/isolation.h"
 #include "harness/progress.h"
 #include "harness/report.h"
+#include "harness/variants.h"
 #include "kernels/runtime/check.h"
 #include "kernels/runtime/device.h"
 #include "kernels/runtime/recorder.h"
@@ -14,7 +17,9 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <regex>
 #include <set>
@@ -69,6 +74,10 @@ std::vector<Target> targets_of(const CheckOptions& options) {
 }
 
 std::vector<const Case*> select_cases(const CheckOptions& options) {
+  if (!options.case_id.empty()) {
+    static std::deque<Case> named;
+    return {&named.emplace_back(find_case(options.case_id))};
+  }
   const std::regex filter(options.filter);
   std::vector<const Case*> cases;
   for (const OpSuite& suite : all_suites()) {
@@ -85,6 +94,19 @@ std::vector<const Case*> select_cases(const CheckOptions& options) {
     std::erase_if(cases, [&](const Case*) { return index++ % options.shards != options.shard; });
   }
   return cases;
+}
+
+std::unique_ptr<CaseRunner> make_runner(const CheckOptions& options, const std::vector<Target>& targets,
+                                        Recorder* recorder) {
+  if (!options.isolate || options.serve) {
+    CaseEnvironment environment;
+    environment.seed = options.seed;
+    environment.recorder = recorder;
+    return make_local_runner(environment);
+  }
+  IsolationOptions isolation{options.arguments, options.timeout_s, options.memory_limit_mib};
+  isolation.arguments.emplace_back("--serve-cases");
+  return make_isolated_runner(isolation, targets);
 }
 
 struct Group {
@@ -237,16 +259,15 @@ std::vector<std::string> coverage_holes(const OpSuite& suite) {
   return holes;
 }
 
+std::string case_command(const std::string& id, const Target& target, const CheckOptions& options) {
+  return fmt::format("{}{} check --case '{}' --seed {} --wave {}{}{}", repro_environment(target.wave),
+                     options.program, id, options.seed, target.wave,
+                     options.target.empty() ? "" : " --target " + options.target,
+                     options.isolate ? " --isolate" : "");
+}
+
 std::string repro_command(const CaseRecord& record, const CheckOptions& options) {
-  std::string pattern;
-  for (char c : record.test->id) {
-    if (c == '.' || c == '+') pattern += '\\';
-    pattern += c;
-  }
-  const bool named_target = !options.target.empty();
-  return fmt::format("{}{} check --filter '^{}$' --seed {} --wave {}{}",
-                     repro_environment(record.target.wave), options.program, pattern, options.seed,
-                     record.target.wave, named_target ? " --target " + options.target : "");
+  return case_command(record.test->id, record.target, options);
 }
 
 bool parse_shard(const std::string& text, CheckOptions& options) {
@@ -277,10 +298,15 @@ int run_check(const CheckOptions& options) {
     }
   }
   if (options.coverage) return run_coverage(options);
+  if (options.isolate && !options.record_path.empty()) {
+    return usage_error("--record and --isolate do not go together: launches are recorded in this process");
+  }
 
   std::vector<const Case*> cases;
   try {
     cases = select_cases(options);
+  } catch (const Error& error) {
+    return usage_error(fmt::format("--case '{}': {}", options.case_id, error.what()));
   } catch (const std::regex_error& error) {
     return usage_error(
         fmt::format("--filter '{}' is no regular expression: {}", options.filter, error.what()));
@@ -305,40 +331,35 @@ int run_check(const CheckOptions& options) {
   const std::vector<Target> targets = targets_of(options);
   std::optional<Recorder> recorder;
   if (!options.record_path.empty()) recorder.emplace(options.record_path);
+  const std::unique_ptr<CaseRunner> runner = make_runner(options, targets, recorder ? &*recorder : nullptr);
+  if (options.serve) serve_cases(*runner, targets);
+  FailureReport failures(options, *runner);
   const auto start = std::chrono::steady_clock::now();
   std::vector<CaseRecord> records;
   {
     Progress progress(cases.size() * targets.size());
+    bool stopped = false;
     for (const Target& target : targets) {
-      throw_if_error(set_target_override(target));
       for (const Case* test : cases) {
+        if (stopped) break;
         const auto begin = std::chrono::steady_clock::now();
-        CaseRecord record{test, target,
-                          run_case(*test, {target, options.seed, nullptr, recorder ? &*recorder : nullptr}),
-                          0.0};
-        if (recorder) throw_if_error(recorder->status());
+        CaseRecord record{test, target, runner->run(*test, target), 0.0, {}, {}};
         record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
         progress.step(test->id);
         if (!record.result.passed) {
           progress.clear();
-          fmt::print("FAIL {} (wave {}): {}\n     repeat: {}\n", test->id, target.wave, record.result.message,
-                     repro_command(record, options));
-          std::fflush(stdout);
-          if (!recover_device()) {
-            throw Error(
-                failure(StatusCode::kHipError, "the device cannot go on after the fault of ", test->id));
-          }
+          failures.print(record);
+          stopped = options.fail_fast;
         }
         records.push_back(std::move(record));
       }
     }
-    throw_if_error(set_target_override(std::nullopt));
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (recorder) recorder->finish();
 
-  const bool whole_suite =
-      !options.quick && !options.emulatable && options.filter.empty() && options.shards == 1;
+  const bool whole_suite = !options.quick && !options.emulatable && options.filter.empty() &&
+                           options.case_id.empty() && options.shards == 1 && !options.fail_fast;
   const std::vector<std::string> loose = print_table(records, whole_suite);
   for (const std::string& message : loose) fmt::print("FAIL {}\n", message);
   const auto failed = static_cast<std::size_t>(std::count_if(

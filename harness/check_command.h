@@ -22,6 +22,7 @@ struct CheckOptions {
   std::vector<int> waves;
   std::string target;
   std::string filter;
+  std::string case_id;  ///< this case alone, or a variant of one (harness/variants.h)
   std::uint64_t seed = 1;
   bool quick = false;
   /// Of the selected cases only those with index % shards == shard: a run spread over processes.
@@ -33,6 +34,14 @@ struct CheckOptions {
   std::string json_path;
   std::string junit_path;
   std::string record_path;  ///< a folder for every launch, see kernels/runtime/recorder.h
+  bool fail_fast = false;   ///< nothing after the first failure
+  /// How long a failing case is shrunk; 0: not at all (harness/failure_report.h).
+  double shrink_seconds = 10.0;
+  bool isolate = false;                ///< cases in processes of their own (harness/isolation.h)
+  double timeout_s = 30.0;             ///< of a case, with isolate
+  std::int64_t memory_limit_mib = 0;   ///< of such a process; 0: three quarters of what is available
+  std::vector<std::string> arguments;  ///< the command's own, to execute it again
+  bool serve = false;                  ///< be such a process
 };
 
 /// `hipforge check`: returns an exit code; throws Error where it could not run.
@@ -47,7 +56,13 @@ struct CaseRecord {
   Target target;
   CaseResult result;
   double seconds = 0.0;
+  std::string shrunk_id;       ///< the smallest case that fails in the same way; empty: none was looked for
+  std::string shrunk_message;  ///< what is wrong with that one
 };
+
+/// A shell command that runs the case of that id under that target.
+[[nodiscard]] std::string case_command(const std::string& id, const Target& target,
+                                       const CheckOptions& options);
 
 /// A shell command that runs this case again, alone, as it ran.
 [[nodiscard]] std::string repro_command(const CaseRecord& record, const CheckOptions& options);

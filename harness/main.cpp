@@ -20,6 +20,7 @@ int main(int argc, char** argv) {
 
   CheckOptions options;
   options.program = argv[0];
+  options.arguments.assign(argv + 1, argv + argc);
   CLI::App* check = app.add_subcommand("check", "Run every case of every op against its oracle");
   check->add_option("--op", options.ops, "Only these ops")->delimiter(',');
   check->add_option("--dtype", options.dtypes, "Only these activation dtypes: f32, f16, bf16")
@@ -28,6 +29,7 @@ int main(int argc, char** argv) {
       ->delimiter(',');
   check->add_option("--target", options.target, "Launch exactly what this architecture would get");
   check->add_option("--filter", options.filter, "Only cases whose id matches this regular expression");
+  check->add_option("--case", options.case_id, "Only the case of this id, or a variant, ID@NAME=VALUE,...");
   check->add_option("--seed", options.seed, "Seed of the inputs")->capture_default_str();
   check->add_flag("--quick", options.quick, "The short selection");
   check->add_option_function<std::string>(
@@ -44,6 +46,22 @@ int main(int argc, char** argv) {
   check->add_option("--junit", options.junit_path, "Write every result as JUnit XML");
   check->add_option("--record", options.record_path,
                     "Write every launch to this new folder, for hipforge replay");
+  check->add_flag("--fail-fast", options.fail_fast, "Stop at the first failure");
+  check
+      ->add_option("--shrink", options.shrink_seconds,
+                   "Seconds in which to look for the smallest case that fails as one does; 0: none")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  check->add_flag("--isolate", options.isolate,
+                  "Cases in processes of their own: a crash, a hang or no memory fails a case, not the run");
+  check->add_option("--timeout", options.timeout_s, "With --isolate: seconds of a case")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  check
+      ->add_option("--memory-limit", options.memory_limit_mib,
+                   "With --isolate: MiB of a process (default: three quarters of what is available)")
+      ->check(CLI::PositiveNumber);
+  check->add_flag("--serve-cases", options.serve)->group("");
   check->add_flag("--list", options.list, "Print the ids of the selected cases and run nothing");
   check->add_flag("--coverage", options.coverage,
                   "Count cases by feature, dtype, wave and layout; fail on a hole");

@@ -91,7 +91,13 @@ void write_json(const CheckOptions& options, const std::vector<CaseRecord>& reco
     row["seconds"] = record.seconds;
     if (!record.result.passed) {
       row["message"] = record.result.message;
+      row["failure"] = failure_name(record.result.failure);
       row["repeat"] = repro_command(record, options);
+      if (!record.shrunk_id.empty()) {
+        row["shrunk"] = {{"id", record.shrunk_id},
+                         {"message", record.shrunk_message},
+                         {"repeat", case_command(record.shrunk_id, record.target, options)}};
+      }
     }
     results.push_back(std::move(row));
   }

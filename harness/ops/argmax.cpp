@@ -1,5 +1,6 @@
 #include "harness/ops/argmax.h"
 
+#include "harness/variants.h"
 #include "kernels/argmax.h"
 #include "reference/argmax.h"
 
@@ -143,6 +144,20 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   return prepared;
 }
 
+const SpecKnobs<Spec>& knobs() {
+  static const SpecKnobs<Spec> all = [] {
+    SpecKnobs<Spec> made;
+    made.size("rows", [](Spec& spec) -> std::int64_t& { return spec.shape[0]; });
+    made.size("cols", [](Spec& spec) -> std::int64_t& { return spec.shape[1]; });
+    made.layout("layout", &Spec::layout).flag("values", &Spec::values);
+    made.choice("data", &Spec::data,
+                std::vector<std::pair<std::string, Data>>{
+                    {"equal", Data::kEqual}, {"one_hot", Data::kOneHot}, {"normal", Data::kNormal}});
+    return made;
+  }();
+  return all;
+}
+
 Case make_case(const Spec& spec) {
   Case test;
   test.op = "argmax";
@@ -157,6 +172,7 @@ Case make_case(const Spec& spec) {
   test.id = fmt::format("argmax/{}/{}/{}/{}", dtype_name(spec.dtype), test.layout, test.shape,
                         fmt::join(test.features, "."));
   test.prepare = [spec](const CaseEnvironment& environment) { return prepare(spec, environment); };
+  test.variants = knobs().variants(spec, &make_case);
   return test;
 }
 

@@ -1,5 +1,6 @@
 #include "harness/ops/causal_mask.h"
 
+#include "harness/variants.h"
 #include "kernels/causal_mask.h"
 #include "reference/causal_mask.h"
 
@@ -9,6 +10,11 @@
 
 namespace hipforge::harness {
 namespace {
+
+struct Spec : CausalMaskInputs {
+  Layout layout = Layout::kContiguous;
+  bool quick = false;
+};
 
 constexpr std::int64_t kBlockElements = 256 * 8;  // what one block covers
 
@@ -23,11 +29,11 @@ std::vector<std::string> features_of(const CausalMaskInputs& spec) {
   return features;
 }
 
-PreparedCase prepare(const CausalMaskInputs& spec, Layout layout, const CaseEnvironment& environment) {
+PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   PreparedCase prepared;
   prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
   CausalMaskParams params;
-  params.mask = prepared.rig->output("mask", spec.dtype, {spec.q_len, spec.kv_len}, layout);
+  params.mask = prepared.rig->output("mask", spec.dtype, {spec.q_len, spec.kv_len}, spec.layout);
   params.window = spec.window;
   params.prefix_len = spec.prefix_len;
   prepared.bytes = params.mask.numel() * static_cast<std::int64_t>(dtype_size(spec.dtype));
@@ -41,26 +47,36 @@ PreparedCase prepare(const CausalMaskInputs& spec, Layout layout, const CaseEnvi
   return prepared;
 }
 
-Case make_case(const CausalMaskInputs& spec, Layout layout, bool quick) {
+const SpecKnobs<Spec>& knobs() {
+  static const SpecKnobs<Spec> all = [] {
+    SpecKnobs<Spec> made;
+    made.size("q_len", &Spec::q_len).size("kv_len", &Spec::kv_len);
+    made.size("window", &Spec::window, 0).size("prefix_len", &Spec::prefix_len, 0);
+    made.layout("layout", &Spec::layout);
+    return made;
+  }();
+  return all;
+}
+
+Case make_case(const Spec& spec) {
   const Shape shape{spec.q_len, spec.kv_len};
   Case test;
   test.op = "causal_mask";
   test.dtype = spec.dtype;
-  test.layout = layout_name(layout);
+  test.layout = layout_name(spec.layout);
   test.features = features_of(spec);
   test.shape = shape_name(shape);
   test.odd = any_odd(shape);
   test.over_tile = spec.kv_len > kBlockElements || spec.q_len > 1;
-  test.quick = quick;
+  test.quick = spec.quick;
   std::string options;
   for (const std::string& feature : test.features) options += "." + feature;
   if (spec.window > 0) options += fmt::format(".window_{}", spec.window);
   if (spec.prefix_len > 0) options += fmt::format(".prefix_{}", spec.prefix_len);
   test.id = fmt::format("causal_mask/{}/{}/{}/{}", dtype_name(spec.dtype), test.layout, test.shape,
                         options.substr(1));
-  test.prepare = [spec, layout](const CaseEnvironment& environment) {
-    return prepare(spec, layout, environment);
-  };
+  test.prepare = [spec](const CaseEnvironment& environment) { return prepare(spec, environment); };
+  test.variants = knobs().variants(spec, &make_case);
   return test;
 }
 
@@ -94,13 +110,13 @@ OpSuite causal_mask_suite() {
     for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
       for (const auto& [q_len, kv_len, window, prefix_len] : sizes) {
         const bool quick = kv_len == 300 || kv_len == 129 || kv_len == 64 || q_len == 20 || q_len == 65;
-        suite.cases.push_back(make_case({q_len, kv_len, window, prefix_len, dtype}, layout, quick));
+        suite.cases.push_back(make_case({{q_len, kv_len, window, prefix_len, dtype}, layout, quick}));
       }
     }
     for (const auto& [q_len, kv_len, window, prefix_len] :
          {std::array<std::int64_t, 4>{1024, 1024, 0, 0}, {128, 8192, 0, 0}, {512, 2048, 256, 64}}) {
       suite.bench_cases.push_back(
-          make_case({q_len, kv_len, window, prefix_len, dtype}, Layout::kContiguous, false));
+          make_case({{q_len, kv_len, window, prefix_len, dtype}, Layout::kContiguous, false}));
     }
   }
   return suite;

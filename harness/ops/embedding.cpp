@@ -2,6 +2,7 @@
 
 #include "harness/column_slice.h"
 #include "harness/tolerance.h"
+#include "harness/variants.h"
 #include "kernels/embedding.h"
 #include "kernels/runtime/device_error.h"
 #include "reference/embedding.h"
@@ -128,6 +129,19 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   return prepared;
 }
 
+const SpecKnobs<Spec>& knobs() {
+  static const SpecKnobs<Spec> all = [] {
+    SpecKnobs<Spec> made;
+    made.size("tokens", &Spec::tokens).size("vocab", &Spec::vocab).size("hidden", &Spec::hidden);
+    made.layout("layout", &Spec::layout).family("family", &Spec::family).scalar("scale", &Spec::scale, 1.0f);
+    made.flag("bad_ids", &Spec::bad_ids).flag("repeated_ids", &Spec::repeated_ids);
+    made.flag("strided_ids", &Spec::strided_ids).flag("column_slice", &Spec::column_slice);
+    made.flag("non_finite", &Spec::non_finite).flag("mixed_alignment", &Spec::mixed_alignment);
+    return made;
+  }();
+  return all;
+}
+
 Case make_case(const Spec& spec) {
   Case test;
   test.op = "embedding";
@@ -142,6 +156,7 @@ Case make_case(const Spec& spec) {
   for (const std::string& feature : test.features) options += (options.empty() ? "" : ".") + feature;
   test.id = fmt::format("embedding/{}/{}/{}/{}", dtype_name(spec.table), test.layout, test.shape, options);
   test.prepare = [spec](const CaseEnvironment& environment) { return prepare(spec, environment); };
+  test.variants = knobs().variants(spec, &make_case);
   return test;
 }
 

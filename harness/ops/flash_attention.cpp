@@ -1,6 +1,7 @@
 #include "harness/ops/flash_attention.h"
 
 #include "harness/tolerance.h"
+#include "harness/variants.h"
 #include "kernels/flash_attention.h"
 #include "reference/flash_attention.h"
 
@@ -391,6 +392,41 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   return prepared;
 }
 
+const SpecKnobs<Spec>& knobs() {
+  static const SpecKnobs<Spec> all = [] {
+    SpecKnobs<Spec> made;
+    made.size("batch", &Spec::batch).size("kv_heads", &Spec::kv_heads).size("q_heads", &Spec::q_heads);
+    made.size("q_len", &Spec::q_len).size("kv_len", &Spec::kv_len).size("head_dim", &Spec::head_dim);
+    made.size("page_size", &Spec::page_size).size("prefix_len", &Spec::prefix_len, 0);
+    made.size("window", &Spec::window, 0);
+    made.choice("keys", &Spec::keys, std::vector<std::pair<std::string, Keys>>{{"dense", Keys::kDense}});
+    made.flag("packed_q", &Spec::packed_q).flag("strided", &Spec::strided).family("family", &Spec::family);
+    made.choice("mask", &Spec::mask, std::vector<std::pair<std::string, Mask>>{{"none", Mask::kNone}});
+    made.choice("mask_broadcast", &Spec::mask_broadcast,
+                std::vector<std::pair<std::string, std::array<bool, 3>>>{{"none", {}}});
+    made.flag("masked_rows", &Spec::masked_rows).flag("causal", &Spec::causal).flag("lse", &Spec::lse);
+    made.flag("wild", &Spec::wild)
+        .scalar("soft_cap", &Spec::soft_cap, 0.0f)
+        .scalar("scale", &Spec::scale, 0.0f);
+    made.scalar("q_scale", &Spec::q_scale, 1.0).scalar("k_scale", &Spec::k_scale, 1.0);
+    // Dense keys go with dense queries.
+    made.settle([](Spec& spec) { spec.packed_q = spec.packed_q && spec.keys != Keys::kDense; });
+    made.require([](const Spec& spec) {
+      const bool grouped = spec.q_heads % spec.kv_heads == 0;
+      const bool paged = spec.keys != Keys::kPaged || spec.page_size > 0;
+      const bool packed = spec.keys != Keys::kPacked || spec.packed_q;
+      // A mask is for dense queries and keys; a prefix for what is causal.
+      const bool masked = spec.mask == Mask::kNone || (spec.keys == Keys::kDense && !spec.packed_q);
+      const bool prefixed = spec.prefix_len == 0 || is_causal(spec);
+      // Wild keys must be out of every row's sight: a causal row's, or a mask's.
+      const bool hidden = !spec.wild || is_causal(spec) || spec.mask != Mask::kNone;
+      return grouped && paged && packed && masked && prefixed && hidden;
+    });
+    return made;
+  }();
+  return all;
+}
+
 Case make_case(const Spec& spec) {
   Case test;
   test.op = "flash_attention";
@@ -427,6 +463,7 @@ Case make_case(const Spec& spec) {
                         options.substr(1));
   std::erase(test.id, '+');
   test.prepare = [spec](const CaseEnvironment& environment) { return prepare(spec, environment); };
+  test.variants = knobs().variants(spec, &make_case);
   return test;
 }
 

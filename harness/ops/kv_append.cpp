@@ -1,5 +1,6 @@
 #include "harness/ops/kv_append.h"
 
+#include "harness/variants.h"
 #include "kernels/kv_append.h"
 #include "kernels/runtime/device_error.h"
 
@@ -35,7 +36,38 @@ struct Spec {
   DType dtype = DType::kF32;
   Layout layout = Layout::kContiguous;
   bool quick = false;
+  Family family = Family::kNormal;  // of rows and caches
+  // What is left of `added` and `past` in a smaller case; −1: all.
+  std::int64_t sequences = -1;
+  std::int64_t most_added = -1;
+  std::int64_t most_past = -1;
 };
+
+Spec trimmed(Spec spec) {
+  if (spec.sequences < 0) {
+    spec.sequences = static_cast<std::int64_t>(spec.added.size());
+    spec.most_added = *std::max_element(spec.added.begin(), spec.added.end());
+    spec.most_past = *std::max_element(spec.past.begin(), spec.past.end());
+  }
+  const auto count = static_cast<std::size_t>(spec.sequences);
+  if (count < spec.added.size()) {
+    spec.added.resize(count);
+    spec.past.resize(count);
+  }
+  for (std::int64_t& added : spec.added) added = std::min(added, spec.most_added);
+  for (std::int64_t& past : spec.past) past = std::min(past, spec.most_past);
+  return spec;
+}
+
+// Whether the pages hold all tokens, and the sequence that has a fault has rows that meet it.
+bool fits(const Spec& wanted) {
+  if (wanted.sequences > static_cast<std::int64_t>(wanted.added.size())) return false;
+  const Spec spec = trimmed(wanted);
+  for (std::size_t b = 0; b < spec.added.size(); ++b) {
+    if (spec.added[b] + spec.past[b] > spec.max_pages * spec.page_size) return false;
+  }
+  return spec.fault == Fault::kNone || spec.added.back() > 0;
+}
 
 PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   PreparedCase prepared;
@@ -94,10 +126,10 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   KvAppendParams params;
   const Shape row_shape{tokens, spec.kv_heads, spec.head_dim};
   const Shape cache_shape{pages, spec.page_size, spec.kv_heads, spec.head_dim};
-  params.k = rig.input("k", spec.dtype, row_shape, Family::kNormal, 1.0, spec.layout);
-  params.v = rig.input("v", spec.dtype, row_shape, Family::kNormal, 1.0, spec.layout);
-  params.k_cache = rig.input("k_cache", spec.dtype, cache_shape, Family::kNormal, 1.0, spec.layout);
-  params.v_cache = rig.input("v_cache", spec.dtype, cache_shape, Family::kNormal, 1.0, spec.layout);
+  params.k = rig.input("k", spec.dtype, row_shape, spec.family, 1.0, spec.layout);
+  params.v = rig.input("v", spec.dtype, row_shape, spec.family, 1.0, spec.layout);
+  params.k_cache = rig.input("k_cache", spec.dtype, cache_shape, spec.family, 1.0, spec.layout);
+  params.v_cache = rig.input("v_cache", spec.dtype, cache_shape, spec.family, 1.0, spec.layout);
   rig.make_inout("k_cache");
   rig.make_inout("v_cache");
   params.offsets = rig.input_values("offsets", DType::kI32, {batch + 1}, offsets, spec.layout);
@@ -129,7 +161,25 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   return prepared;
 }
 
-Case make_case(const Spec& spec) {
+const SpecKnobs<Spec>& knobs() {
+  static const SpecKnobs<Spec> all = [] {
+    SpecKnobs<Spec> made;
+    made.size("sequences", &Spec::sequences);
+    made.size("kv_heads", &Spec::kv_heads).size("head_dim", &Spec::head_dim);
+    made.size("page_size", &Spec::page_size).size("max_pages", &Spec::max_pages);
+    made.size("padding", &Spec::padding, 0)
+        .size("added", &Spec::most_added, 0)
+        .size("past", &Spec::most_past, 0);
+    made.layout("layout", &Spec::layout).family("family", &Spec::family);
+    made.choice("fault", &Spec::fault, std::vector<std::pair<std::string, Fault>>{{"none", Fault::kNone}});
+    made.require(&fits);
+    return made;
+  }();
+  return all;
+}
+
+Case make_case(const Spec& wanted) {
+  const Spec spec = trimmed(wanted);
   const std::int64_t tokens =
       std::accumulate(spec.added.begin(), spec.added.end(), std::int64_t{0}) + 2 * spec.padding;
   Case test;
@@ -145,6 +195,7 @@ Case make_case(const Spec& spec) {
   test.quick = spec.quick;
   test.id = fmt::format("kv_append/{}/{}/{}/{}", dtype_name(spec.dtype), test.layout, test.shape, spec.what);
   test.prepare = [spec](const CaseEnvironment& environment) { return prepare(spec, environment); };
+  test.variants = knobs().variants(spec, &make_case);
   return test;
 }
 

@@ -2,6 +2,7 @@
 
 #include "harness/column_slice.h"
 #include "harness/tolerance.h"
+#include "harness/variants.h"
 #include "kernels/linear.h"
 #include "reference/linear.h"
 
@@ -167,6 +168,21 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   return prepared;
 }
 
+const SpecKnobs<Spec>& knobs() {
+  static const SpecKnobs<Spec> all = [] {
+    SpecKnobs<Spec> made;
+    made.size("rows", &Spec::rows).size("in_features", &Spec::in_features);
+    made.size("out_features", &Spec::out_features);
+    made.layout("layout", &Spec::layout).family("family", &Spec::family).scalar("scale", &Spec::scale, 1.0);
+    made.choice("bias", &Spec::bias, std::vector<std::pair<std::string, Bias>>{{"none", Bias::kNone}});
+    made.flag("y_f32", &Spec::y_f32).flag("batch_invariant", &Spec::batch_invariant, true);
+    made.flag("column_slice", &Spec::column_slice).flag("non_finite", &Spec::non_finite);
+    made.flag("mixed_alignment", &Spec::mixed_alignment);
+    return made;
+  }();
+  return all;
+}
+
 Case make_case(const Spec& spec) {
   Case test;
   test.op = "linear";
@@ -183,6 +199,7 @@ Case make_case(const Spec& spec) {
   for (const std::string& feature : test.features) options += (options.empty() ? "" : ".") + feature;
   test.id = fmt::format("linear/{}/{}/{}/{}", dtype_name(spec.x), test.layout, test.shape, options);
   test.prepare = [spec](const CaseEnvironment& environment) { return prepare(spec, environment); };
+  test.variants = knobs().variants(spec, &make_case);
   return test;
 }
 

@@ -27,7 +27,8 @@ struct RmsNormExpected {
 
 /// Oracle and bound. With u = 2⁻²⁴ and r = 1 / sqrt(mean(s²) + eps):
 ///   s: one addition, u·|s|;  the sum of squares: relative (depth + 2)·u, and 2u from s, halved by the root;
-///   root, division, mean and two products: 5u;  then the store. All relative to |y|.
+///   root, division, mean and two products: 5u;  then the store. All relative to |y|, but for what s·r may
+///   lose where it is subnormal: 2⁻¹⁵⁰·|weight|.
 [[nodiscard]] RmsNormExpected rms_norm_expected(const RmsNormInputs& inputs, const Target& target);
 
 [[nodiscard]] OpSuite rms_norm_suite();

@@ -1,10 +1,12 @@
 #include "harness/ops/rope.h"
 
 #include "harness/tolerance.h"
+#include "harness/variants.h"
 #include "kernels/runtime/device_error.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -190,12 +192,14 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   }
   const Shape position_shape =
       spec.own_positions ? Shape{spec.shape[0], spec.shape[1]} : Shape{spec.shape[1]};
-  params.positions =
-      rig.input_values("positions", DType::kI32, position_shape, make_positions(spec), spec.layout);
+  const std::vector<double> positions = make_positions(spec);
+  params.positions = rig.input_values("positions", DType::kI32, position_shape, positions, spec.layout);
   const std::vector<double> frequencies(inv_freq.begin(), inv_freq.end());
   params.inv_freq = rig.input_values("inv_freq", DType::kF32, {pairs}, frequencies, spec.layout);
   params.error_word = rig.error_word();
-  if (spec.positions == PositionKind::kBad) prepared.expected_error_word = kDeviceErrorPosition;
+  if (std::any_of(positions.begin(), positions.end(), [](double position) { return position < 0.0; })) {
+    prepared.expected_error_word = kDeviceErrorPosition;
+  }
 
   const std::int64_t tokens = spec.shape[0] * spec.shape[1];
   const auto size = static_cast<std::int64_t>(dtype_size(spec.dtype));
@@ -218,7 +222,34 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   return prepared;
 }
 
-Case make_case(Spec spec) {
+const SpecKnobs<Spec>& knobs() {
+  static const SpecKnobs<Spec> all = [] {
+    SpecKnobs<Spec> made;
+    made.size("batch", [](Spec& spec) -> std::int64_t& { return spec.shape[0]; });
+    made.size("seq", [](Spec& spec) -> std::int64_t& { return spec.shape[1]; });
+    made.size("heads", [](Spec& spec) -> std::int64_t& { return spec.shape[2]; });
+    made.size("rotary_dim", &Spec::rotary_dim, 2, 2);
+    made.size(
+        "head_dim", [](Spec& spec) -> std::int64_t& { return spec.shape[3]; }, 2);
+    made.layout("layout", &Spec::layout).family("family", &Spec::family).scalar("scale", &Spec::scale, 1.0);
+    made.choice("scaling", &Spec::scaling,
+                std::vector<std::pair<std::string, RopeScaling>>{{"none", RopeScaling::kNone}});
+    made.choice("positions", &Spec::positions,
+                std::vector<std::pair<std::string, PositionKind>>{{"zero", PositionKind::kZero},
+                                                                  {"counting", PositionKind::kCounting}});
+    made.choice("magnitude", &Spec::magnitude, std::vector<std::pair<std::string, float>>{{"own", 0.0f}});
+    made.flag("own_positions", &Spec::own_positions).flag("in_place", &Spec::in_place);
+    made.flag("special", &Spec::special);
+    made.require([](const Spec& spec) {
+      return spec.rotary_dim <= spec.shape[3] && (spec.scaling != RopeScaling::kNtk || spec.rotary_dim > 2);
+    });
+    return made;
+  }();
+  return all;
+}
+
+Case make_case(const Spec& wanted) {
+  Spec spec = wanted;
   if (spec.rotary_dim == 0) spec.rotary_dim = spec.shape[3];
   Case test;
   test.op = "rope";
@@ -233,6 +264,7 @@ Case make_case(Spec spec) {
   test.id = fmt::format("rope/{}/{}/{}/{}", dtype_name(spec.dtype), test.layout, test.shape,
                         fmt::join(test.features, "."));
   test.prepare = [spec](const CaseEnvironment& environment) { return prepare(spec, environment); };
+  test.variants = knobs().variants(spec, &make_case);
   return test;
 }
 

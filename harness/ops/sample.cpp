@@ -1,6 +1,7 @@
 #include "harness/ops/sample.h"
 
 #include "harness/tolerance.h"
+#include "harness/variants.h"
 #include "kernels/sample.h"
 #include "reference/sample.h"
 
@@ -276,6 +277,24 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   return prepared;
 }
 
+const SpecKnobs<Spec>& knobs() {
+  static const SpecKnobs<Spec> all = [] {
+    SpecKnobs<Spec> made;
+    made.size("rows", [](Spec& spec) -> std::int64_t& { return spec.shape[0]; });
+    made.size("vocab", [](Spec& spec) -> std::int64_t& { return spec.shape[1]; });
+    made.layout("layout", &Spec::layout).flag("draws", &Spec::draws);
+    made.choice("data", &Spec::data,
+                std::vector<std::pair<std::string, Data>>{
+                    {"equal", Data::kEqual}, {"ties", Data::kTies}, {"normal", Data::kNormal}});
+    made.choice("edge", &Spec::edge, std::vector<std::pair<std::string, Edge>>{{"none", Edge::kNone}});
+    made.scalar("temperature", &Spec::temperature, 1.0f).scalar("top_p", &Spec::top_p, 1.0f);
+    made.size("top_k", &Spec::top_k, 0);
+    made.choice("position", &Spec::position, std::vector<std::pair<std::string, std::uint64_t>>{{"0", 0}});
+    return made;
+  }();
+  return all;
+}
+
 Case make_case(const Spec& spec) {
   Case test;
   test.op = "sample";
@@ -294,6 +313,7 @@ Case make_case(const Spec& spec) {
   test.id = fmt::format("sample/{}/{}/{}/{}{}", dtype_name(spec.dtype), test.layout, test.shape,
                         fmt::join(test.features, "."), options);
   test.prepare = [spec](const CaseEnvironment& environment) { return prepare(spec, environment); };
+  test.variants = knobs().variants(spec, &make_case);
   return test;
 }
 

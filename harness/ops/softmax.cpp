@@ -1,6 +1,7 @@
 #include "harness/ops/softmax.h"
 
 #include "harness/tolerance.h"
+#include "harness/variants.h"
 #include "reference/softmax.h"
 
 #include <fmt/format.h>
@@ -211,6 +212,25 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   return prepared;
 }
 
+const SpecKnobs<Spec>& knobs() {
+  static const SpecKnobs<Spec> all = [] {
+    SpecKnobs<Spec> made;
+    made.size("batch", &Spec::batch).size("heads", &Spec::heads);
+    made.size("rows", &Spec::rows).size("cols", &Spec::cols);
+    made.layout("layout", &Spec::layout).family("family", &Spec::family);
+    made.choice("special", &Spec::special,
+                std::vector<std::pair<std::string, Special>>{{"none", Special::kNone}});
+    made.choice("mask", &Spec::mask,
+                std::vector<std::pair<std::string, MaskKind>>{{"none", MaskKind::kNone}});
+    made.choice("mask_broadcast", &Spec::mask_broadcast,
+                std::vector<std::pair<std::string, std::array<bool, 3>>>{{"none", {}}});
+    made.flag("causal", &Spec::causal).scalar("scale", &Spec::scale, 1.0f);
+    made.flag("empty_rows", &Spec::empty_rows).flag("in_place", &Spec::in_place);
+    return made;
+  }();
+  return all;
+}
+
 Case make_case(const Spec& spec) {
   const Shape shape{spec.batch, spec.heads, spec.rows, spec.cols};
   Case test;
@@ -234,6 +254,7 @@ Case make_case(const Spec& spec) {
   test.id =
       fmt::format("softmax/{}/{}/{}/{}", dtype_name(spec.dtype), test.layout, test.shape, options.substr(1));
   test.prepare = [spec](const CaseEnvironment& environment) { return prepare(spec, environment); };
+  test.variants = knobs().variants(spec, &make_case);
   return test;
 }
 

@@ -2,6 +2,7 @@
 
 #include "harness/column_slice.h"
 #include "harness/tolerance.h"
+#include "harness/variants.h"
 #include "kernels/swiglu.h"
 #include "reference/swiglu.h"
 
@@ -185,6 +186,23 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   return prepared;
 }
 
+const SpecKnobs<Spec>& knobs() {
+  static const SpecKnobs<Spec> all = [] {
+    SpecKnobs<Spec> made;
+    made.size("rows", &Spec::rows).size("cols", &Spec::cols);
+    made.layout("layout", &Spec::layout).family("family", &Spec::family).scalar("scale", &Spec::scale, 1.0);
+    made.choice("operands", &Spec::operands,
+                std::vector<std::pair<std::string, Operands>>{{"apart", Operands::kApart}});
+    made.choice("output", &Spec::output,
+                std::vector<std::pair<std::string, Output>>{{"apart", Output::kApart}});
+    // y beside gate and up is a matter of one matrix.
+    made.require(
+        [](const Spec& spec) { return spec.output != Output::kBeside || spec.operands == Operands::kFused; });
+    return made;
+  }();
+  return all;
+}
+
 Case make_case(const Spec& spec) {
   Case test;
   test.op = "swiglu";
@@ -197,6 +215,7 @@ Case make_case(const Spec& spec) {
   test.quick = spec.quick;
   test.id = fmt::format("swiglu/{}/{}/{}/{}", dtype_name(spec.dtype), test.layout, test.shape, features);
   test.prepare = [spec](const CaseEnvironment& environment) { return prepare(spec, environment); };
+  test.variants = knobs().variants(spec, &make_case);
   return test;
 }
 

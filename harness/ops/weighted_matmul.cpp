@@ -1,6 +1,7 @@
 #include "harness/ops/weighted_matmul.h"
 
 #include "harness/tolerance.h"
+#include "harness/variants.h"
 #include "kernels/weighted_matmul.h"
 #include "reference/weighted_matmul.h"
 
@@ -133,6 +134,20 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   return prepared;
 }
 
+const SpecKnobs<Spec>& knobs() {
+  static const SpecKnobs<Spec> all = [] {
+    SpecKnobs<Spec> made;
+    made.size("batch", &Spec::batch).size("kv_heads", &Spec::kv_heads).size("q_heads", &Spec::q_heads);
+    made.size("q_len", &Spec::q_len).size("kv_len", &Spec::kv_len).size("head_dim", &Spec::head_dim);
+    made.layout("layout", &Spec::layout).family("weights", &Spec::weights).family("values", &Spec::values);
+    made.scalar("scale", &Spec::scale, 1.0).flag("non_finite", &Spec::non_finite);
+    made.flag("mixed_alignment", &Spec::mixed_alignment);
+    made.require([](const Spec& spec) { return spec.q_heads % spec.kv_heads == 0; });
+    return made;
+  }();
+  return all;
+}
+
 Case make_case(const Spec& spec) {
   Case test;
   test.op = "weighted_matmul";
@@ -150,6 +165,7 @@ Case make_case(const Spec& spec) {
   test.id = fmt::format("weighted_matmul/{}/{}/{}/{}", dtype_name(spec.dtype), test.layout, test.shape,
                         options.substr(1));
   test.prepare = [spec](const CaseEnvironment& environment) { return prepare(spec, environment); };
+  test.variants = knobs().variants(spec, &make_case);
   return test;
 }
 
