@@ -239,6 +239,9 @@ class Emulator:
                 emu._INST_HANDLERS[kind] = self._whole_registers(emu._INST_HANDLERS[kind])
             emu._INST_HANDLERS[emu.irc.DS] = self._lds_of_accumulators(emu._INST_HANDLERS[emu.irc.DS])
             emu._INST_HANDLERS[emu.irc.VOP3P] = self._whole_halves(emu._INST_HANDLERS[emu.irc.VOP3P])
+        else:
+            for kind in (emu.ir3.DS, emu.ir4.DS):
+                emu._INST_HANDLERS[kind] = self._half_from_lds(emu._INST_HANDLERS[kind])
         # V_DIV_FIXUP's result of a quotient far below the smallest subnormal; rounding to nearest, that is 0.
         get_pcode = emu.get_pcode
         emu.get_pcode = lambda op: re.sub(r"UNDERFLOW_F\d+", "0.0F", get_pcode(op))
@@ -294,6 +297,27 @@ class Emulator:
                 return handler(instruction, context)
             finally:
                 context_type.rvgpr_dyn = read
+        return compile_instruction
+
+    def _half_from_lds(self, handler):
+        """The handler of an LDS instruction on RDNA. What is loaded to one half of a register (D16) the emulator puts in
+        the lower one, whichever is meant, and clears the other, which the instruction keeps."""
+        def compile_instruction(instruction, context):
+            if not re.fullmatch(r"DS_LOAD_[UI]\d+_D16(_HI)?", self.emu._op_name(instruction)):
+                return handler(instruction, context)
+            parse = self.emu.parse_pcode
+
+            def parse_with_register(pcode, sources, *rest):
+                register = context.inst_field(type(instruction).vdst)
+                kept = context.rvgpr_dyn(register, sources["laneId"])
+                variables, _ = parse(pcode, {**sources, "RETURN_DATA": kept}, *rest)
+                return variables, [("RETURN_DATA.b32", variables["RETURN_DATA"])]
+
+            self.emu.parse_pcode = parse_with_register
+            try:
+                return handler(instruction, context)
+            finally:
+                self.emu.parse_pcode = parse
         return compile_instruction
 
     def _whole_halves(self, handler):
