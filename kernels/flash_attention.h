@@ -78,8 +78,9 @@ namespace hipforge {
 /// Deterministic. A row's bits depend on its query, on the keys, values and mask elements that it sees, on
 /// where they stand in the sequence, on head_dim and on the scalars; not on its batch mates, the layout, the
 /// order of pages, the wave size (f32), or how the sequence's queries are cut into launches (the last row of
-/// a prefill is the decoded row, bit for bit). batch_invariant promises this; there is one reduction order
-/// today, so false changes nothing yet.
+/// a prefill is the decoded row, bit for bit). On sm_90 wgmma takes many rows and mma.sync few: that both add
+/// alike has been seen, and is tested there, but no manual says it. batch_invariant promises this; there is
+/// one reduction order today, so false changes nothing yet.
 struct FlashAttentionParams {
   TensorView q;
   TensorView k;

@@ -261,19 +261,47 @@ TEST(FlashAttention, PlanIsAPureFunctionOfParamsAndTarget) {
   EXPECT_EQ(flash_attention_workspace_bytes(f.params), 0u);
 }
 
+TEST(FlashAttention, WarpgroupsTakeWhatIsMoreThanADecodedRow) {
+  const Target target{"sm_90", 32, MatrixUnit::kWgmma, std::size_t{227} << 10};
+  const auto kernel_of = [&](std::int64_t q_len, std::int64_t q_heads, std::int64_t head_dim) {
+    Rig rig(1, nullptr);
+    FlashAttentionParams params;
+    params.q = rig.input("q", DType::kBF16, {1, q_len, q_heads, head_dim});
+    params.k = rig.input("k", DType::kBF16, {1, 300, 1, head_dim});
+    params.v = rig.input("v", DType::kBF16, {1, 300, 1, head_dim});
+    params.o = rig.output("o", DType::kBF16, {1, q_len, q_heads, head_dim});
+    LaunchPlan plan;
+    EXPECT_EQ(flash_attention_plan(params, target, plan).message, "");
+    EXPECT_LE(plan.shared_bytes, target.shared_bytes);
+    return std::string(plan.kernel) + " " + std::to_string(plan.block.x);
+  };
+  EXPECT_EQ(kernel_of(1, 16, 128), "flash_attention_bf16_d128_w32_mma 128");
+  EXPECT_EQ(kernel_of(17, 1, 128), "flash_attention_bf16_d128_w32_wgmma 256");
+  EXPECT_EQ(kernel_of(200, 1, 64), "flash_attention_bf16_d64_w32_wgmma 256");
+  EXPECT_EQ(kernel_of(200, 1, 80), "flash_attention_bf16_d96_w32_mma 256");
+}
+
 TEST(FlashAttention, EveryTileFitsInto64KiBOfSharedMemory) {
-  for (std::int64_t head_dim : {1, 32, 33, 64, 65, 96, 97, 128, 129, 256}) {
-    for (int wave : {kCpu32.wave, 2 * kCpu32.wave}) {
-      Rig rig(1, nullptr);
-      FlashAttentionParams params;
-      params.q = rig.input("q", DType::kF32, {1, 200, 1, head_dim});
-      params.k = rig.input("k", DType::kF32, {1, 1, 1, head_dim});
-      params.v = rig.input("v", DType::kF32, {1, 1, 1, head_dim});
-      params.o = rig.output("o", DType::kF32, {1, 200, 1, head_dim});
-      LaunchPlan plan;
-      ASSERT_OK(flash_attention_plan(params, Target{"cpu", wave, MatrixUnit::kNone}, plan));
-      EXPECT_LE(plan.shared_bytes, 65536u) << head_dim;
-      EXPECT_EQ(plan.block.x % static_cast<unsigned>(wave), 0u) << head_dim;
+  const Target targets[] = {{"cpu", 32, MatrixUnit::kNone},
+                            {"cpu", 64, MatrixUnit::kNone},
+                            {"gfx942", 64, MatrixUnit::kMfma},
+                            {"gfx1100", 32, MatrixUnit::kWmma}};
+  for (const Target& target : targets) {
+    for (DType dtype : {DType::kF32, DType::kBF16}) {
+      for (std::int64_t head_dim : {1, 32, 33, 64, 65, 96, 97, 128, 129, 256}) {
+        for (std::int64_t q_len : {1, 200}) {
+          Rig rig(1, nullptr);
+          FlashAttentionParams params;
+          params.q = rig.input("q", dtype, {1, q_len, 1, head_dim});
+          params.k = rig.input("k", dtype, {1, 1, 1, head_dim});
+          params.v = rig.input("v", dtype, {1, 1, 1, head_dim});
+          params.o = rig.output("o", dtype, {1, q_len, 1, head_dim});
+          LaunchPlan plan;
+          ASSERT_OK(flash_attention_plan(params, target, plan));
+          EXPECT_LE(plan.shared_bytes, 65536u) << plan.kernel;
+          EXPECT_EQ(plan.block.x % static_cast<unsigned>(target.wave), 0u) << plan.kernel;
+        }
+      }
     }
   }
 }
@@ -477,7 +505,7 @@ void expect_same_bits(std::span<const double> a, std::span<const double> b, cons
 }
 
 TEST(FlashAttention, AnyChunkingOfAPrefillAndDecodingGiveTheSameBits) {
-  for (const Heads& heads : {Heads{4, 2, 32}, Heads{3, 1, 40}, Heads{2, 2, 256}}) {
+  for (const Heads& heads : {Heads{4, 2, 32}, Heads{3, 1, 40}, Heads{2, 1, 128}, Heads{2, 2, 256}}) {
     for (DType dtype : {DType::kF32, DType::kBF16}) {
       const Sequence sequence(heads, dtype, 139, 5);
       for (const Rule& rule : kRules) {
