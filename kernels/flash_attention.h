@@ -51,8 +51,8 @@ namespace hipforge {
 /// from 0, and tiles are added with a compensation, so that the error does not grow with kv_len;
 /// probabilities are not rounded. f16, bf16: both products are the matrix unit's, probabilities are rounded
 /// to the dtype for the second (their sum takes them unrounded), and what the unit has summed over 1,024 keys
-/// moves to sums that are rounded to nearest; on RDNA they go the way of f32. One rounding at the store. Σ
-/// exp(s − max) |v| must fit in f32, in f16 2⁹ times it.
+/// moves to sums that are rounded to nearest; on RDNA 2, which has no such unit, they go the way of f32. One
+/// rounding at the store. Σ exp(s − max) |v| must fit in f32, in f16 2⁹ times it.
 ///
 /// Edge cases. A row that sees nothing, kv_len = 0 included, gives 0 and lse −inf. A visible score of NaN or
 /// +inf makes its row and its lse NaN, and no other row; one of −inf removes its element like a mask. Finite

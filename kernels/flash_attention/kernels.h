@@ -20,11 +20,11 @@ struct KernelChoice {
   std::size_t shared_bytes = 0;
 };
 
-/// Whether the target has the matrix kernel for f16 and bf16. RDNA has not: with a wave of 32 and 256
-/// registers a lane, its sums would spill.
+/// Whether the target has the matrix kernel for f16 and bf16. RDNA before its third generation has not:
+/// without a matrix unit, tiles for one only cost.
 inline bool uses_matrix_kernel(const Target& target, DType dtype) {
   const bool rdna = target.wave == 32 && target.architecture.starts_with("gfx");
-  return dtype != DType::kF32 && !rdna;
+  return dtype != DType::kF32 && (!rdna || target.matrix_unit == MatrixUnit::kWmma);
 }
 
 /// `rows` is how many rows a sequence and kv head have at most.

@@ -20,19 +20,26 @@ namespace hipforge::flash_attention_detail {
 
 constexpr int kMmaMaxThreads = 256;
 
-// Who multiplies 16 rows: a wave; or, four times as many, a warpgroup.
-enum class MmaTeam { kWave, kWarpgroup };
+// Who multiplies 16 rows: a wave; a wave that has few registers (RDNA's 256 of 32 lanes); or, four times as
+// many rows, a warpgroup.
+enum class MmaTeam { kWave, kSmallWave, kWarpgroup };
 
-// The geometry of a block. A wave owns 16 whole rows; where head_dim is large for its registers, two waves
-// own the same rows, score them both, and sum half of the values' dimensions each. What a row becomes depends
-// on kHeadDim alone, not on how many rows, stages or waves a block has, nor on whether warpgroups multiply.
+template <MmaTeam kTeam>
+inline constexpr int kMaxDims = kTeam == MmaTeam::kSmallWave ? 64 : 128;  // of values that a wave sums
+
+// The geometry of a block. A wave owns 16 whole rows; where head_dim is large for its registers, two or four
+// waves own the same rows, score them all, and sum their share of the values' dimensions each. What a row
+// becomes depends on kHeadDim and on whether waves are small, not on how many rows, stages or waves a block
+// has, nor on whether warpgroups multiply.
 template <int kHeadDim_, MmaTeam kTeam>
 struct MmaGeometry {
   static constexpr int kHeadDim = kHeadDim_;
   static constexpr bool kWarpgroups = kTeam == MmaTeam::kWarpgroup;
-  static constexpr int kRows = 16;                             // of a wave
-  static constexpr int kKeys = kHeadDim <= 128 ? 64 : 32;      // of a tile
-  static constexpr int kSplits = kHeadDim <= 128 ? 1 : 2;      // waves that own the same rows
+  static constexpr bool kSmall = kTeam == MmaTeam::kSmallWave;
+  static constexpr int kRows = 16;                                  // of a wave
+  static constexpr int kKeys = kSmall || kHeadDim > 128 ? 32 : 64;  // of a tile
+  // Waves that own the same rows.
+  static constexpr int kSplits = (kHeadDim + kMaxDims<kTeam> - 1) / kMaxDims<kTeam>;
   static constexpr int kDims = kHeadDim / kSplits;             // of values that a wave sums
   static constexpr int kStride = kHeadDim + kVectorSize<F16>;  // against bank conflicts
   static constexpr int kWeightStride = kKeys + kVectorSize<F16>;
@@ -996,9 +1003,14 @@ inline constexpr KernelEntry kFlashAttentionMmaEntry{};
 
 FLASH_ATTENTION_MMA_KERNELS(f16, 64, kWave, mma)
 FLASH_ATTENTION_MMA_KERNELS(bf16, 64, kWave, mma)
-#if !defined(__AMDGCN__)  // uses_matrix_kernel
+#if !defined(__AMDGCN__)
 FLASH_ATTENTION_MMA_KERNELS(f16, 32, kWave, mma)
 FLASH_ATTENTION_MMA_KERNELS(bf16, 32, kWave, mma)
+#endif
+// RDNA's, from its third generation on.
+#if !defined(__CUDACC__) && (!defined(__AMDGCN__) || defined(__GFX11__) || defined(__GFX12__))
+FLASH_ATTENTION_MMA_KERNELS(f16, 32, kSmallWave, mma_small)
+FLASH_ATTENTION_MMA_KERNELS(bf16, 32, kSmallWave, mma_small)
 #endif
 
 FLASH_ATTENTION_MMA_KERNEL(HIPFORGE_LARGE_SHARED_KERNEL, f16, 64, 32, kWarpgroup, wgmma)
@@ -1065,11 +1077,18 @@ Status choose_mma_kernel(const Target& target, DType dtype, std::int64_t head_di
         return dtype == DType::kF16 ? kFlashAttentionMmaEntry<F16, kHeadDim, kWave, kTeam>
                                     : kFlashAttentionMmaEntry<BF16, kHeadDim, kWave, kTeam>;
       };
-      if constexpr (kWave == kWave32 && (kHeadDim == 64 || kHeadDim == 128)) {
-        if (target.matrix_unit == MatrixUnit::kWgmma && rows >= kMinWarpgroupRows) {
-          choice.entry = entry_of.template operator()<MmaTeam::kWarpgroup>();
-          choose_warpgroups<kHeadDim>(target, choice);
+      if constexpr (kWave == kWave32) {
+        if (target.matrix_unit == MatrixUnit::kWmma) {
+          choice.entry = entry_of.template operator()<MmaTeam::kSmallWave>();
+          choose_block<kHeadDim, MmaTeam::kSmallWave>(target, rows, choice);
           return {};
+        }
+        if constexpr (kHeadDim == 64 || kHeadDim == 128) {
+          if (target.matrix_unit == MatrixUnit::kWgmma && rows >= kMinWarpgroupRows) {
+            choice.entry = entry_of.template operator()<MmaTeam::kWarpgroup>();
+            choose_warpgroups<kHeadDim>(target, choice);
+            return {};
+          }
         }
       }
       choice.entry = entry_of.template operator()<MmaTeam::kWave>();

@@ -353,7 +353,7 @@ inline constexpr KernelEntry kFlashAttentionEntry{};
 
 FLASH_ATTENTION_TILES(f32, 32)
 FLASH_ATTENTION_TILES(f32, 64)
-#if !defined(__CUDACC__)  // for RDNA, where the matrix kernel runs out of registers
+#if !defined(__CUDACC__) && !defined(__GFX11__) && !defined(__GFX12__)  // for RDNA 2, see uses_matrix_kernel
 FLASH_ATTENTION_TILES(f16, 32)
 FLASH_ATTENTION_TILES(bf16, 32)
 #endif

@@ -10,7 +10,7 @@ trap 'rm -rf "$work"' EXIT
 replay() { "$hipforge" replay "$work/record" --emulate "$architecture" --code "$sources/build/amd-code" "$@"; }
 
 "$hipforge" check --target "$architecture" --record "$work/record" \
-  --filter '^(softmax/f32/contiguous/2x3x5x33/plain|rms_norm/f16/contiguous/5x257/plain|linear/bf16/contiguous/33x16x17/)' \
+  --filter '^(softmax/f32/contiguous/2x3x5x33/plain|rms_norm/f16/contiguous/5x257/plain|linear/bf16/contiguous/33x16x17/|flash_attention/f16/contiguous/2x1x131x2x2x2/lse)' \
   >"$work/log" || { cat "$work/log"; exit 1; }
 outcome=0
 replay >"$work/log" 2>&1 || outcome=$?

@@ -257,6 +257,8 @@ TEST(FlashAttention, PlanIsAPureFunctionOfParamsAndTarget) {
   EXPECT_STREQ(other.kernel, "flash_attention_f16_d96_w64_mma");
   EXPECT_EQ(other.block.x, 64u);
   ASSERT_OK(flash_attention_plan(f.params, Target{"gfx1100", 32, MatrixUnit::kWmma}, other));
+  EXPECT_STREQ(other.kernel, "flash_attention_f16_d96_w32_mma_small");
+  ASSERT_OK(flash_attention_plan(f.params, Target{"gfx1030", 32, MatrixUnit::kNone}, other));
   EXPECT_STREQ(other.kernel, "flash_attention_f16_d96_w32");
   EXPECT_EQ(flash_attention_workspace_bytes(f.params), 0u);
 }
