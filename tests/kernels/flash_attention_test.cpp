@@ -256,9 +256,9 @@ TEST(FlashAttention, PlanIsAPureFunctionOfParamsAndTarget) {
   EXPECT_EQ(first.block.x, 32u);
   EXPECT_STREQ(other.kernel, "flash_attention_f16_d96_w64_mma");
   EXPECT_EQ(other.block.x, 64u);
+#if !defined(HIPFORGE_PLATFORM_NVIDIA)  // nvcc builds no kernel that RDNA alone gets
   ASSERT_OK(flash_attention_plan(f.params, Target{"gfx1100", 32, MatrixUnit::kWmma}, other));
   EXPECT_STREQ(other.kernel, "flash_attention_f16_d96_w32_mma_small");
-#if !defined(HIPFORGE_PLATFORM_NVIDIA)  // every NVIDIA target has matrix cores
   ASSERT_OK(flash_attention_plan(f.params, Target{"gfx1030", 32, MatrixUnit::kNone}, other));
   EXPECT_STREQ(other.kernel, "flash_attention_f16_d96_w32");
 #endif
