@@ -136,5 +136,25 @@ TEST(Argmax, ARowMayServeAllRows) {
   for (double id : ids) EXPECT_EQ(id, ids[0]);
 }
 
+TEST(Argmax, OutputsMayHaveAnyStride) {
+  Fixture f;
+  ASSERT_OK(argmax(f.params, nullptr));
+  ASSERT_OK(f.rig.finish());
+  const std::vector<double> ids = f.rig.read("ids");
+  const std::vector<double> values = f.rig.read("values");
+  f.params.ids = f.rig.output("wide_ids", DType::kI32, {3, 2});
+  f.params.values = f.rig.output("wide_values", DType::kF32, {3, 4});
+  f.params.ids.rank = f.params.values.rank = 1;
+  ASSERT_OK(f.rig.reset());
+  ASSERT_OK(argmax(f.params, nullptr));
+  ASSERT_OK(f.rig.finish());
+  const std::vector<double> wide_ids = f.rig.read("wide_ids");
+  const std::vector<double> wide_values = f.rig.read("wide_values");
+  for (std::size_t row = 0; row < 3; ++row) {
+    EXPECT_EQ(wide_ids[2 * row], ids[row]);
+    EXPECT_EQ(wide_values[4 * row], values[row]);
+  }
+}
+
 }  // namespace
 }  // namespace hipforge

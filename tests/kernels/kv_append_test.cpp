@@ -255,5 +255,42 @@ TEST(KvAppend, AnyChunkingOfAPrefillGivesTheSameCache) {
   }
 }
 
+TEST(KvAppend, OneBadOffsetKeepsEveryRowOut) {
+  for (const std::vector<double>& offsets : {std::vector{0.0, 2.0, 4.0}, std::vector{0.0, 3.0, 1.0},
+                                             std::vector{-1.0, 2.0, 3.0}, std::vector{1.0, 0.0, 3.0}}) {
+    Fixture f;
+    f.params.offsets = f.rig.input_values("bad_offsets", DType::kI32, {3}, offsets);
+    ASSERT_OK(f.rig.reset());
+    ASSERT_OK(kv_append(f.params, nullptr));
+    ASSERT_OK(f.rig.finish());
+    EXPECT_EQ(f.rig.read_error_word(), kDeviceErrorOffsets) << offsets[1];
+    EXPECT_EQ(f.rig.read("k_cache"), f.rig.values("k_cache")) << offsets[1];
+    EXPECT_EQ(f.rig.read("v_cache"), f.rig.values("v_cache")) << offsets[1];
+  }
+}
+
+TEST(KvAppend, KeysAndValuesMayHaveStridesOfTheirOwn) {
+  Fixture f;
+  ASSERT_OK(f.rig.reset());
+  ASSERT_OK(kv_append(f.params, nullptr));
+  ASSERT_OK(f.rig.finish());
+  // The same heads and slots, but all slots of a head side by side.
+  f.params.v_cache = f.rig.output("by_head", DType::kF32, {5, 2, 4, 8});
+  std::swap(f.params.v_cache.shape[1], f.params.v_cache.shape[2]);
+  std::swap(f.params.v_cache.strides[1], f.params.v_cache.strides[2]);
+  ASSERT_OK(f.rig.reset());
+  ASSERT_OK(kv_append(f.params, nullptr));
+  ASSERT_OK(f.rig.finish());
+  const std::vector<double> by_head = f.rig.read("by_head");
+  const std::vector<double>& v = f.rig.values("v");
+  // Row 2 of v is the first token of sequence 1, in slot 0 of page 2; row 0 is the fourth of sequence 0.
+  for (std::size_t head = 0; head < 2; ++head) {
+    for (std::size_t dim = 0; dim < 8; ++dim) {
+      EXPECT_EQ(by_head[((2 * 2 + head) * 4 + 0) * 8 + dim], v[(2 * 2 + head) * 8 + dim]);
+      EXPECT_EQ(by_head[((4 * 2 + head) * 4 + 3) * 8 + dim], v[head * 8 + dim]);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace hipforge

@@ -154,5 +154,40 @@ TEST(RmsNorm, ARowsBitsDoNotDependOnOtherRows) {
   for (std::size_t i = 4 * 333; i < 5 * 333; ++i) EXPECT_EQ(all[i], alone[i]) << i;
 }
 
+TEST(RmsNorm, ARowThatRegistersDoNotHoldIsReadTwice) {
+  constexpr std::size_t kHidden = 20011;
+  Fixture f({2, kHidden});
+  ASSERT_OK(rms_norm(f.params, nullptr));
+  ASSERT_OK(f.rig.finish());
+  const std::vector<double>& x = f.rig.values("x");
+  const std::vector<double>& weight = f.rig.values("weight");
+  const std::vector<double> y = f.rig.read("y");
+  for (std::size_t row = 0; row < 2; ++row) {
+    double squares = 0.0;
+    for (std::size_t i = 0; i < kHidden; ++i) squares += x[row * kHidden + i] * x[row * kHidden + i];
+    const double root = std::sqrt(squares / kHidden + static_cast<double>(f.params.eps));
+    for (std::size_t i = 0; i < kHidden; ++i) {
+      ASSERT_NEAR(y[row * kHidden + i], x[row * kHidden + i] / root * weight[i], 1e-5) << i;
+    }
+  }
+}
+
+TEST(RmsNorm, EveryTensorHasAStrideOfItsOwn) {
+  Fixture f;
+  f.add_residual(DType::kF32);
+  ASSERT_OK(rms_norm(f.params, nullptr));
+  ASSERT_OK(f.rig.finish());
+  const std::vector<double> y = f.rig.read("y");
+  const std::vector<double> sum = f.rig.read("residual_out");
+  f.params.residual =
+      f.rig.input_values("padded", DType::kF32, {3, 40}, f.rig.values("residual"), Layout::kStrided);
+  f.params.residual_out = f.rig.output("packed_sum", DType::kF32, {3, 40});
+  ASSERT_OK(f.rig.reset());
+  ASSERT_OK(rms_norm(f.params, nullptr));
+  ASSERT_OK(f.rig.finish());
+  EXPECT_EQ(f.rig.read("y"), y);
+  EXPECT_EQ(f.rig.read("packed_sum"), sum);
+}
+
 }  // namespace
 }  // namespace hipforge

@@ -408,5 +408,21 @@ TEST(RopeFrequencies, RefusesNumbersOutsideTheirRangeAndLeavesTheResultAlone) {
   refuse({.rotary_dim = 8, .scaling = RopeScaling::kFactors, .factors = zero}, "factors is 0");
 }
 
+TEST(Rope, ThreadsThatShareTheirAnglesKeepToTheHeadsThereAre) {
+  // Enough work for a thread to take two heads, and an odd number of them.
+  constexpr std::int64_t kSeq = 600;
+  constexpr std::int64_t kHeads = 7;
+  Fixture f({1, kSeq, kHeads, 128}, DType::kF32, std::vector<double>(kSeq, 3.0));
+  f.params.x = f.rig.input("odd_x", DType::kF32, {1, kSeq, kHeads, 128}, harness::Family::kNormal, 1.0,
+                           harness::Layout::kStrided);
+  const std::vector<double> y = f.run();
+  const std::vector<double>& x = f.rig.values("odd_x");
+  for (std::size_t row = 0; row < static_cast<std::size_t>(kSeq * kHeads); ++row) {
+    const std::size_t at = row * 128;
+    // The first pair turns by `position` radians.
+    ASSERT_NEAR(y[at], x[at] * std::cos(3.0) - x[at + 1] * std::sin(3.0), 1e-5) << row;
+  }
+}
+
 }  // namespace
 }  // namespace hipforge

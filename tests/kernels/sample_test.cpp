@@ -270,5 +270,21 @@ TEST(Sample, FollowsTheDistributionOverManyPositions) {
   expect_distribution(logits, params);
 }
 
+TEST(Sample, OutputsMayHaveAnyStride) {
+  Fixture f;
+  const std::vector<double> ids = f.run();
+  const std::vector<double> draws = f.rig.read("draws");
+  f.params.ids = f.rig.output("wide_ids", DType::kI32, {3, 2});
+  f.params.draws = f.rig.output("wide_draws", DType::kF32, {3, 4});
+  f.params.ids.rank = f.params.draws.rank = 1;
+  (void)f.run();
+  const std::vector<double> wide_ids = f.rig.read("wide_ids");
+  const std::vector<double> wide_draws = f.rig.read("wide_draws");
+  for (std::size_t row = 0; row < 3; ++row) {
+    EXPECT_EQ(wide_ids[2 * row], ids[row]);
+    EXPECT_EQ(wide_draws[4 * row], draws[row]);
+  }
+}
+
 }  // namespace
 }  // namespace hipforge

@@ -113,5 +113,16 @@ TEST(Target, AnOverrideDecidesWhatLaunchersPlanFor) {
   }
 }
 
+TEST(Check, AProductThatOverflowsOnTheLastAxisIsNotSmall) {
+  std::vector<float> storage(16);
+  TensorView view;
+  view.data = storage.data();
+  view.rank = 2;
+  view.shape = {1, std::int64_t{1} << 40};
+  view.strides = {1, std::int64_t{1} << 40};
+  view.elements = 16;
+  expect_status(check_tensor("op", "x", view, 2), StatusCode::kInvalidArgument, "holds 16 elements");
+}
+
 }  // namespace
 }  // namespace hipforge

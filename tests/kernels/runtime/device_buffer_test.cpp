@@ -108,5 +108,23 @@ TEST(DeviceBuffer, SharedOwnersOnManyThreadsFreeOnce) {
   EXPECT_EQ(hipGetLastError(), hipSuccess);
 }
 
+TEST(DeviceBuffer, GivesItsMemoryBack) {
+#if !defined(HIPFORGE_PLATFORM_CPU)
+  GTEST_SKIP() << "on a GPU others take and give memory meanwhile";
+#else
+  std::size_t before = 0;
+  std::size_t after = 0;
+  std::size_t total = 0;
+  ASSERT_EQ(hipMemGetInfo(&before, &total), hipSuccess);
+  {
+    const DeviceBuffer buffer(1 << 20);
+    ASSERT_EQ(hipMemGetInfo(&after, &total), hipSuccess);
+    EXPECT_LT(after, before);
+  }
+  ASSERT_EQ(hipMemGetInfo(&after, &total), hipSuccess);
+  EXPECT_EQ(after, before);
+#endif
+}
+
 }  // namespace
 }  // namespace hipforge
