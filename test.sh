@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds and runs every test, and says what each part took.
 #   ./test.sh [--platform cpu|nvidia|amd] [--only PART]
-# Parts: build ctest check; on cpu also asan amd-code amd-host nvidia-compile; on nvidia also sass sanitizers.
+# Parts: build ctest check; on cpu also mutants asan amd-code amd-host nvidia-compile; on nvidia also sass sanitizers.
 # Exit codes: 0 all passed, 1 something failed, 2 usage, 3 could not run. On a GPU platform without a usable device what
 # needs none is built and run, the rest is counted as skipped, and 3 says that it is not the whole.
 set -euo pipefail
@@ -11,7 +11,7 @@ cd "$(dirname "$0")"
 . cmake/amd_host.sh
 . cmake/nvidia_parts.sh
 
-parts=(build ctest check asan amd-code amd-host nvidia-compile sass sanitizers)
+parts=(build ctest check mutants asan amd-code amd-host nvidia-compile sass sanitizers)
 
 asked=""
 only=""
@@ -24,10 +24,13 @@ while [ $# -gt 0 ]; do
 done
 [ -z "$only" ] || [[ " ${parts[*]} " == *" $only "* ]] || die 2 "part $only is not known, choose from ${parts[*]}"
 choose_platform "$asked"
+[ "$only" != mutants ] || [ "$platform" = cpu ] || die 2 "part mutants is for platform cpu"
 [[ "$only" != sass && "$only" != sanitizers ]] || [ "$platform" = nvidia ] || die 2 "part $only is for platform nvidia"
 read -ra packages <<<"$(needed_packages)"
 # llama.cpp, the independent witness of the model tests, comes as an npm package.
 command -v npm >/dev/null || packages+=(nodejs npm)
+# Scripts plant the mutants.
+command -v python3 >/dev/null || packages+=(python3)
 install_packages "${packages[@]}"
 
 passed=0 failed=0 skipped=0
@@ -111,6 +114,21 @@ check_part() {
   return $status
 }
 
+# Defects planted by hand, each of which the suite must catch.
+mutants_part() {
+  build cpu hipforge kernels_test chronicle_test model_runner_test
+  cmake -S . -B build/cpu -DHIPFORGE_MUTANTS=ON >build/cpu/mutants.log
+  build cpu mutants_hand
+  local log="build/cpu/mutants.log" status=0
+  build/cpu/hipforge mutants --hand-made --jobs "$(nproc)" >"$log" || status=1
+  grep -E '^(FAIL|SURVIVED|caught by|[0-9]+ mutants)' "$log" || true
+  local caught survived
+  read -r caught survived < <(sed -nE 's/^[0-9]+ mutants: ([0-9]+) caught .*, ([0-9]+) survived.*/\1 \2/p' "$log") ||
+    { caught=0 survived=1; }
+  passed=$((passed + caught)) failed=$((failed + survived))
+  return $status
+}
+
 # Every out-of-bounds access of global and shared memory, over the platform's own tests and the short check.
 asan_part() {
   build cpu-asan platform_cpu_test hipforge
@@ -144,6 +162,10 @@ begin=$SECONDS
 part build build_part
 part ctest ctest_part
 part check check_part
+# Mutants are built for the cpu platform.
+if [ "$platform" = cpu ]; then
+  part mutants mutants_part
+fi
 # AddressSanitizer sees what runs on the host: the cpu platform alone.
 if [ "$platform" = cpu ]; then
   part asan asan_part

@@ -4,6 +4,7 @@
 #include "harness/compare_command.h"
 #include "harness/devices_command.h"
 #include "harness/isa_command.h"
+#include "harness/mutants_command.h"
 #include "harness/replay_command.h"
 
 #include <fmt/format.h>
@@ -113,12 +114,26 @@ int main(int argc, char** argv) {
   replay->add_option("--jobs", replay_options.jobs, "Emulators at once (default: one a core)");
   replay->add_option("--json", replay_options.json_path, "Write every launch's outcome as JSON");
 
+  MutantsOptions mutants_options;
+  mutants_options.folder = default_mutants_folder();
+  CLI::App* mutants =
+      app.add_subcommand("mutants", "Does the suite catch defects that are planted on purpose?");
+  mutants->add_flag("--hand-made", mutants_options.hand_made, "Those made by hand (the default)");
+  mutants->add_flag("--generated", mutants_options.generated, "Those that a script made");
+  mutants->add_option("--op", mutants_options.ops, "Only mutants of these ops")->delimiter(',');
+  mutants->add_option("--id", mutants_options.id, "Only mutants whose id matches this regular expression");
+  mutants->add_option("--dir", mutants_options.folder, "Folder of mutant builds")->capture_default_str();
+  mutants->add_option("--jobs", mutants_options.jobs, "Mutants at a time")->capture_default_str();
+  mutants->add_flag("--list", mutants_options.list, "Print the mutants and run nothing");
+  mutants->add_option("--json", mutants_options.json_path, "Write every verdict as JSON");
+
   try {
     app.parse(argc, argv);
     if (compare->parsed()) return run_compare(compare_options);
     if (devices->parsed()) return run_devices(devices_options);
     if (isa->parsed()) return run_isa(isa_options);
     if (replay->parsed()) return run_replay(replay_options);
+    if (mutants->parsed()) return run_mutants(mutants_options);
     return run_check(options);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
