@@ -25,6 +25,7 @@ constexpr double kHighestShare = 1.03;
 
 // Of a case's whole time, in blocks, what each of them still takes at least.
 constexpr int kLeastBlockSamples = 5;
+constexpr double kBlockWarmUpMs = 10.0;
 
 struct Timed {
   std::deque<Record> records;
@@ -44,7 +45,6 @@ harness::Ceilings& ceilings() {
 
 harness::TimerOptions options_of(const PreparedCase& prepared, int blocks) {
 #if defined(HIPFORGE_PLATFORM_CPU)
-  (void)prepared;
   harness::TimerOptions options{
       .warm_up_ms = 1.0, .measure_ms = 60.0, .least_samples = 5, .most_samples = 200};
 #else
@@ -54,10 +54,14 @@ harness::TimerOptions options_of(const PreparedCase& prepared, int blocks) {
     options = {.warm_up_ms = 100.0, .measure_ms = 1000.0, .most_samples = 2000};
   }
 #endif
-  // The measuring is shared out; each block warms up for itself.
+  // The measuring is shared out; each block warms up for itself, the device being warm from the one before.
   options.measure_ms /= blocks;
   options.most_samples = std::max(options.most_samples / blocks, kLeastBlockSamples);
-  if (blocks > 1) options.least_samples = std::min(options.least_samples, kLeastBlockSamples);
+  if (blocks > 1) {
+    options.least_samples = std::min(options.least_samples, kLeastBlockSamples);
+    if (prepared.ceiling != Ceiling::kMatrix)
+      options.warm_up_ms = std::min(options.warm_up_ms, kBlockWarmUpMs);
+  }
   return options;
 }
 

@@ -5,6 +5,8 @@
 #include "bench/table.h"
 #include "harness/check_command.h"
 #include "harness/device_info.h"
+#include "harness/report.h"
+#include "harness/sheet.h"
 
 #include <benchmark/benchmark.h>
 
@@ -67,10 +69,14 @@ int main(int argc, char** argv) {
   CLI::App app{"hipforge_bench: are the kernels fast? (--benchmark_filter=REGEX, --benchmark_list_tests)"};
   app.allow_extras();
   std::string json_path;
+  std::string csv_path;
+  std::string markdown_path;
   bool append = false;
   bool gate = false;
   int blocks = 1;
   CLI::Option* json = app.add_option("--json", json_path, "Write every figure and sample as JSON");
+  app.add_option("--csv", csv_path, "Write the table as CSV");
+  app.add_option("--markdown", markdown_path, "Write the table as Markdown");
   app.add_flag("--append", append, "Add the blocks to those that the JSON file already holds")->needs(json);
   app.add_option("--blocks", blocks,
                  "Spread each case's samples over this many stretches, other cases between them: what "
@@ -103,6 +109,9 @@ int main(int argc, char** argv) {
     if (hipforge::bench::records().empty()) return kExitGood;  // they were listed
     const hipforge::bench::Verdict verdict = hipforge::bench::print_verdict(hipforge::bench::records());
     if (!json_path.empty()) hipforge::bench::write_json(json_path, hipforge::bench::records(), append);
+    const Sheet sheet = hipforge::bench::record_sheet(hipforge::bench::records());
+    if (!csv_path.empty()) write_file(csv_path, csv(sheet));
+    if (!markdown_path.empty()) write_file(markdown_path, markdown(sheet));
     return verdict.errors > 0 || (gate && verdict.under_floor > 0) ? kExitFailed : kExitGood;
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);

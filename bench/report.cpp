@@ -193,4 +193,23 @@ void write_json(const std::string& path, const std::deque<Record>& records, bool
   harness::write_file(path, text + ",\n \"cases\": [\n" + lines + "\n]}\n");
 }
 
+harness::Sheet record_sheet(const std::deque<Record>& records) {
+  harness::Sheet sheet;
+  sheet.headings = {"case", "us", "10 % us", "90 % us", "GB/s", "TFLOP/s", "share", "of", "floor", "error"};
+  for (const Record& record : records) {
+    if (!record.error.empty()) {
+      sheet.rows.push_back({record.test->id, "", "", "", "", "", "", "", "", record.error});
+      continue;
+    }
+    const harness::Timing& timing = record.timing;
+    sheet.rows.push_back({record.test->id, fmt::format("{:.3f}", timing.median_ms * 1e3),
+                          fmt::format("{:.3f}", timing.low_ms * 1e3),
+                          fmt::format("{:.3f}", timing.high_ms * 1e3), fmt::format("{:.1f}", record.gbps),
+                          fmt::format("{:.3f}", record.tflops),
+                          record.ceiling.empty() ? "" : fmt::format("{:.3f}", record.share), record.ceiling,
+                          floor_text(record), ""});
+  }
+  return sheet;
+}
+
 }  // namespace hipforge::bench

@@ -2,6 +2,7 @@
 
 #include "harness/case.h"
 #include "harness/ceilings.h"
+#include "harness/sheet.h"
 
 #include <cstdint>
 #include <deque>
@@ -54,5 +55,8 @@ Verdict print_verdict(const std::deque<Record>& records);
 /// one result. Throws Error{kNotFound} for a path that cannot be written, Error{kInvalidArgument} for a file
 /// that is of another device or of other cases.
 void write_json(const std::string& path, const std::deque<Record>& records, bool append);
+
+/// A row for every case: its time and rates, or why it has none.
+[[nodiscard]] harness::Sheet record_sheet(const std::deque<Record>& records);
 
 }  // namespace hipforge::bench

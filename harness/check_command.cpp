@@ -1,5 +1,6 @@
 #include "harness/check_command.h"
 
+#include "harness/check_sheets.h"
 #include "harness/device_info.h"
 #include "harness/emulatable.h"
 #include "harness/failure_report.h"
@@ -366,6 +367,8 @@ int run_check(const CheckOptions& options) {
       records.begin(), records.end(), [](const CaseRecord& record) { return !record.result.passed; }));
   if (!options.json_path.empty()) write_json(options, records, seconds);
   if (!options.junit_path.empty()) write_junit(options, records, seconds);
+  if (!options.csv_path.empty()) write_file(options.csv_path, csv(result_sheet(options, records)));
+  if (!options.markdown_path.empty()) write_file(options.markdown_path, check_markdown(options, records));
   // The cpu platform runs both; what a device's own wave leaves out is no pass.
   if (options.waves.empty() && options.target.empty()) {
     for (int wave : {32, 64}) {

@@ -33,6 +33,8 @@ struct CheckOptions {
   bool coverage = false;
   std::string json_path;
   std::string junit_path;
+  std::string csv_path;
+  std::string markdown_path;
   std::string record_path;  ///< a folder for every launch, see kernels/runtime/recorder.h
   bool fail_fast = false;   ///< nothing after the first failure
   /// How long a failing case is shrunk; 0: not at all (harness/failure_report.h).

@@ -45,6 +45,8 @@ int main(int argc, char** argv) {
                   "Few small cases with every kernel of the target and every feature, for replay --emulate");
   check->add_option("--json", options.json_path, "Write every result as JSON");
   check->add_option("--junit", options.junit_path, "Write every result as JUnit XML");
+  check->add_option("--csv", options.csv_path, "Write every result as CSV");
+  check->add_option("--markdown", options.markdown_path, "Write the table and the failures as Markdown");
   check->add_option("--record", options.record_path,
                     "Write every launch to this new folder, for hipforge replay");
   check->add_flag("--fail-fast", options.fail_fast, "Stop at the first failure");

@@ -186,9 +186,9 @@ std::vector<Judgement> judge(std::span<const BlockPair> cases, double max_regres
     Judgement judgement;
     judgement.interval = ratio_interval(cases[i].before, cases[i].after, confidence);
     judgement.p = corrected[i];
-    if (judgement.p <= level) {
-      judgement.change = judgement.interval.ratio > 1.0 ? Change::kSlower : Change::kFaster;
-    }
+    if (judgement.p <= level && judgement.interval.low > 1.0 + kDrift) judgement.change = Change::kSlower;
+    if (judgement.p <= level && judgement.interval.high < 1.0 / (1.0 + kDrift))
+      judgement.change = Change::kFaster;
     judgement.regression =
         judgement.change == Change::kSlower && judgement.interval.low > 1.0 + max_regression;
     judgements.push_back(judgement);

@@ -6,8 +6,8 @@
 #include <vector>
 
 /// Whether one set of timings is above another: by ranks, so that neither a shape of the distribution is
-/// assumed nor one outlier decides. What goes in is one number a block, not single samples: samples taken back
-/// to back share the clock, the heat and the neighbours of their moment, and are not independent.
+/// assumed nor one outlier decides. What goes in is one number a block, not single samples: samples taken
+/// back to back share the clock, the heat and the neighbours of their moment, and are not independent.
 namespace hipforge::harness {
 
 /// Two-sided p of the Mann–Whitney test: how often a random division of all values into groups of these sizes
@@ -57,6 +57,10 @@ struct Judgement {
 
 /// The chance of a single false alarm over all cases.
 inline constexpr double kFalseAlarms = 0.05;
+
+/// What two runs of one build differ by, in either direction: a run has a temperature and places in memory of
+/// its own, which its blocks share and no test over them sees. A change is one whose interval lies beyond it.
+inline constexpr double kDrift = 0.005;
 
 /// `max_regression` 0.03: 3 % slower is allowed.
 [[nodiscard]] std::vector<Judgement> judge(std::span<const BlockPair> cases, double max_regression,

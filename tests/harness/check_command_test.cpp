@@ -1,5 +1,9 @@
 #include "harness/check_command.h"
 
+#include "harness/check_sheets.h"
+#include "harness/report.h"
+
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -71,13 +75,15 @@ TEST(CheckCommand, UsageErrors) {
   EXPECT_EQ(run_check(options), kExitUsage);
 }
 
-TEST(CheckCommand, WritesJsonAndJunitThatAgree) {
+TEST(CheckCommand, WritesFormsThatAgree) {
   const auto folder = std::filesystem::temp_directory_path() / "hipforge_check_command_test";
   std::filesystem::create_directories(folder);
   CheckOptions options;
   options.filter = "rms_norm/f16/strided/5x257/";
   options.json_path = folder / "out.json";
   options.junit_path = folder / "out.xml";
+  options.csv_path = folder / "out.csv";
+  options.markdown_path = folder / "out.md";
   ASSERT_EQ(run_check(options), kExitGood);
   std::ifstream file(options.json_path);
   const nlohmann::json root = nlohmann::json::parse(file);
@@ -94,7 +100,40 @@ TEST(CheckCommand, WritesJsonAndJunitThatAgree) {
   for (std::size_t at = xml.find("<testcase"); at != std::string::npos; at = xml.find("<testcase", at + 1))
     ++cases;
   EXPECT_EQ(cases, root["results"].size());
+  const std::string csv = read_file(options.csv_path);
+  EXPECT_EQ(static_cast<std::size_t>(std::count(csv.begin(), csv.end(), '\n')), root["results"].size() + 1);
+  EXPECT_NE(csv.find("\n" + root["results"][0]["id"].get<std::string>() + ",rms_norm,f16,strided,"),
+            std::string::npos);
+  const std::string markdown = read_file(options.markdown_path);
+  EXPECT_NE(markdown.find(fmt::format("\n{} passed, 0 failed\n", root["results"].size())), std::string::npos)
+      << markdown;
+  EXPECT_NE(markdown.find("| rms\\_norm | f16 | "), std::string::npos) << markdown;
   std::filesystem::remove_all(folder);
+}
+
+TEST(CheckSheets, AFailureHasItsMessageAndItsCommandInBothForms) {
+  Case test;
+  test.id = "softmax/f32/contiguous/1x2/plain";
+  test.op = "softmax";
+  CaseRecord failed;
+  failed.test = &test;
+  failed.seconds = 0.5;
+  failed.target.wave = 64;
+  failed.result.worst_share = std::numeric_limits<double>::quiet_NaN();
+  failed.result.message = "y[0]: 1 | 2, \"off\"";
+  CaseRecord passed = failed;
+  passed.result = {};
+  passed.result.passed = true;
+  const std::vector<CaseRecord> records{passed, failed};
+  const CheckOptions options;
+  const std::string table = csv(result_sheet(options, records));
+  EXPECT_NE(table.find(",no,wrong,,0.5000,\"y[0]: 1 | 2, \"\"off\"\"\","), std::string::npos) << table;
+  EXPECT_NE(table.find(repro_command(failed, options)), std::string::npos) << table;
+  EXPECT_EQ(summary_sheet(records).rows,
+            (std::vector<std::vector<std::string>>{{"softmax", "f32", "64", "2", "1", "wrong", test.id}}));
+  const std::string text = check_markdown(options, records);
+  EXPECT_NE(text.find("y\\[0\\]: 1 \\| 2"), std::string::npos) << text;
+  EXPECT_NE(text.find("\n1 passed, 1 failed\n"), std::string::npos) << text;
 }
 
 TEST(CheckCommand, AnUnwritableReportIsAnErrorThatNamesIt) {

@@ -177,6 +177,17 @@ TEST(Judge, SlowerWithinWhatIsAllowedIsNoRegression) {
   EXPECT_TRUE(judge(cases, 0.01)[0].regression);
 }
 
+TEST(Judge, WhatTwoRunsOfOneBuildDifferByIsNoChange) {
+  std::mt19937_64 random(11);
+  for (double drift : {0.998, 1.002}) {
+    const std::vector<BlockPair> cases{
+        {normal(random, 10, 100.0, 0.02), normal(random, 10, 100.0 * drift, 0.02)}};
+    const Judgement judgement = judge(cases, 0.03)[0];
+    EXPECT_LT(judgement.p, 0.001);
+    EXPECT_EQ(judgement.change, Change::kSame);
+  }
+}
+
 TEST(Judge, OneOutlierDecidesNothing) {
   std::vector<double> before{100, 101, 99, 100.5, 99.5, 100.2, 99.8, 100.1};
   std::vector<double> after = before;
