@@ -31,6 +31,8 @@ read -ra packages <<<"$(needed_packages)"
 command -v npm >/dev/null || packages+=(nodejs npm)
 # Scripts plant the mutants.
 command -v python3 >/dev/null || packages+=(python3)
+# The report is tested in a browser where one can be had: Ubuntu's package is an empty one that wants a snap.
+command -v chromium >/dev/null || ! grep -qx 'ID=debian' /etc/os-release || packages+=(chromium)
 install_packages "${packages[@]}"
 
 passed=0 failed=0 skipped=0

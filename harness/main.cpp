@@ -6,6 +6,7 @@
 #include "harness/isa_command.h"
 #include "harness/mutants_command.h"
 #include "harness/replay_command.h"
+#include "harness/report_command.h"
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -86,6 +87,17 @@ int main(int argc, char** argv) {
   compare->add_option("--csv", compare_options.csv_path, "Write the table as CSV");
   compare->add_option("--markdown", compare_options.markdown_path, "Write the table as Markdown");
 
+  ReportOptions report_options;
+  report_options.version = HIPFORGE_VERSION;
+  CLI::App* report = app.add_subcommand("report", "One page with everything that was measured and checked");
+  report->add_option("-o,--output", report_options.output_path, "The page to write")->required();
+  report->add_option("--results", report_options.results_folder, "Folder of results, one folder a device")
+      ->capture_default_str();
+  report->add_option("--check", report_options.check_paths,
+                     "What hipforge check --json wrote; may be repeated");
+  report->add_option("--tree", report_options.tree_folder, "The sources that results are stale against")
+      ->capture_default_str();
+
   DevicesOptions devices_options;
   CLI::App* devices = app.add_subcommand("devices", "What each device is, and what it is measured to reach");
   devices->add_option("--json", devices_options.json_path, "Write it all as JSON");
@@ -132,6 +144,7 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
     if (compare->parsed()) return run_compare(compare_options);
+    if (report->parsed()) return run_report(report_options);
     if (devices->parsed()) return run_devices(devices_options);
     if (isa->parsed()) return run_isa(isa_options);
     if (replay->parsed()) return run_replay(replay_options);
