@@ -131,14 +131,18 @@ mutants_part() {
   return $status
 }
 
-# Every out-of-bounds access of global and shared memory, over the platform's own tests and the short check.
+# Every out-of-bounds access of global and shared memory, over the platform's own tests, the harness's views and rigs at
+# shapes drawn at random, and the short check with every form of its report.
 asan_part() {
-  build cpu-asan platform_cpu_test hipforge
+  build cpu-asan platform_cpu_test properties_test hipforge
   local status=0
-  run_ctest cpu-asan -R "^platform_cpu" || status=1
-  HIPFORGE_CPU_WAVE=32 build/cpu-asan/hipforge check --quick >build/cpu-asan/check.log || status=1
-  tail -n 2 build/cpu-asan/check.log
-  count_check build/cpu-asan/check.log
+  run_ctest cpu-asan -R "^platform_cpu|^(TensorView|Rig)Properties" || status=1
+  local out=build/cpu-asan
+  HIPFORGE_CPU_WAVE=32 $out/hipforge check --quick --json $out/check.json --junit $out/check.xml --csv $out/check.csv \
+    --markdown $out/check.md >$out/check.log || status=1
+  $out/hipforge report -o $out/report.html --check $out/check.json || status=1
+  tail -n 2 $out/check.log
+  count_check $out/check.log
   return $status
 }
 

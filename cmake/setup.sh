@@ -7,7 +7,7 @@
 # Prints the packages that $platform needs.
 needed_packages() {
   local packages=(g++ cmake ninja-build libeigen3-dev libfmt-dev nlohmann-json3-dev libcli11-dev libpcre2-dev
-    librocrand-dev libgtest-dev libbenchmark-dev)
+    librocrand-dev libgtest-dev libbenchmark-dev librapidcheck-dev)
   [ "$platform" != cpu ] || packages+=(libtbb-dev libboost-context-dev)
   # AMD's own ROCm brings compiler, runtime and rocRAND; without it they are the distribution's.
   [ "$platform" != amd ] || has_rocm || packages+=(hipcc libamdhip64-dev)
