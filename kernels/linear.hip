@@ -299,13 +299,13 @@ inline constexpr KernelEntry kLinearWgmmaEntry{};
 #define LINEAR_WGMMA(T, TILE, SIZES)                                                                  \
   HIPFORGE_LARGE_SHARED_KERNEL(32, kLinearWgmmaEntry, (T, TILE), linear_##T##_##T##_w32_wgmma##SIZES, \
                                linear_wgmma_kernel, LinearArgs, TILE::kThreads)
-#define LINEAR_MMAS(T)                                                            \
-  LINEAR_MMA(HIPFORGE_WAVE_KERNEL, T, 32, SmallTile<32>, 64x64x32_s2, false)      \
-  LINEAR_MMA(HIPFORGE_WAVE_KERNEL, T, 64, SmallTile<64>, 64x64x32_s2, false)      \
-  LINEAR_MMA(HIPFORGE_WAVE_KERNEL, T, 32, WideTile<32>, 128x128x32_s2, true)      \
-  LINEAR_MMA(HIPFORGE_WAVE_KERNEL, T, 64, WideTile<64>, 128x128x32_s2, true)      \
-  LINEAR_MMA(HIPFORGE_LARGE_SHARED_KERNEL, T, 32, LargeTile, 128x256x64_s3, true) \
-  LINEAR_WGMMA(T, SmallWgmmaTile, 128x128x64_s6)                                  \
+#define LINEAR_MMAS(T)                                                              \
+  LINEAR_MMA(HIPFORGE_WAVE_KERNEL, T, 32, SmallTile<32>, 64x64x32_s2, false)        \
+  LINEAR_MMA(HIPFORGE_WAVE_KERNEL, T, 64, SmallTile<64>, 64x64x32_s2, false)        \
+  LINEAR_MMA(HIPFORGE_MATRIX_UNIT_KERNEL, T, 32, WideTile<32>, 128x128x32_s2, true) \
+  LINEAR_MMA(HIPFORGE_MATRIX_UNIT_KERNEL, T, 64, WideTile<64>, 128x128x32_s2, true) \
+  LINEAR_MMA(HIPFORGE_LARGE_SHARED_KERNEL, T, 32, LargeTile, 128x256x64_s3, true)   \
+  LINEAR_WGMMA(T, SmallWgmmaTile, 128x128x64_s6)                                    \
   LINEAR_WGMMA(T, LargeWgmmaTile, 128x256x64_s4)
 
 LINEAR_DOTS(f32, f32)

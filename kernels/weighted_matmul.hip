@@ -285,15 +285,14 @@ inline constexpr KernelEntry kWgmmaEntry{};
   HIPFORGE_WAVE_KERNEL(WAVE, kTiledEntry, (T, WAVE, PortableTileProduct),                           \
                        weighted_matmul_##T##_w##WAVE##_tile_64x64x32, weighted_matmul_tiled_kernel, \
                        WeightedMatmulArgs, kBlock)
-#define WEIGHTED_MATMUL_MMA(T, WAVE, TILE, SIZES, ALIGNED_ONLY)                                \
-  HIPFORGE_WAVE_KERNEL(WAVE, kMmaEntry, (T, TILE<WAVE>, ALIGNED_ONLY),                         \
-                       weighted_matmul_##T##_w##WAVE##_mma##SIZES, weighted_matmul_mma_kernel, \
-                       WeightedMatmulArgs, TILE<WAVE>::kThreads)
+#define WEIGHTED_MATMUL_MMA(KERNEL, T, WAVE, TILE, SIZES, ALIGNED_ONLY)                              \
+  KERNEL(WAVE, kMmaEntry, (T, TILE<WAVE>, ALIGNED_ONLY), weighted_matmul_##T##_w##WAVE##_mma##SIZES, \
+         weighted_matmul_mma_kernel, WeightedMatmulArgs, TILE<WAVE>::kThreads)
 #define WEIGHTED_MATMUL_MMAS(T)                                                                            \
-  WEIGHTED_MATMUL_MMA(T, 32, SmallTile, 64x64x32_s2, false)                                                \
-  WEIGHTED_MATMUL_MMA(T, 64, SmallTile, 64x64x32_s2, false)                                                \
-  WEIGHTED_MATMUL_MMA(T, 32, WideTile, 128x128x32_s2, true)                                                \
-  WEIGHTED_MATMUL_MMA(T, 64, WideTile, 128x128x32_s2, true)                                                \
+  WEIGHTED_MATMUL_MMA(HIPFORGE_WAVE_KERNEL, T, 32, SmallTile, 64x64x32_s2, false)                          \
+  WEIGHTED_MATMUL_MMA(HIPFORGE_WAVE_KERNEL, T, 64, SmallTile, 64x64x32_s2, false)                          \
+  WEIGHTED_MATMUL_MMA(HIPFORGE_MATRIX_UNIT_KERNEL, T, 32, WideTile, 128x128x32_s2, true)                   \
+  WEIGHTED_MATMUL_MMA(HIPFORGE_MATRIX_UNIT_KERNEL, T, 64, WideTile, 128x128x32_s2, true)                   \
   HIPFORGE_LARGE_SHARED_KERNEL(32, kWgmmaEntry, (T, LargeTile),                                            \
                                weighted_matmul_##T##_w32_wgmma128x128x64_s6, weighted_matmul_wgmma_kernel, \
                                WeightedMatmulArgs, LargeTile::kThreads)

@@ -73,6 +73,14 @@ using bf16 = BF16;
   static_assert(hipforge::names_a_wave(#NAME), #NAME " wants HIPFORGE_KERNEL");         \
   HIPFORGE_DETAIL_WAVE_##WAVE(ENTRY, TEMPLATE_ARGS, NAME, BODY, ARGS, MAX_THREADS)
 
+/// A HIPFORGE_WAVE_KERNEL that is launched only where there are matrix cores: AMD's code for RDNA 1 and 2
+/// lacks it. Its launcher asks Target::matrix_unit first.
+#if defined(__HIP_DEVICE_COMPILE__) && defined(__GFX10__)
+#define HIPFORGE_MATRIX_UNIT_KERNEL(...)
+#else
+#define HIPFORGE_MATRIX_UNIT_KERNEL(...) HIPFORGE_WAVE_KERNEL(__VA_ARGS__)
+#endif
+
 /// A HIPFORGE_WAVE_KERNEL that needs more shared memory than a block has on any AMD GPU: absent there, in
 /// host code too. Its launcher asks Target::shared_bytes first.
 #if defined(__HIP__)
