@@ -169,7 +169,7 @@ Json device_data(const fs::path& folder, const std::string& now, std::vector<std
       if (device["platform"] == "") device["platform"] = text_of(devices.front(), "platform");
     } else if (result.contains("libraries")) {
       device["peers"] = peers_data(wrapper, result, now);
-    } else if (result.contains("platform") && result.contains("cases")) {
+    } else if (!text_of(result, "recorded").empty() && result.contains("cases")) {
       device["runs"].push_back(run_data(wrapper, result, path, now));
       device["name"] = text_of(result, "device");
       device["platform"] = text_of(result, "platform");

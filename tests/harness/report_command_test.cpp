@@ -62,7 +62,10 @@ constexpr const char* kCheck = R"({"device": "GPU 1", "results": [
 
 TEST_F(ReportCommand, DataHoldsWhatThePageDrawsAndNoMore) {
   write("results/gpu/0123.json", kRun);
-  write("results/gpu/earlier.json", R"({"platform": "nvidia", "device": "GPU 1", "cases": []})");
+  write("results/gpu/earlier.json",
+        R"({"platform": "nvidia", "device": "GPU 1", "recorded": "2026-01-01T00:00:00Z", "cases": []})");
+  write("results/gpu/study.json",
+        R"({"platform": "nvidia", "device": "GPU 1", "cases": [1]})");  // of another tool
   write("results/gpu/broken.json", "[");
   write("check.json", kCheck);
   ReportOptions asked = options();
