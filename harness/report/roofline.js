@@ -78,12 +78,12 @@ function opNames(placed) {
   }
   const taken = [];
   return [...best.values()].sort((a, b) => a.y - b.y).map((at) => {
-    const width = 7 * at.op.length;
+    const width = 8 * at.op.length;
     const left = at.x + 10 + width > kPlot.width - kPlot.right;
     const x = left ? at.x - 10 : at.x + 10;
     const span = left ? [x - width, x] : [x, x + width];
     let y = at.y + 4;
-    while (taken.some((other) => Math.abs(other.y - y) < 14 && other.span[0] < span[1] && span[0] < other.span[1])) y += 7;
+    while (taken.some((other) => Math.abs(other.y - y) < 15 && other.span[0] < span[1] && span[0] < other.span[1])) y += 7;
     taken.push({y, span});
     return svg("text", {x, y, class: "name", "text-anchor": left ? "end" : "start", "paint-order": "stroke",
       stroke: "var(--card)", "stroke-width": 3, "pointer-events": "none"}, at.op);
