@@ -89,6 +89,7 @@ CaseResult check_case(PreparedCase& prepared) {
     const auto take = [&](const Comparison& comparison, const std::string& output) {
       result.bounded = result.bounded || comparison.bounded;
       result.elements += comparison.elements;
+      result.outputs.push_back({output, comparison.bounded, comparison.worst_share});
       if (comparison.worst_share >= result.worst_share) {
         result.worst_share = comparison.worst_share;
         result.where = output + comparison.where;

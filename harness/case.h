@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -76,11 +77,15 @@ struct Case {
   DType dtype = DType::kF32;
   std::string layout;
   std::vector<std::string> features;
-  std::string shape;       ///< for counting distinct shapes
-  bool odd = false;        ///< some dimension is odd and over 1
-  bool over_tile = false;  ///< more than one tile, wave or block of the kernel
-  bool quick = false;      ///< part of --quick
-  bool emulated = false;   ///< part of --emulatable, whatever else is
+  std::vector<std::string> families;          ///< kinds of inputs, see harness/families.h
+  std::map<std::string, std::int64_t> sizes;  ///< by the dimension's name
+  std::string shape;                          ///< for counting distinct shapes
+  bool odd = false;                           ///< some dimension is odd and over 1
+  bool over_tile = false;                     ///< more than one tile, wave or block of the kernel
+  bool quick = false;                         ///< part of --quick
+  bool emulated = false;                      ///< part of --emulatable, whatever else is
+  /// Several launches that must agree, without an oracle (harness/metamorphic.h); never emulated.
+  bool metamorphic = false;
   /// What a GPU must reach at least, where the design says so; 0 where it does not.
   double floor_share = 0.0;   ///< of the ceiling that the prepared case names
   double floor_tflops = 0.0;  ///< at this size
@@ -104,6 +109,13 @@ enum class Failure {
 
 [[nodiscard]] const char* failure_name(Failure failure);
 
+/// How near one output came to its bound.
+struct OutputShare {
+  std::string output;
+  bool bounded = false;  ///< some element had a bound over 0
+  double worst_share = 0.0;
+};
+
 struct CaseResult {
   bool passed = false;
   bool bounded = false;  ///< some element had a bound over 0
@@ -112,6 +124,7 @@ struct CaseResult {
   std::string where;
   std::string message;
   Failure failure = Failure::kNone;
+  std::vector<OutputShare> outputs;  ///< as far as they were compared
 };
 
 /// Prepares, poisons, launches, synchronises, checks guards and inputs, then compares. Never throws for what
@@ -128,14 +141,25 @@ struct Exclusion {
   std::vector<DType> dtypes{};  ///< empty: whatever the dtype
 };
 
+/// A size at which a kernel's path changes or a pack, wave, block or tile is full: coverage wants cases of
+/// at − 1, at and at + 1, up to `limit` where there is one.
+struct SizeEdge {
+  std::string dimension;
+  std::int64_t at = 0;
+  std::int64_t limit = 0;
+};
+
 /// Everything the harness knows of one op. Coverage wants a case in every cell of features × dtypes × layouts
-/// but the excluded ones, and for each feature three shapes, one odd and one over a tile.
+/// but the excluded ones, the input families (harness/families.h) among the features; for each feature three
+/// shapes, one odd and one over a tile; and the sizes around each edge.
 struct OpSuite {
   std::string op;
+  std::string bound;  ///< in words, as its header under harness/ops has it
   std::vector<DType> dtypes;
   std::vector<std::string> features;
   std::vector<std::string> layouts;
   std::vector<Exclusion> exclusions;
+  std::vector<SizeEdge> edges;
   std::vector<Case> cases;
   /// Cases of a size worth timing; not part of a check.
   std::vector<Case> bench_cases;

@@ -29,6 +29,7 @@ struct CheckOptions {
   std::size_t shard = 0;
   std::size_t shards = 1;
   bool emulatable = false;  ///< only what an emulator gets through, see harness/emulatable.h
+  std::string explain;      ///< a case's id, see harness/explain.h
   bool list = false;
   bool coverage = false;
   std::string json_path;
@@ -84,8 +85,5 @@ inline constexpr std::size_t kShapesPerFeature = 3;
 /// with fewer than kShapesPerFeature shapes, without an odd one or without one over a tile. Empty where
 /// nothing.
 [[nodiscard]] std::vector<std::string> coverage_holes(const OpSuite& suite);
-
-/// Whether the worst share of an op and dtype says that its bound is too loose to mean anything.
-inline constexpr double kLooseShare = 0.02;
 
 }  // namespace hipforge::harness

@@ -41,6 +41,16 @@ std::string index_text(std::size_t index, std::span<const std::int64_t> shape) {
   return "[" + text + "]";
 }
 
+std::vector<double> element_shares(std::span<const double> actual, const Expected& expected) {
+  const double overflow = dtype_is_float(expected.dtype) ? overflow_threshold(expected.dtype)
+                                                         : std::numeric_limits<double>::infinity();
+  std::vector<double> shares(actual.size());
+  for (std::size_t i = 0; i < shares.size(); ++i) {
+    shares[i] = element_share(actual[i], expected.value[i], expected.bound[i], overflow);
+  }
+  return shares;
+}
+
 Comparison compare(std::span<const double> actual, const Expected& expected) {
   Comparison result;
   result.elements = expected.value.size();
@@ -52,11 +62,9 @@ Comparison compare(std::span<const double> actual, const Expected& expected) {
                     actual.size(), expected.value.size(), expected.bound.size());
     return result;
   }
-  const bool is_float = dtype_is_float(expected.dtype);
-  const double overflow =
-      is_float ? overflow_threshold(expected.dtype) : std::numeric_limits<double>::infinity();
+  const std::vector<double> shares = element_shares(actual, expected);
   for (std::size_t i = 0; i < actual.size(); ++i) {
-    const double share = element_share(actual[i], expected.value[i], expected.bound[i], overflow);
+    const double share = shares[i];
     result.bounded = result.bounded || expected.bound[i] > 0.0;
     if (!(share <= 1.0)) ++result.failures;
     if (share > result.worst_share || i == 0) {

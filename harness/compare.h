@@ -29,11 +29,22 @@ struct Comparison {
   std::size_t worst_index = 0;
   std::string where;    ///< "[3, 17]" of the worst element
   std::string message;  ///< of the worst failure: index, value, oracle, bound; empty where all passed
+  /// Of a judged case, what it has to say of each element; compare() leaves it empty.
+  struct Judged {
+    double value = 0.0;
+    double oracle = 0.0;
+    double share = 0.0;
+  };
+  std::vector<Judged> judged;
 };
 
 /// Compares every element, with no quota. An element passes where !(|actual − value| <= bound) does not hold;
 /// where the oracle is NaN or infinite, only by being of the same class and sign. Sizes that differ fail.
 [[nodiscard]] Comparison compare(std::span<const double> actual, const Expected& expected);
+
+/// The share of its bound that each element uses: over 1, or infinite, where compare() has it fail. Sizes
+/// must agree.
+[[nodiscard]] std::vector<double> element_shares(std::span<const double> actual, const Expected& expected);
 
 /// "[3, 17]" for a row-major index.
 [[nodiscard]] std::string index_text(std::size_t index, std::span<const std::int64_t> shape);

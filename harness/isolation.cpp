@@ -56,6 +56,10 @@ std::string to_line(const CaseResult& result) {
   line["where"] = result.where;
   line["message"] = result.message;
   line["failure"] = static_cast<int>(result.failure);
+  for (const OutputShare& output : result.outputs) {
+    if (!std::isfinite(output.worst_share)) continue;  // no passed case has one
+    line["outputs"].push_back({output.output, output.bounded, output.worst_share});
+  }
   return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
@@ -69,6 +73,11 @@ CaseResult from_line(const std::string& text) {
   result.where = line.at("where");
   result.message = line.at("message");
   result.failure = static_cast<Failure>(line.at("failure").get<int>());
+  if (line.contains("outputs")) {
+    for (const nlohmann::json& output : line["outputs"]) {
+      result.outputs.push_back({output.at(0), output.at(1), output.at(2)});
+    }
+  }
   return result;
 }
 

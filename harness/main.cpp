@@ -66,6 +66,9 @@ int main(int argc, char** argv) {
                    "With --isolate: MiB of a process (default: three quarters of what is available)")
       ->check(CLI::PositiveNumber);
   check->add_flag("--serve-cases", options.serve)->group("");
+  check->add_option(
+      "--explain", options.explain,
+      "Run this case alone (its id, or a regular expression) and show its worst elements and bound");
   check->add_flag("--list", options.list, "Print the ids of the selected cases and run nothing");
   check->add_flag("--coverage", options.coverage,
                   "Count cases by feature, dtype, wave and layout; fail on a hole");

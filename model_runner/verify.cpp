@@ -146,7 +146,6 @@ void Verifier::check(const EmbeddingParams& params, Outcome& outcome) {
                                         .vocab = static_cast<std::int64_t>(ids.size()),
                                         .hidden = params.table.shape[1],
                                         .scale = static_cast<double>(params.scale),
-                                        .table_dtype = params.table.dtype,
                                         .y_dtype = params.y.dtype};
   outcome.add("y", params.y, harness::embedding_expected(inputs, target_));
 }

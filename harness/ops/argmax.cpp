@@ -1,5 +1,6 @@
 #include "harness/ops/argmax.h"
 
+#include "harness/families.h"
 #include "harness/variants.h"
 #include "kernels/argmax.h"
 #include "reference/argmax.h"
@@ -17,6 +18,9 @@ enum class Data {
   kNormal,
   kOneHot,
   kSubnormal,
+  kUniform,
+  kOutliers,
+  kLarge,
   kNegative,    // all below zero
   kTies,        // few distinct values
   kEqual,       // all the same
@@ -44,6 +48,12 @@ const char* data_name(Data data) {
       return "one_hot";
     case Data::kSubnormal:
       return "subnormal";
+    case Data::kUniform:
+      return "uniform";
+    case Data::kOutliers:
+      return "outliers";
+    case Data::kLarge:
+      return "large";
     case Data::kNegative:
       return "negative";
     case Data::kTies:
@@ -62,6 +72,25 @@ const char* data_name(Data data) {
       return "infinities";
   }
   return "unknown";
+}
+
+std::vector<std::string> families_of(Data data) {
+  switch (data) {
+    case Data::kTies:
+      return {"integers"};
+    case Data::kNaN:
+      return {"non_finite"};
+    case Data::kNaNRow:
+      return {"non_finite", "masked_rows"};
+    case Data::kInfinities:
+      return {"minus_infinity", "masked_rows", "non_finite"};
+    case Data::kNegative:
+    case Data::kZeros:
+    case Data::kPeak:
+      return {};
+    default:
+      return {data_name(data)};
+  }
 }
 
 // The data that the device's families do not have.
@@ -110,18 +139,30 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   const std::int64_t rows = spec.shape[0];
   const std::int64_t cols = spec.shape[1];
   ArgmaxParams params;
+  const auto family = [&](Family kind, double scale) {
+    params.x = rig.input("x", spec.dtype, spec.shape, kind, scale, spec.layout);
+  };
   switch (spec.data) {
     case Data::kNormal:
-      params.x = rig.input("x", spec.dtype, spec.shape, Family::kNormal, 1.0, spec.layout);
+      family(Family::kNormal, 1.0);
       break;
     case Data::kOneHot:
-      params.x = rig.input("x", spec.dtype, spec.shape, Family::kOneHot, 2.0, spec.layout);
+      family(Family::kOneHot, 2.0);
       break;
     case Data::kEqual:
-      params.x = rig.input("x", spec.dtype, spec.shape, Family::kEqual, -3.0, spec.layout);
+      family(Family::kEqual, -3.0);
       break;
     case Data::kSubnormal:
-      params.x = rig.input("x", spec.dtype, spec.shape, Family::kSubnormal, 1.0, spec.layout);
+      family(Family::kSubnormal, 1.0);
+      break;
+    case Data::kUniform:
+      family(Family::kUniform, 1.0);
+      break;
+    case Data::kOutliers:
+      family(Family::kOutliers, 1.0);
+      break;
+    case Data::kLarge:
+      family(Family::kNormal, spec.dtype == DType::kF16 ? 1e4 : 1e30);
       break;
     default:
       params.x =
@@ -165,6 +206,8 @@ Case make_case(const Spec& spec) {
   test.layout = layout_name(spec.layout);
   test.features = {data_name(spec.data), spec.values ? "values" : "ids_only"};
   if (spec.shape[1] >= 32000) test.features.emplace_back("long_row");
+  test.families = families_of(spec.data);
+  set_sizes(test, {{"rows", spec.shape[0]}, {"cols", spec.shape[1]}});
   test.shape = shape_name(spec.shape);
   test.odd = any_odd(spec.shape);
   test.over_tile = spec.shape[0] > 1 || spec.shape[1] > 1024;  // a row, or what one wave takes in its steps
@@ -190,13 +233,19 @@ ArgmaxExpected argmax_expected(const ArgmaxInputs& inputs, const Target&) {
 OpSuite argmax_suite() {
   OpSuite suite;
   suite.op = "argmax";
+  suite.bound = kArgmaxBound;
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided"};
   suite.features = {"normal", "one_hot", "subnormal",  "negative", "ties",     "equal",    "zeros",
                     "nan",    "nan_row", "infinities", "values",   "ids_only", "long_row", "peak"};
+  exclude_families(suite, {"cancel"}, "elements are compared, nothing is added");
+  exclude_families(suite, {"nan_behind_mask"}, "there is no mask");
+  // A pack, a wave's lanes, what a wave takes at once, and what it takes before a row gets another.
+  for (std::int64_t at : {8, 32, 64, 256, 512, 1024, 2048, 8192}) suite.edges.push_back({"cols", at});
   const Shape cols{1, 2, 8, 31, 33, 64, 65, 256, 257, 1025, 2049, 4096, 8195};
-  const Data special[] = {Data::kOneHot, Data::kSubnormal, Data::kNegative, Data::kTies, Data::kEqual,
-                          Data::kZeros,  Data::kNaN,       Data::kNaNRow,   Data::kPeak, Data::kInfinities};
+  const Data special[] = {Data::kUniform,  Data::kOutliers, Data::kLarge,     Data::kOneHot, Data::kSubnormal,
+                          Data::kNegative, Data::kTies,     Data::kEqual,     Data::kZeros,  Data::kNaN,
+                          Data::kNaNRow,   Data::kPeak,     Data::kInfinities};
   for (DType dtype : suite.dtypes) {
     for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
       bool values = true;
@@ -219,8 +268,12 @@ OpSuite argmax_suite() {
         if (shape[1] == 128256) spec.data = Data::kPeak;
         suite.cases.push_back(make_case(spec));
       }
-      Spec no_rows{.shape = {0, 64}, .dtype = dtype, .layout = layout};
-      suite.cases.push_back(make_case(no_rows));
+      for (std::int64_t size : {64, 1, 2049}) {
+        suite.cases.push_back(make_case({.shape = {0, size}, .dtype = dtype, .layout = layout}));
+      }
+      fill_edges(suite, dtype, layout_name(layout), [&](const std::string&, std::int64_t size) {
+        return make_case({.shape = {3, size}, .dtype = dtype, .layout = layout});
+      });
     }
     for (const Shape& shape : {Shape{1, 4096}, Shape{1, 128256}, Shape{32, 32000}}) {
       suite.bench_cases.push_back(make_case({.shape = shape, .dtype = dtype}));

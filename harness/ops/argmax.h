@@ -6,6 +6,10 @@
 
 namespace hipforge::harness {
 
+/// The error bound.
+inline constexpr const char* kArgmaxBound = R"(
+Index and value are exact: bound 0.)";
+
 /// Host values of one argmax, row-major and already rounded to their dtype.
 struct ArgmaxInputs {
   std::span<const double> x;
@@ -18,7 +22,7 @@ struct ArgmaxExpected {
   Expected values;
 };
 
-/// Both exact.
+/// Oracle and kArgmaxBound.
 [[nodiscard]] ArgmaxExpected argmax_expected(const ArgmaxInputs& inputs, const Target& target);
 
 [[nodiscard]] OpSuite argmax_suite();

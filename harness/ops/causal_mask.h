@@ -6,6 +6,10 @@
 
 namespace hipforge::harness {
 
+/// The error bound.
+inline constexpr const char* kCausalMaskBound = R"(
+Every element is exactly 0 or −inf: bound 0.)";
+
 struct CausalMaskInputs {
   std::int64_t q_len = 0;
   std::int64_t kv_len = 0;
@@ -14,7 +18,7 @@ struct CausalMaskInputs {
   DType dtype = DType::kF32;
 };
 
-/// The oracle's mask; every element is exact, so every bound is 0.
+/// Oracle and kCausalMaskBound.
 [[nodiscard]] Expected causal_mask_expected(const CausalMaskInputs& inputs, const Target& target);
 
 [[nodiscard]] OpSuite causal_mask_suite();

@@ -1,6 +1,7 @@
 #include "harness/ops/embedding.h"
 
 #include "harness/column_slice.h"
+#include "harness/families.h"
 #include "harness/tolerance.h"
 #include "harness/variants.h"
 #include "kernels/embedding.h"
@@ -29,6 +30,7 @@ struct Spec {
   bool strided_ids = false;
   bool column_slice = false;
   bool non_finite = false;
+  bool large = false;
   bool mixed_alignment = false;  // y in the other layout than the rest
   Family family = Family::kNormal;
   bool quick = false;
@@ -50,8 +52,14 @@ std::vector<std::string> features_of(const Spec& spec) {
   if (spec.column_slice) features.emplace_back("column_slice");
   if (spec.mixed_alignment) features.emplace_back("mixed_alignment");
   if (spec.non_finite) features.emplace_back("non_finite");
+  if (spec.large) features.emplace_back("large");
   if (spec.family != Family::kNormal) features.emplace_back(family_name(spec.family));
   return features;
+}
+
+std::vector<std::string> families_of(const Spec& spec) {
+  if (spec.non_finite) return {"non_finite", "minus_infinity"};
+  return {spec.large ? "large" : input_family(spec.family)};
 }
 
 // Both ends of the table, then a walk that touches every row before it repeats one.
@@ -87,7 +95,9 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
     for (std::int64_t i = 0; i < spec.vocab * table_cols; ++i) values.push_back(cycle[i % 7]);
     params.table = rig.input_values("table", spec.table, {spec.vocab, table_cols}, values, spec.layout);
   } else {
-    params.table = rig.input("table", spec.table, {spec.vocab, table_cols}, spec.family, 1.0, spec.layout);
+    const double magnitude = !spec.large ? 1.0 : spec.table == DType::kF16 ? 1e4 : 1e30;
+    params.table =
+        rig.input("table", spec.table, {spec.vocab, table_cols}, spec.family, magnitude, spec.layout);
   }
   const std::vector<std::int32_t> ids = make_ids(spec);
   if (spec.strided_ids) {
@@ -120,7 +130,6 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
     inputs.vocab = spec.vocab;
     inputs.hidden = spec.hidden;
     inputs.scale = static_cast<double>(spec.scale);
-    inputs.table_dtype = spec.table;
     inputs.y_dtype = spec.y;
     const Expected y = embedding_expected(inputs, target);
     return std::vector<OutputExpectation>{
@@ -136,7 +145,9 @@ const SpecKnobs<Spec>& knobs() {
     made.layout("layout", &Spec::layout).family("family", &Spec::family).scalar("scale", &Spec::scale, 1.0f);
     made.flag("bad_ids", &Spec::bad_ids).flag("repeated_ids", &Spec::repeated_ids);
     made.flag("strided_ids", &Spec::strided_ids).flag("column_slice", &Spec::column_slice);
-    made.flag("non_finite", &Spec::non_finite).flag("mixed_alignment", &Spec::mixed_alignment);
+    made.flag("large", &Spec::large)
+        .flag("non_finite", &Spec::non_finite)
+        .flag("mixed_alignment", &Spec::mixed_alignment);
     return made;
   }();
   return all;
@@ -148,6 +159,8 @@ Case make_case(const Spec& spec) {
   test.dtype = spec.table;
   test.layout = layout_name(spec.layout);
   test.features = features_of(spec);
+  test.families = families_of(spec);
+  set_sizes(test, {{"tokens", spec.tokens}, {"vocab", spec.vocab}, {"hidden", spec.hidden}});
   test.shape = shape_name({spec.tokens, spec.vocab, spec.hidden});
   test.odd = any_odd({spec.tokens, spec.vocab, spec.hidden});
   test.over_tile = spec.tokens > 1 || spec.hidden > kWaveElements;
@@ -167,12 +180,12 @@ Expected embedding_expected(const EmbeddingInputs& inputs, const Target&) {
   expected.dtype = inputs.y_dtype;
   expected.shape = {static_cast<std::int64_t>(inputs.ids.size()), inputs.hidden};
   expected.value = reference::embedding(inputs.table, inputs.ids, inputs.vocab, inputs.hidden, inputs.scale);
-  const bool scaled = inputs.scale != 1.0;
-  const bool stored_exactly =
-      inputs.y_dtype == DType::kF32 || (!scaled && inputs.y_dtype == inputs.table_dtype);
   for (double y : expected.value) {
-    expected.bound.push_back((scaled ? store_rounding(DType::kF32, y) : 0.0) +
-                             (stored_exactly ? 0.0 : store_rounding(inputs.y_dtype, y)));
+    const auto lost = [y](DType dtype) {
+      return round_to_dtype(dtype, y) == y ? 0.0 : store_rounding(dtype, y);
+    };
+    expected.bound.push_back(lost(DType::kF32) +
+                             (inputs.y_dtype == DType::kF32 ? 0.0 : lost(inputs.y_dtype)));
   }
   return expected;
 }
@@ -180,11 +193,16 @@ Expected embedding_expected(const EmbeddingInputs& inputs, const Target&) {
 OpSuite embedding_suite() {
   OpSuite suite;
   suite.op = "embedding";
+  suite.bound = kEmbeddingBound;
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided"};
   suite.features = {"y_f32",        "y_f16",       "y_bf16",       "scale",           "bad_ids",
                     "repeated_ids", "strided_ids", "column_slice", "mixed_alignment", "non_finite",
                     "outliers",     "integers",    "subnormal"};
+  exclude_families(suite, {"cancel"}, "nothing is added");
+  exclude_families(suite, {"masked_rows", "nan_behind_mask"}, "there is no mask");
+  // A pack, a wave's lanes, what a wave and what the largest block takes.
+  for (std::int64_t at : {8, 32, 64, 256, 512, 2048}) suite.edges.push_back({"hidden", at});
 
   const DType floats[] = {DType::kF32, DType::kF16, DType::kBF16};
   for (DType table : suite.dtypes) {
@@ -237,13 +255,27 @@ OpSuite embedding_suite() {
         spec.y = next_y();
         spec.non_finite = true;
         add(spec);
-        for (Family family : {Family::kOutliers, Family::kIntegers, Family::kSubnormal}) {
+        spec = base;
+        spec.y = next_y();
+        spec.large = true;
+        add(spec);
+        for (Family family : {Family::kOutliers, Family::kIntegers, Family::kSubnormal, Family::kUniform,
+                              Family::kEqual, Family::kOneHot}) {
           spec = base;
           spec.y = next_y();
           spec.family = family;
           add(spec);
         }
       }
+      add({.tokens = 0, .vocab = 1, .hidden = 2049});
+      fill_edges(suite, table, layout_name(layout), [&](const std::string&, std::int64_t hidden) {
+        return make_case({.tokens = 3,
+                          .vocab = 4,
+                          .hidden = hidden,
+                          .table = table,
+                          .y = floats[turn++ % 3],
+                          .layout = layout});
+      });
     }
     suite.bench_cases.push_back(
         make_case({.tokens = 1, .vocab = 4096, .hidden = 256, .table = table, .y = DType::kF32}));

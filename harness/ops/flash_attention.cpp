@@ -1,5 +1,6 @@
 #include "harness/ops/flash_attention.h"
 
+#include "harness/families.h"
 #include "harness/tolerance.h"
 #include "harness/variants.h"
 #include "kernels/flash_attention.h"
@@ -43,9 +44,12 @@ struct Spec {
   std::array<bool, 3> mask_broadcast{};  // batch, heads, rows
   bool masked_rows = false;              // the mask removes every third row
   bool lse = false;
-  bool wild = false;  // NaN and infinity among keys and values
+  bool wild = false;          // NaN and infinity among keys and values
+  bool exact = false;         // queries of 0 and integer values: means
+  bool removed_keys = false;  // keys of which the score is −infinity
   double q_scale = 1.0;
   double k_scale = 1.0;
+  double v_scale = 1.0;
   Family family = Family::kNormal;
   bool quick = false;
   bool emulated = false;
@@ -114,6 +118,23 @@ std::vector<std::string> features_of(const Spec& spec) {
   if (spec.q_scale > 1.0) features.emplace_back("large_scores");
   if (spec.family != Family::kNormal) features.push_back(family_name(spec.family));
   return features;
+}
+
+std::vector<std::string> families_of(const Spec& spec) {
+  std::vector<std::string> families;
+  if (spec.exact) {
+    families.emplace_back("integers");
+  } else if (spec.q_scale >= 1e4 || spec.v_scale >= 1e4) {
+    families.emplace_back("large");
+  } else if (!spec.wild) {
+    families.emplace_back(input_family(spec.family));
+  }
+  if (spec.removed_keys || spec.mask != Mask::kNone) families.emplace_back("minus_infinity");
+  const bool headless = is_causal(spec) && spec.prefix_len == 0 && spec.q_len > spec.kv_len;
+  if (spec.masked_rows || headless || spec.kv_len == 0) families.emplace_back("masked_rows");
+  // The last rows see all keys.
+  if (spec.wild && spec.window == 0) families.emplace_back("non_finite");
+  return families;
 }
 
 // A small generator for what is not tensor data: page orders and which elements a mask removes.
@@ -200,6 +221,19 @@ void plant_wild_keys(const Spec& spec, const std::vector<Lengths>& sequences,
   }
 }
 
+// Keys whose product with a query of positive numbers is −infinity.
+void remove_keys(const Spec& spec, const std::vector<Lengths>& sequences,
+                 std::vector<std::vector<double>>& k) {
+  const auto row = static_cast<std::size_t>(spec.kv_heads * spec.head_dim);
+  for (std::size_t b = 0; b < sequences.size(); ++b) {
+    for (std::int64_t key = 2; key < sequences[b].kv_len; key += 5) {
+      for (std::size_t dim = 0; dim < row; dim += static_cast<std::size_t>(spec.head_dim)) {
+        k[b][static_cast<std::size_t>(key) * row + dim] = -kInfinity;
+      }
+    }
+  }
+}
+
 // The keys or values of each sequence, [kv_len, kv_heads, head_dim].
 std::vector<std::vector<double>> sequence_values(const Spec& spec, const CaseEnvironment& environment,
                                                  std::uint64_t salt, double scale,
@@ -269,7 +303,10 @@ std::vector<double> joined(const std::vector<std::vector<double>>& parts) {
 void make_keys(const Spec& spec, const CaseEnvironment& environment, const std::vector<Lengths>& sequences,
                Layout k_layout, Layout v_layout, Rig& rig, FlashAttentionParams& params) {
   auto k = sequence_values(spec, environment, 100, spec.k_scale, sequences);
-  auto v = sequence_values(spec, environment, 200, 1.0, sequences);
+  Spec of_values = spec;
+  if (spec.exact) of_values.family = Family::kIntegers;
+  auto v = sequence_values(of_values, environment, 200, spec.v_scale, sequences);
+  if (spec.removed_keys) remove_keys(spec, sequences, k);
   if (spec.wild) plant_wild_keys(spec, sequences, k, v);
   if (spec.keys == Keys::kPaged) {
     const PageTable pages = make_page_table(spec, sequences, environment.seed);
@@ -363,7 +400,8 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   }
   // Not every tensor of a strided case is strided: a stride that is taken for another's must show.
   const Layout other_layout = spec.head_dim % 3 == 0 ? Layout::kContiguous : layout;
-  params.q = rig.input("q", spec.dtype, q_shape, spec.family, spec.q_scale, layout);
+  const Family q_family = spec.exact ? Family::kEqual : spec.removed_keys ? Family::kPositive : spec.family;
+  params.q = rig.input("q", spec.dtype, q_shape, q_family, spec.exact ? 0.0 : spec.q_scale, layout);
   make_keys(spec, environment, sequences, layout, other_layout, rig, params);
   if (spec.mask != Mask::kNone) {
     const Shape shape{spec.mask_broadcast[0] ? 1 : spec.batch, spec.mask_broadcast[1] ? 1 : spec.q_heads,
@@ -405,6 +443,8 @@ const SpecKnobs<Spec>& knobs() {
     made.choice("mask_broadcast", &Spec::mask_broadcast,
                 std::vector<std::pair<std::string, std::array<bool, 3>>>{{"none", {}}});
     made.flag("masked_rows", &Spec::masked_rows).flag("causal", &Spec::causal).flag("lse", &Spec::lse);
+    made.flag("exact", &Spec::exact).flag("removed_keys", &Spec::removed_keys);
+    made.scalar("v_scale", &Spec::v_scale, 1.0);
     made.flag("wild", &Spec::wild)
         .scalar("soft_cap", &Spec::soft_cap, 0.0f)
         .scalar("scale", &Spec::scale, 0.0f);
@@ -433,6 +473,13 @@ Case make_case(const Spec& spec) {
   test.dtype = spec.dtype;
   test.layout = layout_of(spec);
   test.features = features_of(spec);
+  test.families = families_of(spec);
+  set_sizes(test, {{"batch", spec.batch},
+                   {"q_len", spec.q_len},
+                   {"kv_len", spec.kv_len},
+                   {"q_heads", spec.q_heads},
+                   {"kv_heads", spec.kv_heads},
+                   {"head_dim", spec.head_dim}});
   const Shape shape{spec.batch, spec.q_len, spec.kv_len, spec.q_heads, spec.kv_heads, spec.head_dim};
   test.shape = shape_name(shape);
   test.odd = any_odd(shape);
@@ -453,6 +500,9 @@ Case make_case(const Spec& spec) {
   if (spec.lse) options += ".lse";
   if (spec.wild) options += ".wild";
   if (spec.family != Family::kNormal) options += fmt::format(".{}", family_name(spec.family));
+  if (spec.exact) options += ".exact";
+  if (spec.removed_keys) options += ".removed_keys";
+  if (spec.v_scale != 1.0) options += fmt::format(".values_{:g}", spec.v_scale);
   if (spec.q_scale != 1.0) options += fmt::format(".times_{:g}", spec.q_scale);
   if (spec.keys == Keys::kPaged) {
     options += fmt::format(".page_{}.{}_q", spec.page_size, spec.packed_q ? "packed" : "dense");
@@ -473,6 +523,14 @@ Case make_case(const Spec& spec) {
 double smallest_weight(DType dtype, double lse) {
   if (dtype == DType::kBF16) return 0x1p-126;
   return std::fabs(lse) < 0x1p19 ? 0x1p-34 : 0x1p-25;
+}
+
+bool is_power_of_two(std::int64_t count) {
+  return count > 0 && (count & (count - 1)) == 0;
+}
+
+bool all_integers(std::span<const double> values) {
+  return std::all_of(values.begin(), values.end(), [](double value) { return value == std::floor(value); });
 }
 
 }  // namespace
@@ -583,10 +641,19 @@ FlashAttentionExpected flash_attention_expected(const FlashAttentionInputs& inpu
         // A weight that is rounded to the dtype, and one that is too small to be rounded well.
         const double rounded = matrix ? unit_roundoff(inputs.dtype) : 0.0;
         const double lost = matrix ? smallest_weight(inputs.dtype, lse) : 0x1p-149;
+        const auto query =
+            inputs.q.subspan(first + row * static_cast<std::size_t>(dim), static_cast<std::size_t>(dim));
+        const bool mean = inputs.mask.empty() && is_power_of_two(visible) &&
+                          std::all_of(query.begin(), query.end(), [](double x) { return x == 0.0; }) &&
+                          all_integers(v);
         for (std::int64_t d = 0; d < dim; ++d) {
           const std::size_t at = row * static_cast<std::size_t>(dim) + static_cast<std::size_t>(d);
           const double value = oracle.o[at];
           expected.o.value[first + at] = value;
+          if (mean && oracle.value_sum[at] <= 0x1p24) {
+            expected.o.value[first + at] = round_to_dtype(inputs.dtype, value);
+            continue;
+          }
           expected.o.bound[first + at] =
               oracle.o_sensitivity[at] +
               dot_bound(depth.factor, depth.values + 1, oracle.weighted[at], visible) +
@@ -603,6 +670,7 @@ FlashAttentionExpected flash_attention_expected(const FlashAttentionInputs& inpu
 OpSuite flash_attention_suite() {
   OpSuite suite;
   suite.op = "flash_attention";
+  suite.bound = kFlashAttentionBound;
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided", "packed", "paged"};
   suite.features = {"full",
@@ -638,6 +706,23 @@ OpSuite flash_attention_suite() {
     suite.exclusions.push_back({"additive_mask", layout, "a mask goes with dense queries and keys only"});
   }
 
+  for (const char* layout : {"packed", "paged"}) {
+    for (const char* relation : {"decode_is_last_row", "chunked_prefill", "batch_mates"}) {
+      suite.exclusions.push_back(
+          {relation, layout, "tried with dense tensors, which this layout must agree with"});
+    }
+  }
+  for (const char* layout : {"contiguous", "strided", "paged"}) {
+    suite.exclusions.push_back({"packed_is_dense", layout, "a relation of packed to dense tensors"});
+  }
+  for (const char* layout : {"contiguous", "strided", "packed"}) {
+    suite.exclusions.push_back({"page_order", layout, "only paged tensors have pages"});
+  }
+  // The rows of a wave's tile and of blocks; tiles of keys and a segment; packs and the tiles of head_dim.
+  for (std::int64_t at : {16, 32, 64}) suite.edges.push_back({"q_len", at});
+  for (std::int64_t at : {32, 64, 1024}) suite.edges.push_back({"kv_len", at});
+  for (std::int64_t at : {8, 32, 64, 96, 128, 256}) suite.edges.push_back({"head_dim", at, 256});
+
   const std::array<std::int64_t, 6> page_sizes = {16, 1, 7, 4, 5, 64};
   for (std::size_t dtype_at = 0; dtype_at < suite.dtypes.size(); ++dtype_at) {
     const DType dtype = suite.dtypes[dtype_at];
@@ -645,7 +730,7 @@ OpSuite flash_attention_suite() {
       const std::string& layout = suite.layouts[layout_at];
       const bool dense = layout == "contiguous" || layout == "strided";
       std::size_t turn = 0;
-      const auto add = [&](Spec spec) {
+      const auto laid_out = [&](Spec spec) {
         spec.dtype = dtype;
         if (layout == "packed") {
           spec.keys = Keys::kPacked;
@@ -657,8 +742,9 @@ OpSuite flash_attention_suite() {
         }
         spec.strided = dense ? layout == "strided" : turn % 3 == 2;
         ++turn;
-        suite.cases.push_back(make_case(spec));
+        return make_case(spec);
       };
+      const auto add = [&](const Spec& spec) { suite.cases.push_back(laid_out(spec)); };
 
       // Every head_dim around a tile, an access or a power of two, while the rule and the shape rotate.
       std::size_t at = 0;
@@ -801,7 +887,7 @@ OpSuite flash_attention_suite() {
       }
 
       for (Family family : {Family::kOutliers, Family::kIntegers, Family::kEqual, Family::kSubnormal,
-                            Family::kOneHot, Family::kCancel}) {
+                            Family::kOneHot, Family::kCancel, Family::kUniform}) {
         for (std::size_t i : {std::size_t{0}, std::size_t{1}, std::size_t{3}}) {
           Spec spec = shapes[i];
           spec.family = family;
@@ -811,6 +897,36 @@ OpSuite flash_attention_suite() {
           add(spec);
         }
       }
+      for (std::size_t i : {std::size_t{0}, std::size_t{1}, std::size_t{3}}) {
+        Spec spec = shapes[i];
+        spec.quick = i == 1;
+        spec.v_scale = dtype == DType::kF16 ? 1e4 : 1e30;
+        add(spec);
+        spec.v_scale = 1.0;
+        spec.removed_keys = spec.lse = true;
+        add(spec);
+        spec.removed_keys = spec.lse = false;
+        spec.exact = true;
+        spec.batch = 1;
+        spec.kv_len = i == 0 ? 256 : i == 1 ? 64 : 128;
+        add(spec);
+        spec.exact = false;
+        spec.wild = spec.causal = true;
+        add(spec);
+      }
+      for (const Spec& empty :
+           {Spec{.batch = 0, .q_len = 3, .kv_len = 70, .q_heads = 2, .kv_heads = 1, .head_dim = 40},
+            Spec{.batch = 1, .q_len = 0, .kv_len = 65, .q_heads = 2, .kv_heads = 2, .head_dim = 32}}) {
+        if (dense || empty.batch > 0) add(empty);
+      }
+      fill_edges(suite, dtype, layout, [&](const std::string& dimension, std::int64_t size) {
+        Spec spec{.batch = 1, .q_len = 3, .kv_len = 21, .q_heads = 2, .kv_heads = 1, .head_dim = 12};
+        if (dimension == "q_len") spec.q_len = size;
+        if (dimension == "kv_len") spec.kv_len = size;
+        if (dimension == "head_dim") spec.head_dim = size;
+        spec.causal = dimension == "q_len";
+        return laid_out(spec);
+      });
     }
 
     // What a model asks for: decoding and the chunks of a prefill.
@@ -832,6 +948,7 @@ OpSuite flash_attention_suite() {
       suite.bench_cases.push_back(make_case(spec));
     }
   }
+  add_metamorphic(suite, flash_attention_metamorphic_cases());
   suite.large_cases = flash_attention_large_cases;
   return suite;
 }

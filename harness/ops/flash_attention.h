@@ -1,6 +1,8 @@
 #pragma once
 
 #include "harness/case.h"
+#include "harness/metamorphic.h"
+#include "kernels/flash_attention.h"
 
 #include <array>
 #include <cstdint>
@@ -8,6 +10,24 @@
 #include <vector>
 
 namespace hipforge::harness {
+
+/// The error bound.
+inline constexpr const char* kFlashAttentionBound = R"(
+With u = 2⁻²⁴ and x_j = largest score − score_j:
+  a score errs by (head_dim + 1)·u·scale·Σ|q k| of its sum, 2u of the scale and its product; the soft cap
+  carries that on and adds u inside and 5u outside (tanhf within 2 ulp); the mask's addition u. Its
+  exponential errs by u of the argument and 4u (expf within 2 ulp), each rescale by as much again: u·x_j +
+  8u for the arguments, and 4u·(2 + x_j / lag). The oracle turns these into the change of o and lse that
+  they can cause. The sums of weighted values and of weights: their depth times u, and 1 + x_j / lag
+  roundings of rescaling; the division u; what underflows in an exponential, 2⁻¹⁴⁹|v|; the store. lse: the
+  sum's relative error; logf within 2 ulp; one addition.
+On matrix cores (f16, bf16) an addition in a product counts twice, because it may truncate; head_dim of
+them make a score, those of FlashAttentionDepth a sum. Scores are powers of two: log₂e and the mask's
+product with it add u of the scale and of the mask. A weight is rounded to the dtype, u_dtype·Σp|v|, but
+for f16's subnormals, 2⁻³⁴|v|; the sum of weights is that of the weights before they are rounded. The
+output is multiplied by a reciprocal, 2u. Rows that belong to no sequence are expected to be as they were,
+NaN. Where a query is 0, there is no mask, the visible keys are a power of two in number and the values
+integers of a sum within 2²⁴, o is the mean rounded once, exactly.)";
 
 /// Host values of one attention launch: every tensor row-major as the params have it, rounded to its dtype.
 /// What is empty is absent, and tells the layouts apart as in kernels/flash_attention.h. Indices must be
@@ -44,23 +64,13 @@ struct FlashAttentionExpected {
   std::int64_t flops = 0;
 };
 
-/// Oracle and bound. With u = 2⁻²⁴ and x_j = largest score − score_j:
-///   a score errs by (head_dim + 1)·u·scale·Σ|q k| of its sum, 2u of the scale and its product; the soft cap
-///   carries that on and adds u inside and 5u outside (tanhf within 2 ulp); the mask's addition u. Its
-///   exponential errs by u of the argument and 4u (expf within 2 ulp), each rescale by as much again: u·x_j +
-///   8u for the arguments, and 4u·(2 + x_j / lag). The oracle turns these into the change of o and lse that
-///   they can cause. The sums of weighted values and of weights: their depth times u, and 1 + x_j / lag
-///   roundings of rescaling; the division u; what underflows in an exponential, 2⁻¹⁴⁹|v|; the store. lse: the
-///   sum's relative error; logf within 2 ulp; one addition.
-/// On matrix cores (f16, bf16) an addition in a product counts twice, because it may truncate; head_dim of
-/// them make a score, those of FlashAttentionDepth a sum. Scores are powers of two: log₂e and the mask's
-/// product with it add u of the scale and of the mask. A weight is rounded to the dtype, u_dtype·Σp|v|, but
-/// for f16's subnormals, 2⁻³⁴|v|; the sum of weights is that of the weights before they are rounded. The
-/// output is multiplied by a reciprocal, 2u. Rows that belong to no sequence are expected to be as they were,
-/// NaN.
+/// Oracle and kFlashAttentionBound.
 [[nodiscard]] FlashAttentionExpected flash_attention_expected(const FlashAttentionInputs& inputs);
 
 [[nodiscard]] OpSuite flash_attention_suite();
+/// Its metamorphic cases, of `launcher`.
+[[nodiscard]] std::vector<Case> flash_attention_metamorphic_cases(
+    const Launcher<FlashAttentionParams>& launcher = flash_attention);
 /// Its large_cases.
 [[nodiscard]] std::vector<Case> flash_attention_large_cases(std::int64_t shrink);
 

@@ -1,5 +1,6 @@
 #include "harness/ops/kv_append.h"
 
+#include "harness/families.h"
 #include "harness/variants.h"
 #include "kernels/kv_append.h"
 #include "kernels/runtime/device_error.h"
@@ -7,6 +8,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <numeric>
 #include <utility>
 
@@ -33,6 +36,8 @@ struct Spec {
   std::int64_t max_pages = 4;
   std::int64_t padding = 0;  // rows before the first sequence, and as many after the last
   Fault fault = Fault::kNone;
+  double scale = 1.0;       // of the rows
+  bool non_finite = false;  // NaN and infinities in the rows, which survive
   DType dtype = DType::kF32;
   Layout layout = Layout::kContiguous;
   bool quick = false;
@@ -67,6 +72,16 @@ bool fits(const Spec& wanted) {
     if (spec.added[b] + spec.past[b] > spec.max_pages * spec.page_size) return false;
   }
   return spec.fault == Fault::kNone || spec.added.back() > 0;
+}
+
+std::vector<double> non_finite_values(const Shape& shape) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const double cycle[] = {1.5, kInfinity, -0.0, std::nan(""), -kInfinity, 0.0, -2.0};
+  std::vector<double> values;
+  for (std::int64_t i = 0; i < shape[0] * shape[1] * shape[2]; ++i) {
+    values.push_back(cycle[static_cast<std::size_t>(i) % std::size(cycle)]);
+  }
+  return values;
 }
 
 PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
@@ -126,8 +141,14 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   KvAppendParams params;
   const Shape row_shape{tokens, spec.kv_heads, spec.head_dim};
   const Shape cache_shape{pages, spec.page_size, spec.kv_heads, spec.head_dim};
-  params.k = rig.input("k", spec.dtype, row_shape, spec.family, 1.0, spec.layout);
-  params.v = rig.input("v", spec.dtype, row_shape, spec.family, 1.0, spec.layout);
+  const auto rows_of = [&](const char* name) {
+    if (!spec.non_finite) {
+      return rig.input(name, spec.dtype, row_shape, spec.family, spec.scale, spec.layout);
+    }
+    return rig.input_values(name, spec.dtype, row_shape, non_finite_values(row_shape), spec.layout);
+  };
+  params.k = rows_of("k");
+  params.v = rows_of("v");
   params.k_cache = rig.input("k_cache", spec.dtype, cache_shape, spec.family, 1.0, spec.layout);
   params.v_cache = rig.input("v_cache", spec.dtype, cache_shape, spec.family, 1.0, spec.layout);
   rig.make_inout("k_cache");
@@ -171,6 +192,7 @@ const SpecKnobs<Spec>& knobs() {
         .size("added", &Spec::most_added, 0)
         .size("past", &Spec::most_past, 0);
     made.layout("layout", &Spec::layout).family("family", &Spec::family);
+    made.scalar("scale", &Spec::scale, 1.0).flag("non_finite", &Spec::non_finite);
     made.choice("fault", &Spec::fault, std::vector<std::pair<std::string, Fault>>{{"none", Fault::kNone}});
     made.require(&fits);
     return made;
@@ -188,12 +210,25 @@ Case make_case(const Spec& wanted) {
   test.layout = layout_name(spec.layout);
   test.features = {spec.what};
   if (spec.page_size == 1) test.features.emplace_back("page_size_1");
+  if (spec.non_finite) {
+    test.families = {"non_finite", "minus_infinity"};
+  } else {
+    test.families.emplace_back(spec.scale != 1.0 ? "large" : input_family(spec.family));
+  }
+  set_sizes(test, {{"tokens", tokens},
+                   {"kv_heads", spec.kv_heads},
+                   {"head_dim", spec.head_dim},
+                   {"page_size", spec.page_size}});
   test.shape = fmt::format("b{}.{}of{}.{}x{}", spec.added.size(), spec.page_size, spec.max_pages, tokens,
                            shape_name({spec.kv_heads, spec.head_dim}));
   test.odd = any_odd({tokens, spec.kv_heads, spec.head_dim, spec.page_size});
   test.over_tile = tokens > 1;  // more than one block
   test.quick = spec.quick;
-  test.id = fmt::format("kv_append/{}/{}/{}/{}", dtype_name(spec.dtype), test.layout, test.shape, spec.what);
+  std::string options = spec.what;
+  if (spec.family != Family::kNormal || spec.scale != 1.0 || spec.non_finite) {
+    options += "." + test.families.front();
+  }
+  test.id = fmt::format("kv_append/{}/{}/{}/{}", dtype_name(spec.dtype), test.layout, test.shape, options);
   test.prepare = [spec](const CaseEnvironment& environment) { return prepare(spec, environment); };
   test.variants = knobs().variants(spec, &make_case);
   return test;
@@ -303,10 +338,16 @@ Expected kv_append_expected(const KvAppendInputs& inputs, const Target&) {
 OpSuite kv_append_suite() {
   OpSuite suite;
   suite.op = "kv_append";
+  suite.bound = kKvAppendBound;
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided"};
   suite.features = {"new_sequence",    "decode",       "chunk",    "to_capacity", "page_size_1",
                     "empty_sequences", "padding_rows", "bad_page", "bad_length",  "bad_offsets"};
+  exclude_families(suite, {"cancel"}, "bits are copied, nothing is added");
+  exclude_families(suite, {"masked_rows", "nan_behind_mask"}, "there is no mask");
+  // A pack, a wave's lanes, a block; a page of 4 and four of them.
+  for (std::int64_t at : {8, 32, 64, 256}) suite.edges.push_back({"head_dim", at});
+  for (std::int64_t at : {4, 16}) suite.edges.push_back({"tokens", at});
   for (DType dtype : suite.dtypes) {
     for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
       for (Spec spec : scenarios()) {
@@ -314,6 +355,44 @@ OpSuite kv_append_suite() {
         spec.layout = layout;
         suite.cases.push_back(make_case(spec));
       }
+      for (const Spec& base : {Spec{.what = "chunk", .added = {2, 5}, .past = {3, 0}, .kv_heads = 2},
+                               Spec{.what = "decode", .added = {1, 1}, .past = {3, 8}, .head_dim = 65},
+                               Spec{.what = "new_sequence", .added = {11}, .past = {0}, .kv_heads = 3}}) {
+        Spec spec = base;
+        spec.dtype = dtype;
+        spec.layout = layout;
+        for (Family family : {Family::kUniform, Family::kOutliers, Family::kSubnormal, Family::kEqual,
+                              Family::kOneHot, Family::kIntegers}) {
+          spec.family = family;
+          suite.cases.push_back(make_case(spec));
+        }
+        spec.family = Family::kNormal;
+        spec.non_finite = true;
+        spec.quick = base.head_dim == 65;
+        suite.cases.push_back(make_case(spec));
+        spec.non_finite = false;
+        spec.scale = dtype == DType::kF16 ? 1e4 : 1e30;
+        suite.cases.push_back(make_case(spec));
+      }
+      for (const Shape& shape : {Shape{0, 0, 8}, Shape{3, 0, 16}, Shape{5, 2, 0}}) {
+        suite.cases.push_back(make_case({.what = "chunk",
+                                         .added = {shape[0]},
+                                         .past = {2},
+                                         .kv_heads = shape[1],
+                                         .head_dim = shape[2],
+                                         .dtype = dtype,
+                                         .layout = layout}));
+      }
+      fill_edges(suite, dtype, layout_name(layout), [&](const std::string& dimension, std::int64_t size) {
+        const bool is_dim = dimension == "head_dim";
+        return make_case({.what = "chunk",
+                          .added = {is_dim ? 3 : size},
+                          .past = {1},
+                          .head_dim = is_dim ? size : 6,
+                          .max_pages = 6,
+                          .dtype = dtype,
+                          .layout = layout});
+      });
     }
     const std::vector<std::int64_t> ones(32, 1);
     const std::vector<std::int64_t> past(32, 200);

@@ -7,6 +7,10 @@
 
 namespace hipforge::harness {
 
+/// The error bound.
+inline constexpr const char* kKvAppendBound = R"(
+The cache after the append is exact: bound 0.)";
+
 /// Host values of one append, row-major; `rows` and `cache` are both of the keys or both of the values.
 struct KvAppendInputs {
   std::span<const double> rows;   ///< [tokens, kv_heads, head_dim]
@@ -18,7 +22,7 @@ struct KvAppendInputs {
   DType dtype = DType::kF32;
 };
 
-/// The cache after the append; exact.
+/// The cache after the append, and kKvAppendBound.
 [[nodiscard]] Expected kv_append_expected(const KvAppendInputs& inputs, const Target& target);
 
 [[nodiscard]] OpSuite kv_append_suite();

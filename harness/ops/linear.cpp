@@ -1,6 +1,7 @@
 #include "harness/ops/linear.h"
 
 #include "harness/column_slice.h"
+#include "harness/families.h"
 #include "harness/tolerance.h"
 #include "harness/variants.h"
 #include "kernels/linear.h"
@@ -8,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -83,6 +85,11 @@ std::vector<std::string> features_of(const Spec& spec) {
   return features;
 }
 
+std::vector<std::string> families_of(const Spec& spec) {
+  if (spec.non_finite) return {"non_finite", "minus_infinity"};
+  return {spec.scale > 100.0 ? "large" : input_family(spec.family)};
+}
+
 // Small numbers with a NaN, an infinity and zeros here and there: some rows and columns stay finite.
 std::vector<double> non_finite_values(std::int64_t rows, std::int64_t cols, std::int64_t every) {
   std::vector<double> values;
@@ -119,7 +126,8 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
     params.x = rig.input("x", spec.x, x_shape, spec.family, spec.scale, spec.layout);
     // What the family is about lies in x; in these, weights are of its kind as well.
     const bool both = spec.family == Family::kOutliers || spec.family == Family::kIntegers ||
-                      spec.family == Family::kPositive || spec.family == Family::kEqual;
+                      spec.family == Family::kPositive || spec.family == Family::kEqual ||
+                      spec.family == Family::kUniform;
     const Family weight_family = both                             ? spec.family
                                  : spec.family == Family::kCancel ? Family::kEqual
                                                                   : Family::kNormal;
@@ -127,7 +135,8 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   }
   if (spec.bias != Bias::kNone) {
     const DType dtype = spec.bias == Bias::kF32 ? DType::kF32 : spec.weight;
-    params.bias = rig.input("bias", dtype, {spec.out_features}, Family::kNormal, 3.0, spec.layout);
+    const Family family = spec.family == Family::kIntegers ? Family::kIntegers : Family::kNormal;
+    params.bias = rig.input("bias", dtype, {spec.out_features}, family, 3.0, spec.layout);
   }
   params.y = rig.output("y", y_dtype(spec), {spec.rows, spec.out_features + y_slice.gap}, spec.layout);
   if (spec.column_slice) {
@@ -189,6 +198,11 @@ Case make_case(const Spec& spec) {
   test.dtype = spec.x;
   test.layout = layout_name(spec.layout);
   test.features = features_of(spec);
+  test.families = families_of(spec);
+  set_sizes(test, {{"rows", spec.rows},
+                   {is_tiled(spec) ? "tiled_rows" : "dot_rows", spec.rows},
+                   {"in_features", spec.in_features},
+                   {"out_features", spec.out_features}});
   const Shape shape{spec.rows, spec.in_features, spec.out_features};
   test.shape = shape_name(shape);
   test.odd = any_odd(shape);
@@ -206,6 +220,10 @@ Case make_case(const Spec& spec) {
 }  // namespace
 
 namespace {
+
+bool all_integers(std::span<const double> values) {
+  return std::all_of(values.begin(), values.end(), [](double value) { return value == std::floor(value); });
+}
 
 // Σ|x·weight| over the products of which a factor is flushed: what taking it for 0 may lose.
 std::vector<double> magnitude_of_flushed(const LinearInputs& inputs, const std::vector<double>& magnitude) {
@@ -243,9 +261,15 @@ Expected linear_expected(const LinearInputs& inputs, const Target& target) {
   expected.value = oracle.y;
   const std::vector<double> flushed =
       inputs.flushed > 0.0 ? magnitude_of_flushed(inputs, oracle.magnitude) : std::vector<double>();
+  const bool integers = all_integers(inputs.x) && all_integers(inputs.weight) && all_integers(inputs.bias);
   for (std::size_t i = 0; i < oracle.y.size(); ++i) {
-    const double stored = inputs.y_dtype == DType::kF32 ? 0.0 : store_rounding(inputs.y_dtype, oracle.y[i]);
-    expected.bound.push_back(dot_bound(1.0, depth, oracle.magnitude[i], inputs.in_features + 1) + stored);
+    if (integers && oracle.magnitude[i] <= 0x1p24) {
+      expected.value[i] = round_to_dtype(inputs.y_dtype, oracle.y[i]);
+      expected.bound.push_back(0.0);
+    } else {
+      const double stored = inputs.y_dtype == DType::kF32 ? 0.0 : store_rounding(inputs.y_dtype, oracle.y[i]);
+      expected.bound.push_back(dot_bound(1.0, depth, oracle.magnitude[i], inputs.in_features + 1) + stored);
+    }
     if (!flushed.empty()) expected.bound.back() += flushed[i];
   }
   return expected;
@@ -254,6 +278,7 @@ Expected linear_expected(const LinearInputs& inputs, const Target& target) {
 OpSuite linear_suite() {
   OpSuite suite;
   suite.op = "linear";
+  suite.bound = kLinearBound;
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided"};
   suite.features = {"weight_f32",   "weight_f16",     "weight_bf16", "y_f32",     "bias",
@@ -262,6 +287,13 @@ OpSuite linear_suite() {
                     "one_hot",      "equal",          "positive",    "large",     "non_finite",
                     "column_slice", "mixed_alignment"};
   suite.exclusions = {{"mma", "", "matrix cores take f16 and bf16", {DType::kF32}}};
+  exclude_families(suite, {"masked_rows", "nan_behind_mask"}, "there is no mask");
+  // Rows of a dot kernel's tile; those from which on tiles are taken, and the tiles; packs, a wave's lanes,
+  // what a wave takes at once; the columns that a group of lanes takes, and tiles.
+  suite.edges.push_back({"dot_rows", 4});
+  for (std::int64_t at : {33, 64, 128}) suite.edges.push_back({"tiled_rows", at});
+  for (std::int64_t at : {8, 32, 64, 256, 2048}) suite.edges.push_back({"in_features", at});
+  for (std::int64_t at : {4, 64, 128}) suite.edges.push_back({"out_features", at});
 
   const std::array<DType, 3> floats = {DType::kF32, DType::kF16, DType::kBF16};
   for (DType x : suite.dtypes) {
@@ -309,6 +341,19 @@ OpSuite linear_suite() {
       }
       add(rotated({0, 16, 8}));
       add(rotated({4, 16, 0}));
+      fill_edges(suite, x, layout_name(layout), [&](const std::string& dimension, std::int64_t size) {
+        Spec spec = rotated({3, 20, 5});
+        spec.x = x;
+        spec.layout = layout;
+        if (dimension == "dot_rows" || dimension == "tiled_rows") spec.rows = size;
+        if (dimension == "tiled_rows") {
+          spec.batch_invariant = false;
+          spec.weight = x;
+        }
+        if (dimension == "in_features") spec.in_features = size;
+        if (dimension == "out_features") spec.out_features = size;
+        return make_case(spec);
+      });
       // Fewer rows than a tile is worth: the invariant kernel although it was not asked for.
       for (const Shape& shape : {Shape{31, 24, 9}}) {
         Spec spec = rotated(shape);
@@ -343,10 +388,10 @@ OpSuite linear_suite() {
         add(spec);
         spec = base;
         spec.weight = next_weight();
-        spec.scale = x == DType::kF16 ? 1e3 : 1e30;
+        spec.scale = x == DType::kF16 ? 1e4 : 1e30;
         add(spec);
         for (Family family : {Family::kOutliers, Family::kIntegers, Family::kSubnormal, Family::kCancel,
-                              Family::kOneHot, Family::kEqual, Family::kPositive}) {
+                              Family::kOneHot, Family::kEqual, Family::kPositive, Family::kUniform}) {
           spec = base;
           spec.weight = next_weight();
           spec.family = family;
@@ -417,6 +462,7 @@ OpSuite linear_suite() {
       if (shape[0] > 1) suite.bench_cases.push_back(make_case(spec));
     }
   }
+  add_metamorphic(suite, linear_metamorphic_cases());
   suite.large_cases = linear_large_cases;
   return suite;
 }

@@ -1,12 +1,22 @@
 #pragma once
 
 #include "harness/case.h"
+#include "harness/metamorphic.h"
+#include "kernels/linear.h"
 
 #include <cstdint>
 #include <span>
 #include <vector>
 
 namespace hipforge::harness {
+
+/// The error bound.
+inline constexpr const char* kLinearBound = R"(
+U·(depth + 1)·(Σ|x·weight| + |bias|) with u = 2⁻²⁴ and the kernel's own depth, because
+each term of the sum passes at most depth additions, of which each loses at most u of what it adds (those
+of a matrix unit 2·u: they count twice); the products of flushed operands; then the store.
+Where all operands are integers and Σ|x·weight| + |bias| stays within 2²⁴ the sum makes no error: y is the
+oracle's value rounded once, exactly.)";
 
 /// Host values of one linear layer, row-major and already rounded to their dtypes.
 struct LinearInputs {
@@ -22,12 +32,12 @@ struct LinearInputs {
   std::int64_t depth = 0;  ///< of a launch of which these are samples; 0: that of a launch of these sizes
 };
 
-/// Oracle and bound: u·(depth + 1)·(Σ|x·weight| + |bias|) with u = 2⁻²⁴ and the kernel's own depth, because
-/// each term of the sum passes at most depth additions, of which each loses at most u of what it adds (those
-/// of a matrix unit 2·u: they count twice); the products of flushed operands; then the store.
+/// Oracle and kLinearBound.
 [[nodiscard]] Expected linear_expected(const LinearInputs& inputs, const Target& target);
 
 [[nodiscard]] OpSuite linear_suite();
+/// Its metamorphic cases, of `launcher`.
+[[nodiscard]] std::vector<Case> linear_metamorphic_cases(const Launcher<LinearParams>& launcher = linear);
 /// Its large_cases.
 [[nodiscard]] std::vector<Case> linear_large_cases(std::int64_t shrink);
 

@@ -1,5 +1,6 @@
 #include "harness/ops/rope.h"
 
+#include "harness/families.h"
 #include "harness/tolerance.h"
 #include "harness/variants.h"
 #include "kernels/runtime/device_error.h"
@@ -39,6 +40,7 @@ struct Spec {
   Family family = Family::kNormal;
   double scale = 1.0;
   bool special = false;  // NaN, infinities and zeros of both signs among the elements
+  bool cancel = false;   // pairs that the rotation turns onto an axis
   bool quick = false;
 };
 
@@ -89,7 +91,14 @@ std::vector<std::string> features_of(const Spec& spec) {
   if (spec.family != Family::kNormal) features.emplace_back(family_name(spec.family));
   if (spec.scale != 1.0) features.emplace_back("large");
   if (spec.special) features.emplace_back("special");
+  if (spec.cancel) features.emplace_back("cancel");
   return features;
+}
+
+std::vector<std::string> families_of(const Spec& spec) {
+  if (spec.special) return {"non_finite", "minus_infinity"};
+  if (spec.cancel) return {"cancel"};
+  return {spec.scale != 1.0 ? "large" : input_family(spec.family)};
 }
 
 std::vector<double> make_positions(const Spec& spec) {
@@ -131,6 +140,26 @@ std::vector<double> special_values(const Shape& shape) {
   std::vector<double> values;
   for (std::int64_t i = 0; i < shape[0] * shape[1] * shape[2] * shape[3]; ++i) {
     values.push_back(cycle[static_cast<std::size_t>(i) % std::size(cycle)]);
+  }
+  return values;
+}
+
+// Pairs (sin φ, cos φ): one output of each is a difference of nearly equal products, the other nearly 1.
+std::vector<double> cancelling_values(const Spec& spec, std::span<const double> positions,
+                                      std::span<const float> inv_freq) {
+  const std::int64_t tokens = spec.shape[0] * spec.shape[1];
+  const std::int64_t pairs = spec.rotary_dim / 2;
+  std::vector<double> values(static_cast<std::size_t>(tokens * spec.shape[2] * spec.shape[3]), 0.5);
+  for (std::int64_t row = 0; row < tokens * spec.shape[2]; ++row) {
+    const std::int64_t token = row / spec.shape[2];
+    for (std::int64_t pair = 0; pair < pairs; ++pair) {
+      const double angle = positions[static_cast<std::size_t>(token) % positions.size()] *
+                           static_cast<double>(inv_freq[static_cast<std::size_t>(pair)]);
+      const bool interleaved = spec.style == RopeStyle::kInterleaved;
+      const std::int64_t at = row * spec.shape[3];
+      values[static_cast<std::size_t>(at + (interleaved ? 2 * pair : pair))] = std::sin(angle);
+      values[static_cast<std::size_t>(at + (interleaved ? 2 * pair + 1 : pair + pairs))] = std::cos(angle);
+    }
   }
   return values;
 }
@@ -179,7 +208,10 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   if (spec.magnitude != 0.0f) params.magnitude = spec.magnitude;
   params.style = spec.style;
   params.rotary_dim = spec.rotary_dim;
-  if (spec.special) {
+  if (spec.cancel) {
+    params.x = rig.input_values("x", spec.dtype, spec.shape,
+                                cancelling_values(spec, make_positions(spec), inv_freq), spec.layout);
+  } else if (spec.special) {
     params.x = rig.input_values("x", spec.dtype, spec.shape, special_values(spec.shape), spec.layout);
   } else {
     params.x = rig.input("x", spec.dtype, spec.shape, spec.family, spec.scale, spec.layout);
@@ -239,7 +271,7 @@ const SpecKnobs<Spec>& knobs() {
                                                                   {"counting", PositionKind::kCounting}});
     made.choice("magnitude", &Spec::magnitude, std::vector<std::pair<std::string, float>>{{"own", 0.0f}});
     made.flag("own_positions", &Spec::own_positions).flag("in_place", &Spec::in_place);
-    made.flag("special", &Spec::special);
+    made.flag("special", &Spec::special).flag("cancel", &Spec::cancel);
     made.require([](const Spec& spec) {
       return spec.rotary_dim <= spec.shape[3] && (spec.scaling != RopeScaling::kNtk || spec.rotary_dim > 2);
     });
@@ -256,6 +288,11 @@ Case make_case(const Spec& wanted) {
   test.dtype = spec.dtype;
   test.layout = layout_name(spec.layout);
   test.features = features_of(spec);
+  test.families = families_of(spec);
+  set_sizes(test, {{"batch", spec.shape[0]},
+                   {"seq", spec.shape[1]},
+                   {"heads", spec.shape[2]},
+                   {"head_dim", spec.shape[3]}});
   test.shape = shape_name(spec.shape);
   if (spec.rotary_dim != spec.shape[3]) test.shape += fmt::format("of{}", spec.rotary_dim);
   test.odd = any_odd(spec.shape);
@@ -296,8 +333,10 @@ void add_shapes(OpSuite& suite, DType dtype, Layout layout) {
       suite.cases.push_back(make_case(spec));
     }
   }
-  Spec empty{.shape = {2, 0, 3, 16}, .dtype = dtype, .layout = layout};
-  suite.cases.push_back(make_case(empty));
+  for (const Shape& shape : {Shape{2, 0, 3, 16}, Shape{0, 3, 1, 34}, Shape{1, 1, 0, 128}}) {
+    Spec empty{.shape = shape, .dtype = dtype, .layout = layout};
+    suite.cases.push_back(make_case(empty));
+  }
 }
 
 // Every option at three shapes.
@@ -317,7 +356,19 @@ void add_options(OpSuite& suite, DType dtype, Layout layout) {
     spec.scaling = scaling;
     spec.positions = PositionKind::kLong;
   }
-  for (Family family : {Family::kOutliers, Family::kSubnormal}) option().family = family;
+  for (Family family : {Family::kOutliers, Family::kSubnormal, Family::kUniform, Family::kEqual,
+                        Family::kOneHot, Family::kIntegers}) {
+    option().family = family;
+  }
+  // The identity: exact.
+  Spec& integers_at_zero = option();
+  integers_at_zero.family = Family::kIntegers;
+  integers_at_zero.positions = PositionKind::kZero;
+  for (PositionKind kind : {PositionKind::kCounting, PositionKind::kLong}) {
+    Spec& cancel = option();
+    cancel.cancel = true;
+    cancel.positions = kind;
+  }
   option().scale = dtype == DType::kF16 ? 1e4 : 1e30;
   option().special = true;
   Spec& special_at_zero = option();
@@ -365,6 +416,7 @@ Expected rope_expected(const RopeInputs& inputs, const Target&) {
 OpSuite rope_suite() {
   OpSuite suite;
   suite.op = "rope";
+  suite.bound = kRopeBound;
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided"};
   suite.features = {"interleaved",     "half_split",        "partial",       "positions_seq",
@@ -373,10 +425,20 @@ OpSuite rope_suite() {
                     "scaling_none",    "scaling_linear",    "scaling_ntk",   "scaling_yarn",
                     "scaling_llama3",  "scaling_factors",   "outliers",      "subnormal",
                     "large",           "position_counting", "special"};
+  exclude_families(suite, {"masked_rows", "nan_behind_mask"}, "there is no mask");
+  // A pack, half a wave's and a wave's lanes in pairs, and the heads that a thread takes together.
+  for (std::int64_t at : {8, 32, 64, 128, 512}) suite.edges.push_back({"head_dim", at});
+  for (std::int64_t at : {4, 16}) suite.edges.push_back({"heads", at});
   for (DType dtype : suite.dtypes) {
     for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
       add_shapes(suite, dtype, layout);
       add_options(suite, dtype, layout);
+      fill_edges(suite, dtype, layout_name(layout), [&](const std::string& dimension, std::int64_t size) {
+        Spec spec{.shape = {1, 3, 2, 10}, .dtype = dtype, .layout = layout};
+        spec.shape[dimension == "heads" ? 2 : 3] = size;
+        spec.rotary_dim = spec.shape[3] / 2 * 2;
+        return make_case(spec);
+      });
     }
     for (RopeStyle style : {RopeStyle::kInterleaved, RopeStyle::kHalfSplit}) {
       for (const Shape& shape : {Shape{1, 512, 32, 128}, Shape{16, 1, 32, 128}, Shape{1, 256, 8, 64}}) {
@@ -386,6 +448,7 @@ OpSuite rope_suite() {
       }
     }
   }
+  add_metamorphic(suite, rope_metamorphic_cases());
   suite.large_cases = rope_large_cases;
   return suite;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "harness/case.h"
+#include "harness/metamorphic.h"
 #include "kernels/rope.h"
 #include "reference/rope.h"
 
@@ -8,6 +9,14 @@
 #include <vector>
 
 namespace hipforge::harness {
+
+/// The error bound.
+inline constexpr const char* kRopeBound = R"(
+With u = 2⁻²⁴ and m = magnitude · (|a cos φ| + |b sin φ|):
+  sine and cosine 1.25u, their product with a magnitude that is not 1 another u, one product u: relative
+  to m; the fused multiply-add u·|y|, then the store (in f32 it is the same rounding); the angle is off by
+  less than 2π·position·2⁻⁶⁴, which moves y by that times magnitude · (|a| + |b|).
+Elements that are copied must be exactly equal.)";
 
 /// Host values of one rotation, row-major and already rounded to their dtypes.
 struct RopeInputs {
@@ -20,14 +29,12 @@ struct RopeInputs {
   DType dtype = DType::kF32;
 };
 
-/// Oracle and bound. With u = 2⁻²⁴ and m = magnitude · (|a cos φ| + |b sin φ|):
-///   sine and cosine 1.25u, their product with a magnitude that is not 1 another u, one product u: relative
-///   to m; the fused multiply-add u·|y|, then the store (in f32 it is the same rounding); the angle is off by
-///   less than 2π·position·2⁻⁶⁴, which moves y by that times magnitude · (|a| + |b|).
-/// Elements that are copied must be exactly equal.
+/// Oracle and kRopeBound.
 [[nodiscard]] Expected rope_expected(const RopeInputs& inputs, const Target& target);
 
 [[nodiscard]] OpSuite rope_suite();
+/// Its metamorphic cases, of `launcher`.
+[[nodiscard]] std::vector<Case> rope_metamorphic_cases(const Launcher<RopeParams>& launcher = rope);
 /// Its large_cases.
 [[nodiscard]] std::vector<Case> rope_large_cases(std::int64_t shrink);
 

@@ -1,5 +1,6 @@
 #include "harness/ops/sample.h"
 
+#include "harness/families.h"
 #include "harness/tolerance.h"
 #include "harness/variants.h"
 #include "kernels/sample.h"
@@ -29,6 +30,10 @@ enum class Data {
   kPlusInfinity,  // two of +infinity
   kNaN,           // a NaN in every third place
   kNone,          // nothing but −infinity and NaN
+  kOutliers,
+  kLarge,
+  kSubnormal,
+  kOneHot,
 };
 
 enum class Edge { kNone, kDraw, kTopP };
@@ -75,6 +80,18 @@ std::vector<std::string> features_of(const Spec& spec) {
     case Data::kNone:
       features.emplace_back("no_distribution");
       break;
+    case Data::kOutliers:
+      features.emplace_back("outliers");
+      break;
+    case Data::kLarge:
+      features.emplace_back("large");
+      break;
+    case Data::kSubnormal:
+      features.emplace_back("subnormal");
+      break;
+    case Data::kOneHot:
+      features.emplace_back("one_hot");
+      break;
   }
   if (spec.temperature < 1e-3f) {
     features.emplace_back("cold");
@@ -89,6 +106,24 @@ std::vector<std::string> features_of(const Spec& spec) {
   if (!spec.draws) features.emplace_back("ids_only");
   if (spec.shape[1] >= 32000) features.emplace_back("long_row");
   return features;
+}
+
+std::vector<std::string> families_of(Data data) {
+  switch (data) {
+    case Data::kFlat:
+      return {"uniform"};
+    case Data::kTies:
+      return {"integers"};
+    case Data::kMasked:
+      return {"minus_infinity"};
+    case Data::kPlusInfinity:
+    case Data::kNaN:
+      return {"non_finite"};
+    case Data::kNone:
+      return {"masked_rows", "minus_infinity", "non_finite"};
+    default:
+      return {};  // the feature's name is the family's
+  }
 }
 
 // The data that the device's families do not have.
@@ -239,6 +274,18 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
     case Data::kEqual:
       family(Family::kEqual, -7.0);
       break;
+    case Data::kOutliers:
+      family(Family::kOutliers, 1.0);
+      break;
+    case Data::kLarge:
+      family(Family::kNormal, spec.dtype == DType::kF16 ? 1e4 : 1e30);
+      break;
+    case Data::kSubnormal:
+      family(Family::kSubnormal, 1.0);
+      break;
+    case Data::kOneHot:
+      family(Family::kOneHot, 5.0);
+      break;
     default:
       params.logits = rig.input_values("logits", spec.dtype, spec.shape,
                                        special_values(spec, environment.seed), spec.layout);
@@ -301,6 +348,8 @@ Case make_case(const Spec& spec) {
   test.dtype = spec.dtype;
   test.layout = layout_name(spec.layout);
   test.features = features_of(spec);
+  test.families = families_of(spec.data);
+  set_sizes(test, {{"rows", spec.shape[0]}, {"vocab", spec.shape[1]}});
   test.shape = shape_name(spec.shape);
   test.odd = any_odd(spec.shape);
   test.over_tile = spec.shape[0] > 1 || spec.shape[1] > 1024;  // a row, or what one wave takes in its steps
@@ -400,6 +449,10 @@ Comparison sample_judge(const SampleInputs& inputs, std::span<const double> ids,
     }
     const bool same_draw = draws.empty() || draws[row] == u;
     if (!same_draw) share = kWrong;
+    const std::int64_t kept = distribution.order.empty() ? 0 : sample_nucleus(distribution, inputs.top_p);
+    const std::int64_t oracle =
+        distribution.order.empty() ? -1 : reference::sample_token(distribution, kept, u);
+    result.judged.push_back({ids[row], static_cast<double>(oracle), share});
     if (share >= result.worst_share) {
       result.worst_share = share;
       result.worst_index = row;
@@ -407,10 +460,8 @@ Comparison sample_judge(const SampleInputs& inputs, std::span<const double> ids,
     }
     if (share <= 1.0) continue;
     if (result.passed) {
-      const std::int64_t kept = sample_nucleus(distribution, inputs.top_p);
       result.message = fmt::format("row {}: got token {} at draw {:.9g}, oracle {} at {:.9g}; share {:.3g}",
-                                   row, token, draws.empty() ? u : draws[row],
-                                   reference::sample_token(distribution, kept, u), u, share);
+                                   row, token, draws.empty() ? u : draws[row], oracle, u, share);
     }
     result.passed = false;
     ++result.failures;
@@ -421,11 +472,16 @@ Comparison sample_judge(const SampleInputs& inputs, std::span<const double> ids,
 OpSuite sample_suite() {
   OpSuite suite;
   suite.op = "sample";
+  suite.bound = kSampleBound;
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided"};
   suite.features = {"normal",       "flat",          "ties",         "equal",    "masked",  "plus_infinity",
                     "nan",          "cold",          "temperature",  "top_k",    "top_p",   "no_distribution",
                     "edge_at_draw", "edge_at_top_p", "far_position", "ids_only", "long_row"};
+  exclude_families(suite, {"cancel"}, "sums are of positive integers and exact");
+  exclude_families(suite, {"nan_behind_mask"}, "there is no mask but -infinity itself");
+  // A pack, a wave's lanes, what a wave takes before a row gets another, and what the largest block takes.
+  for (std::int64_t at : {4, 32, 64, 512, 1024, 8192}) suite.edges.push_back({"vocab", at});
   const Shape vocabs{1, 2, 9, 33, 257, 513, 2048, 4099};
   std::uint64_t position = 0;
   for (DType dtype : suite.dtypes) {
@@ -447,8 +503,9 @@ OpSuite sample_suite() {
         Spec spec = plain;
         spec.shape = shape;
         spec.quick = shape[1] == 130;
-        for (Data data : {Data::kFlat, Data::kTies, Data::kEqual, Data::kMasked, Data::kPlusInfinity,
-                          Data::kNaN, Data::kNone}) {
+        for (Data data :
+             {Data::kFlat, Data::kTies, Data::kEqual, Data::kMasked, Data::kPlusInfinity, Data::kNaN,
+              Data::kNone, Data::kOutliers, Data::kLarge, Data::kSubnormal, Data::kOneHot}) {
           spec.data = data;
           add(spec);
         }
@@ -515,9 +572,17 @@ OpSuite sample_suite() {
       long_row.top_p = 1.0f;
       long_row.data = Data::kFlat;
       add(long_row);
-      Spec no_rows = plain;
-      no_rows.shape = {0, 64};
-      add(no_rows);
+      for (std::int64_t vocab : {64, 1, 2049}) {
+        Spec no_rows = plain;
+        no_rows.shape = {0, vocab};
+        add(no_rows);
+      }
+      fill_edges(suite, dtype, layout_name(layout), [&](const std::string&, std::int64_t vocab) {
+        Spec spec = plain;
+        spec.shape = {2, vocab};
+        spec.position = ++position;
+        return make_case(spec);
+      });
     }
     for (const Shape& shape : {Shape{1, 4096}, Shape{8, 32000}}) {
       Spec spec{.shape = shape, .position = 1, .dtype = dtype};

@@ -7,6 +7,15 @@
 
 namespace hipforge::harness {
 
+/// The error bound.
+inline constexpr const char* kSampleBound = R"(
+A weight w = exp(z), z = (logit − max) / temperature, may be off by w·(2u·|z| + 2u) + 2⁻⁴³ with u = 2⁻²⁴:
+one subtraction, one division, an exponential within 1 ulp (2u), and its place among integers; the largest
+is exact, and so are all sums. The edge E of an interval of the cumulative distribution, with error D
+below it and D' above, moves by at most ((1 − E)·D + E·D') / total. A token is right if its interval,
+widened so, holds u, in the set of top_k (exact) and of a top_p cut whose own edges, widened so, hold
+top_p. The share is the distance of u (or of top_p) to the exact edge over the widening; 0 inside.)";
+
 /// Host values of one draw per row; logits already rounded to their dtype.
 struct SampleInputs {
   std::span<const double> logits;  ///< [rows, vocab]
@@ -19,15 +28,8 @@ struct SampleInputs {
   std::uint64_t position = 0;
 };
 
-/// Whether the tokens are ones that the draws allow. `draws`, where not empty, must be the oracle's u
-/// exactly.
-///
-/// A weight w = exp(z), z = (logit − max) / temperature, may be off by w·(2u·|z| + 2u) + 2⁻⁴³ with u = 2⁻²⁴:
-/// one subtraction, one division, an exponential within 1 ulp (2u), and its place among integers; the largest
-/// is exact, and so are all sums. The edge E of an interval of the cumulative distribution, with error D
-/// below it and D' above, moves by at most ((1 − E)·D + E·D') / total. A token is right if its interval,
-/// widened so, holds u, in the set of top_k (exact) and of a top_p cut whose own edges, widened so, hold
-/// top_p. The share is the distance of u (or of top_p) to the exact edge over the widening; 0 inside.
+/// Whether the tokens are ones that the draws allow, by kSampleBound. `draws`, where not empty, must be the
+/// oracle's u exactly.
 [[nodiscard]] Comparison sample_judge(const SampleInputs& inputs, std::span<const double> ids,
                                       std::span<const double> draws);
 

@@ -1,5 +1,6 @@
 #include "harness/ops/softmax.h"
 
+#include "harness/families.h"
 #include "harness/tolerance.h"
 #include "harness/variants.h"
 #include "reference/softmax.h"
@@ -20,7 +21,14 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 enum class MaskKind { kNone, kF32, kX };
 
 // What x holds where it is not one of the families.
-enum class Special { kNone, kLarge, kNonFinite };
+enum class Special {
+  kNone,
+  kLarge,
+  kNonFinite,
+  kBehindMask,  // NaN and infinities where the mask or the causal limit removes, and nowhere else
+  kExact,       // multiples of 128: a few share the row, the others are 0
+  kCancel,      // large scores that the mask takes back
+};
 
 struct Spec {
   std::int64_t batch = 1;
@@ -81,9 +89,42 @@ std::vector<std::string> features_of(const Spec& spec) {
   if (spec.cols > kRegisterCols) features.emplace_back("long_rows");
   if (spec.special == Special::kLarge) features.emplace_back("large");
   if (spec.special == Special::kNonFinite) features.emplace_back("non_finite");
+  if (spec.special == Special::kBehindMask) features.emplace_back("nan_behind_mask");
+  if (spec.special == Special::kExact) features.emplace_back("integers");
+  if (spec.special == Special::kCancel) features.emplace_back("cancel");
   if (spec.family != Family::kNormal) features.emplace_back(family_name(spec.family));
   if (features.empty()) features.emplace_back("plain");
   return features;
+}
+
+std::vector<std::string> families_of(const Spec& spec) {
+  std::vector<std::string> families;
+  switch (spec.special) {
+    case Special::kNone:
+      families.emplace_back(input_family(spec.family));
+      break;
+    case Special::kLarge:
+      families.emplace_back("large");
+      break;
+    case Special::kNonFinite:
+      families.emplace_back("non_finite");
+      break;
+    case Special::kBehindMask:
+      families.emplace_back("nan_behind_mask");
+      break;
+    case Special::kExact:
+      families.emplace_back("integers");
+      break;
+    case Special::kCancel:
+      families.emplace_back("cancel");
+      break;
+  }
+  if (has_empty_rows(spec)) families.emplace_back("masked_rows");
+  const bool removes = spec.mask != MaskKind::kNone && spec.special != Special::kCancel;
+  if (removes || spec.special == Special::kNonFinite) {
+    families.emplace_back("minus_infinity");
+  }
+  return families;
 }
 
 // A number in [0, 1) of (seed, index), for values that are made on the host.
@@ -149,6 +190,44 @@ std::vector<double> non_finite_values(const Spec& spec, std::uint64_t seed) {
   return values;
 }
 
+// Half the columns of a row at most share the largest value, the others lie 128 and more below it.
+std::vector<double> exact_values(const Spec& spec, std::uint64_t seed) {
+  std::vector<double> values(static_cast<std::size_t>(spec.batch * spec.heads * spec.rows * spec.cols));
+  for (std::size_t at = 0; at < values.size(); ++at) {
+    const auto col = static_cast<std::int64_t>(at) % spec.cols;
+    // 1, 2, 4 or 8 of the columns, spread over the row.
+    const std::int64_t peaks = std::int64_t{1} << (static_cast<std::int64_t>(at) / spec.cols % 4);
+    const std::int64_t apart = std::max<std::int64_t>(spec.cols / peaks, 1);
+    const bool is_peak = col % apart == apart / 2 && col / apart < peaks;
+    values[at] = is_peak ? 256.0 : -128.0 * std::floor(3.0 * draw(seed, at));
+  }
+  return values;
+}
+
+// Ordinary scores; NaN and infinities in turn where `mask` or the causal limit removes the element.
+std::vector<double> behind_mask_values(const Spec& spec, std::uint64_t seed, std::span<const double> mask) {
+  const double planted[] = {kNaN, kInfinity, -kInfinity};
+  std::vector<double> values(static_cast<std::size_t>(spec.batch * spec.heads * spec.rows * spec.cols));
+  for (std::size_t at = 0; at < values.size(); ++at) {
+    const auto col = static_cast<std::int64_t>(at) % spec.cols;
+    const std::int64_t row = static_cast<std::int64_t>(at) / spec.cols % spec.rows;
+    const bool removed =
+        (!mask.empty() && mask[at] == -kInfinity) || (spec.causal && col > row + spec.causal_offset);
+    values[at] = removed ? planted[at % 3] : 8.0 * draw(seed, at) - 4.0;
+  }
+  return values;
+}
+
+// What leaves of `scale · x` as little as its last bits.
+std::vector<double> cancelling_mask(const Spec& spec, const std::vector<double>& x) {
+  std::vector<double> values;
+  for (std::size_t at = 0; at < x.size(); ++at) {
+    values.push_back(-static_cast<double>(spec.scale) * x[at] *
+                     (1.0 + 0x1p-10 * static_cast<double>(at % 7)));
+  }
+  return values;
+}
+
 TensorView make_x(Rig& rig, const Spec& spec, std::uint64_t seed) {
   const Shape shape{spec.batch, spec.heads, spec.rows, spec.cols};
   if (spec.special == Special::kLarge) {
@@ -157,8 +236,16 @@ TensorView make_x(Rig& rig, const Spec& spec, std::uint64_t seed) {
   if (spec.special == Special::kNonFinite) {
     return rig.input_values("x", spec.dtype, shape, non_finite_values(spec, seed), spec.layout);
   }
-  return rig.input("x", spec.dtype, shape, spec.family, spec.family == Family::kNormal ? 3.0 : 1.0,
-                   spec.layout);
+  if (spec.special == Special::kExact) {
+    return rig.input_values("x", spec.dtype, shape, exact_values(spec, seed), spec.layout);
+  }
+  if (spec.special == Special::kBehindMask) {
+    const std::vector<double> mask =
+        spec.mask == MaskKind::kNone ? std::vector<double>() : mask_values(spec, seed, shape);
+    return rig.input_values("x", spec.dtype, shape, behind_mask_values(spec, seed, mask), spec.layout);
+  }
+  const double scale = spec.special == Special::kCancel ? 300.0 : spec.family == Family::kNormal ? 3.0 : 1.0;
+  return rig.input("x", spec.dtype, shape, spec.family, scale, spec.layout);
 }
 
 PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
@@ -185,7 +272,10 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
     const Shape shape{inputs.mask_shape[0], inputs.mask_shape[1], inputs.mask_shape[2], spec.cols};
     const DType dtype = spec.mask == MaskKind::kF32 ? DType::kF32 : spec.dtype;
     params.mask =
-        rig.input_values("mask", dtype, shape, mask_values(spec, environment.seed, shape), spec.layout);
+        rig.input_values("mask", dtype, shape,
+                         spec.special == Special::kCancel ? cancelling_mask(spec, rig.values("x"))
+                                                          : mask_values(spec, environment.seed, shape),
+                         spec.layout);
   }
   inputs.batch = spec.batch;
   inputs.heads = spec.heads;
@@ -238,6 +328,8 @@ Case make_case(const Spec& spec) {
   test.dtype = spec.dtype;
   test.layout = layout_name(spec.layout);
   test.features = features_of(spec);
+  test.families = families_of(spec);
+  set_sizes(test, {{"batch", spec.batch}, {"heads", spec.heads}, {"rows", spec.rows}, {"cols", spec.cols}});
   test.shape = shape_name(shape);
   test.odd = any_odd(shape);
   test.over_tile = spec.cols > kTileCols || spec.batch * spec.heads * spec.rows > kTileRows;
@@ -324,6 +416,11 @@ Expected softmax_expected(const SoftmaxInputs& inputs, const Target& target) {
       }
       continue;
     }
+    // Exponentials of 1 and of 0 alone.
+    const std::span<const double> scores(oracle.score.data() + row * cols, cols);
+    const bool exact = std::all_of(scores.begin(), scores.end(), [&](double score) {
+      return score == largest || score <= largest - 128.0;
+    });
     double sum = 0.0;    // Σ e^(t_k − max)
     double moved = 0.0;  // Σ e^(t_k − max + a_k)
     for (std::size_t i = 0; i < cols; ++i) {
@@ -336,6 +433,13 @@ Expected softmax_expected(const SoftmaxInputs& inputs, const Target& target) {
     for (std::size_t i = 0; i < cols; ++i) {
       const double score = oracle.score[row * cols + i];
       if (score == -kInfinity) continue;  // exactly 0
+      if (exact) {
+        double& exact_value = oracle.value[row * cols + i];
+        if (score != largest) exact_value = 0.0;
+        const bool held = round_to_dtype(inputs.dtype, exact_value) == exact_value;
+        bound[i] = held ? 0.0 : u * exact_value + store_rounding(inputs.dtype, exact_value);
+        continue;
+      }
       const double error = errors[i] + std::log(moved / sum) + common;
       const double shift = error < 0.5
                                ? value[i] * std::expm1(error)
@@ -350,13 +454,17 @@ Expected softmax_expected(const SoftmaxInputs& inputs, const Target& target) {
 OpSuite softmax_suite() {
   OpSuite suite;
   suite.op = "softmax";
+  suite.bound = kSoftmaxBound;
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided"};
   suite.features = {"plain",      "scale",           "causal",   "mask_f32", "mask_x_dtype", "mask_broadcast",
                     "empty_zero", "causal_and_mask", "in_place", "large",    "non_finite",   "empty_uniform",
                     "empty_nan",  "long_rows",       "outliers", "equal",    "one_hot"};
 
-  // Around the edges of a pack, a wave, what a lane holds and what a block holds, for either wave size.
+  // A pack, a wave's lanes, what a wave of either size holds of a short row and of a longer one, what the
+  // largest block holds; the rows of a block that takes one per wave.
+  for (std::int64_t at : {8, 32, 64, 256, 512, 1024, 2048, 16384}) suite.edges.push_back({"cols", at});
+  suite.edges.push_back({"rows", 4});
   const std::int64_t lengths[] = {1,   2,   7,   8,    31,   32,   33,   64,   65,   255,
                                   256, 257, 513, 1024, 1025, 2047, 2049, 4099, 16384};
   for (DType dtype : suite.dtypes) {
@@ -381,6 +489,7 @@ OpSuite softmax_suite() {
       }
       add(sized(2, 0, 3, 5));
       add(sized(1, 2, 3, 0));
+      add(sized(0, 2, 1, 300));
 
       const std::pair<Shape, float> scales[] = {
           {{1, 2, 3, 40}, 0.125f}, {{2, 1, 5, 77}, -1.5f}, {{1, 1, 3, 515}, 3.7f}, {{1, 3, 1, 2050}, 0.0f}};
@@ -492,7 +601,24 @@ OpSuite softmax_suite() {
         add(spec);
       }
 
-      for (Family family : {Family::kOutliers, Family::kEqual, Family::kOneHot}) {
+      for (const Shape& shape : {Shape{2, 2, 5, 19}, Shape{1, 2, 3, 300}, Shape{1, 1, 4, 2100}}) {
+        Spec spec = sized(shape[0], shape[1], shape[2], shape[3]);
+        spec.quick = shape[3] == 300;
+        spec.special = Special::kExact;
+        add(spec);
+        spec.special = Special::kCancel;
+        spec.mask = MaskKind::kX;
+        add(spec);
+        spec.special = Special::kBehindMask;
+        add(spec);
+        spec.mask = MaskKind::kNone;
+        spec.causal = true;
+        spec.causal_offset = shape[3] / 2;
+        add(spec);
+      }
+
+      for (Family family :
+           {Family::kOutliers, Family::kEqual, Family::kOneHot, Family::kUniform, Family::kSubnormal}) {
         for (const Shape& shape : {Shape{1, 2, 3, 37}, Shape{2, 1, 2, 320}, Shape{1, 1, 2, 1537}}) {
           Spec spec = sized(shape[0], shape[1], shape[2], shape[3]);
           spec.family = family;
@@ -500,6 +626,16 @@ OpSuite softmax_suite() {
           add(spec);
         }
       }
+    }
+    for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
+      fill_edges(suite, dtype, layout_name(layout), [&](const std::string& dimension, std::int64_t size) {
+        Spec spec{.rows = 2, .cols = size, .dtype = dtype, .layout = layout};
+        if (dimension == "rows") {
+          spec.rows = size;
+          spec.cols = 11;
+        }
+        return make_case(spec);
+      });
     }
     for (const Shape& shape : {Shape{1, 32, 1, 1024}, Shape{1, 8, 64, 256}, Shape{1, 4, 16, 4096},
                                Shape{1, 1, 8, 16384}, Shape{1, 1, 2, 65536}}) {
@@ -510,6 +646,7 @@ OpSuite softmax_suite() {
     causal.causal_offset = causal.cols - causal.rows;
     suite.bench_cases.push_back(make_case(causal));
   }
+  add_metamorphic(suite, softmax_metamorphic_cases());
   suite.large_cases = softmax_large_cases;
   return suite;
 }

@@ -1,6 +1,7 @@
 #include "harness/ops/swiglu.h"
 
 #include "harness/column_slice.h"
+#include "harness/families.h"
 #include "harness/tolerance.h"
 #include "harness/variants.h"
 #include "kernels/swiglu.h"
@@ -25,6 +26,7 @@ enum class Operands {
   kSliced,  // columns of three matrices of different widths
   kShared,  // one view for both
   kMixed,   // up in the other layout than gate and y
+  kExact,   // integers where silu is the identity or 0
   kSpecial  // values around the edges of exp and of the dtype, infinities and NaN
 };
 
@@ -63,6 +65,9 @@ std::string features_text(const Spec& spec, std::vector<std::string>& features) 
     case Operands::kMixed:
       features.emplace_back("mixed_alignment");
       break;
+    case Operands::kExact:
+      features.emplace_back("integers");
+      break;
     case Operands::kSpecial:
       features.emplace_back("non_finite");
       break;
@@ -81,10 +86,25 @@ std::string features_text(const Spec& spec, std::vector<std::string>& features) 
       break;
   }
   if (spec.family != Family::kNormal) features.emplace_back(family_name(spec.family));
+  if (spec.scale > 1e3) features.emplace_back("huge");
   if (spec.scale > 50.0) features.emplace_back("large");
   std::string text;
   for (const std::string& feature : features) text += (text.empty() ? "" : ".") + feature;
   return text;
+}
+
+std::vector<std::string> families_of(const Spec& spec) {
+  if (spec.operands == Operands::kSpecial) return {"non_finite", "minus_infinity"};
+  if (spec.operands == Operands::kExact) return {"integers"};
+  return {spec.scale > 1e3 ? "large" : input_family(spec.family)};
+}
+
+void exact_values(std::int64_t count, std::vector<double>& gate, std::vector<double>& up) {
+  const double gates[] = {104.0, -200.0, 0.0, 128.0, -129.0, 256.0, 512.0};
+  for (std::int64_t i = 0; i < count; ++i) {
+    gate.push_back(gates[static_cast<std::size_t>(i) % std::size(gates)]);
+    up.push_back(static_cast<double>(i / 7 % 9 - 4));
+  }
 }
 
 // Gates in turn with every kind of up.
@@ -129,10 +149,10 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
                               0, spec.cols);
     params.y = slice_columns(rig.output("y", spec.dtype, wide(kYGap), spec.layout), 0, spec.cols);
   } else {
-    if (spec.operands == Operands::kSpecial) {
+    if (spec.operands == Operands::kSpecial || spec.operands == Operands::kExact) {
       std::vector<double> gate;
       std::vector<double> up;
-      special_values(spec.rows * spec.cols, gate, up);
+      (spec.operands == Operands::kExact ? exact_values : special_values)(spec.rows * spec.cols, gate, up);
       params.gate = rig.input_values("gate", spec.dtype, shape, gate, spec.layout);
       params.up = rig.input_values("up", spec.dtype, shape, up, spec.layout);
     } else {
@@ -209,6 +229,8 @@ Case make_case(const Spec& spec) {
   test.dtype = spec.dtype;
   test.layout = layout_name(spec.layout);
   const std::string features = features_text(spec, test.features);
+  test.families = families_of(spec);
+  set_sizes(test, {{"rows", spec.rows}, {"cols", spec.cols}});
   test.shape = shape_name({spec.rows, spec.cols});
   test.odd = any_odd({spec.rows, spec.cols});
   test.over_tile = spec.rows * ((spec.cols + 7) / 8 * 8) > kBlockElements;
@@ -233,6 +255,17 @@ Expected swiglu_expected(const SwigluInputs& inputs, const Target&) {
     if (std::isinf(up) && vanished) {
       expected.value[i] = std::numeric_limits<double>::quiet_NaN();
     }
+    if (std::isfinite(up) && (inputs.gate[i] == 0.0 || (inputs.gate[i] <= -129.0 && up < 0x1p30))) {
+      expected.value[i] = 0.0;
+      expected.bound.push_back(0.0);
+      continue;
+    }
+    const double product = inputs.gate[i] * inputs.up[i];
+    if (inputs.gate[i] >= 104.0 && round_to_dtype(DType::kF32, product) == product) {
+      expected.value[i] = round_to_dtype(inputs.dtype, product);
+      expected.bound.push_back(0.0);
+      continue;
+    }
     const double gate = std::fmin(std::fabs(inputs.gate[i]), 128.0);
     const double underflow = (2.0 * gate * 0x1p-149 + 2.0 * 0x1p-150) * up + 0x1p-150;
     const double stored = inputs.dtype == DType::kF32 ? 0.0 : store_rounding(inputs.dtype, oracle.y[i]);
@@ -244,11 +277,16 @@ Expected swiglu_expected(const SwigluInputs& inputs, const Target&) {
 OpSuite swiglu_suite() {
   OpSuite suite;
   suite.op = "swiglu";
+  suite.bound = kSwigluBound;
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided"};
   suite.features = {"plain",      "fused_halves", "in_gate",         "in_up", "beside",
                     "gate_is_up", "own_strides",  "mixed_alignment", "large", "outliers",
-                    "non_finite", "integers",     "subnormal",       "equal"};
+                    "non_finite", "integers",     "subnormal",       "equal", "huge"};
+  exclude_families(suite, {"cancel"}, "the only sum is 1 + exp(-|gate|), of positive terms");
+  exclude_families(suite, {"masked_rows", "nan_behind_mask"}, "there is no mask");
+  // A pack, a wave's lanes, what a wave and what a block takes.
+  for (std::int64_t at : {8, 32, 64, 256, 512, 2048}) suite.edges.push_back({"cols", at});
 
   for (DType dtype : suite.dtypes) {
     for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
@@ -258,9 +296,9 @@ OpSuite swiglu_suite() {
         suite.cases.push_back(make_case(spec));
       };
       // Around packs, waves and blocks.
-      for (Shape shape :
-           {Shape{0, 8}, Shape{3, 0}, Shape{1, 1}, Shape{1, 7}, Shape{5, 8}, Shape{9, 31}, Shape{2, 256},
-            Shape{3, 257}, Shape{4, 512}, Shape{1, 2047}, Shape{1, 2049}, Shape{3, 688}, Shape{6, 1021}}) {
+      for (Shape shape : {Shape{0, 8}, Shape{0, 2049}, Shape{3, 0}, Shape{1, 1}, Shape{1, 7}, Shape{5, 8},
+                          Shape{9, 31}, Shape{2, 256}, Shape{3, 257}, Shape{4, 512}, Shape{1, 2047},
+                          Shape{1, 2049}, Shape{3, 688}, Shape{6, 1021}}) {
         add({.rows = shape[0], .cols = shape[1], .quick = shape[1] == 257});
       }
       for (Shape shape : {Shape{1, 24}, Shape{13, 173}, Shape{3, 1032}}) {
@@ -282,13 +320,20 @@ OpSuite swiglu_suite() {
         Spec large = base(Operands::kApart, Output::kApart);
         large.scale = 100.0;
         add(large);
-        for (Family family : {Family::kOutliers, Family::kIntegers, Family::kSubnormal, Family::kEqual}) {
+        large.scale = dtype == DType::kF16 ? 1e4 : 1e30;
+        add(large);
+        add(base(Operands::kExact, Output::kApart));
+        for (Family family : {Family::kOutliers, Family::kIntegers, Family::kSubnormal, Family::kEqual,
+                              Family::kUniform, Family::kOneHot}) {
           Spec spec = base(Operands::kApart, Output::kApart);
           spec.family = family;
           spec.scale = family == Family::kOutliers ? 3.0 : 1.0;
           add(spec);
         }
       }
+      fill_edges(suite, dtype, layout_name(layout), [&](const std::string&, std::int64_t cols) {
+        return make_case({.rows = 3, .cols = cols, .dtype = dtype, .layout = layout});
+      });
     }
     for (Shape shape : {Shape{1, 688}, Shape{32, 1024}, Shape{64, 4096}}) {
       suite.bench_cases.push_back(make_case({.rows = shape[0], .cols = shape[1], .dtype = dtype}));

@@ -1,5 +1,6 @@
 #include "harness/ops/weighted_matmul.h"
 
+#include "harness/families.h"
 #include "harness/tolerance.h"
 #include "harness/variants.h"
 #include "kernels/weighted_matmul.h"
@@ -29,6 +30,7 @@ struct Spec {
   Family values = Family::kNormal;
   double scale = 1.0;
   bool non_finite = false;
+  bool masked_rows = false;      // weights of every third row are 0, as a softmax leaves them
   bool mma = false;              // a case for the edges of the matrix cores' tiles
   bool mixed_alignment = false;  // values in the other layout than the rest
   bool quick = false;
@@ -55,6 +57,8 @@ std::vector<std::string> features_of(const Spec& spec) {
   if (spec.kv_len > kSpan) features.emplace_back("spans");
   if (spec.mixed_alignment) features.emplace_back("mixed_alignment");
   if (spec.non_finite) features.emplace_back("non_finite");
+  if (spec.masked_rows) features.emplace_back("masked_rows");
+  if (spec.scale > 1e3) features.emplace_back("large");
   if (spec.values == Family::kEqual) features.emplace_back("drift");
   const bool counted =
       spec.values != Family::kNormal && spec.values != Family::kPositive && spec.values != Family::kEqual;
@@ -62,6 +66,18 @@ std::vector<std::string> features_of(const Spec& spec) {
   if (spec.weights == Family::kOneHot) features.emplace_back("one_hot_weights");
   if (features.empty()) features.emplace_back("plain");
   return features;
+}
+
+std::vector<std::string> families_of(const Spec& spec) {
+  std::vector<std::string> families;
+  if (spec.non_finite) {
+    families = {"non_finite", "minus_infinity"};
+  } else {
+    families.emplace_back(spec.scale > 1e3 ? "large" : input_family(spec.values));
+    if (spec.weights == Family::kOneHot) families.emplace_back("one_hot");
+  }
+  if (spec.masked_rows) families.emplace_back("masked_rows");
+  return families;
 }
 
 // NaN, both infinities and zeros among small integers, some weights 0: 0 · NaN and 0 · inf must show.
@@ -82,6 +98,15 @@ std::vector<double> non_finite_values(std::size_t count, std::int64_t head_dim) 
 std::vector<double> weights_with_zeros(std::size_t count) {
   std::vector<double> weights(count);
   for (std::size_t i = 0; i < count; ++i) weights[i] = i / 7 % 3 == 0 ? 0.0 : 0.5;
+  return weights;
+}
+
+std::vector<double> weights_of_masked_rows(std::size_t count, std::int64_t kv_len) {
+  std::vector<double> weights(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t row = i / static_cast<std::size_t>(kv_len);
+    weights[i] = row % 3 == 0 ? 0.0 : static_cast<double>(i * 7919 % 1009) / 1009.0;
+  }
   return weights;
 }
 
@@ -107,7 +132,16 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
     params.values = rig.input_values("values", spec.dtype, values_shape,
                                      non_finite_values(numel(values_shape), spec.head_dim), values_layout);
   } else {
-    params.weights = rig.input("weights", spec.dtype, weights_shape, spec.weights, spec.scale, spec.layout);
+    // Large values, not weights: the product stays in f32.
+    const double weights_scale = spec.scale > 1e3 ? 1.0 : spec.scale;
+    if (spec.masked_rows) {
+      params.weights =
+          rig.input_values("weights", spec.dtype, weights_shape,
+                           weights_of_masked_rows(numel(weights_shape), spec.kv_len), spec.layout);
+    } else {
+      params.weights =
+          rig.input("weights", spec.dtype, weights_shape, spec.weights, weights_scale, spec.layout);
+    }
     params.values = rig.input("values", spec.dtype, values_shape, spec.values, spec.scale, values_layout);
   }
   params.out = rig.output("out", spec.dtype, out_shape, spec.layout);
@@ -141,7 +175,7 @@ const SpecKnobs<Spec>& knobs() {
     made.size("q_len", &Spec::q_len).size("kv_len", &Spec::kv_len).size("head_dim", &Spec::head_dim);
     made.layout("layout", &Spec::layout).family("weights", &Spec::weights).family("values", &Spec::values);
     made.scalar("scale", &Spec::scale, 1.0).flag("non_finite", &Spec::non_finite);
-    made.flag("mixed_alignment", &Spec::mixed_alignment);
+    made.flag("mixed_alignment", &Spec::mixed_alignment).flag("masked_rows", &Spec::masked_rows);
     made.require([](const Spec& spec) { return spec.q_heads % spec.kv_heads == 0; });
     return made;
   }();
@@ -154,6 +188,13 @@ Case make_case(const Spec& spec) {
   test.dtype = spec.dtype;
   test.layout = layout_name(spec.layout);
   test.features = features_of(spec);
+  test.families = families_of(spec);
+  set_sizes(test, {{"batch", spec.batch},
+                   {"q_heads", spec.q_heads},
+                   {"kv_heads", spec.kv_heads},
+                   {"q_len", spec.q_len},
+                   {"kv_len", spec.kv_len},
+                   {"head_dim", spec.head_dim}});
   test.shape = fmt::format("b{}_h{}x{}_q{}_kv{}_d{}", spec.batch, spec.q_heads, spec.kv_heads, spec.q_len,
                            spec.kv_len, spec.head_dim);
   test.odd = any_odd({spec.batch, spec.q_heads, spec.kv_heads, spec.q_len, spec.kv_len, spec.head_dim});
@@ -212,11 +253,14 @@ Expected weighted_matmul_expected(const WeightedMatmulInputs& inputs, const Targ
   expected.shape = {inputs.batch, inputs.q_len, inputs.q_heads, inputs.head_dim};
   expected.bound.reserve(oracle.value.size());
   for (std::size_t i = 0; i < oracle.value.size(); ++i) {
-    const double value = oracle.value[i];
-    const bool exact_sum = integers && oracle.magnitude[i] <= 0x1p24;
-    const bool exact_store = exact_sum && round_to_dtype(inputs.dtype, value) == value;
-    const double sum = exact_sum ? 0.0 : dot_bound(1.0, depth, oracle.magnitude[i], inputs.kv_len);
-    expected.bound.push_back(sum + (exact_store ? 0.0 : store_rounding(inputs.dtype, value)));
+    double& value = oracle.value[i];
+    if (integers && oracle.magnitude[i] <= 0x1p24) {
+      value = round_to_dtype(inputs.dtype, value);
+      expected.bound.push_back(0.0);
+    } else {
+      expected.bound.push_back(dot_bound(1.0, depth, oracle.magnitude[i], inputs.kv_len) +
+                               store_rounding(inputs.dtype, value));
+    }
     if (flushes) expected.bound.back() += flushed[i];
   }
   expected.value = std::move(oracle.value);
@@ -226,15 +270,22 @@ Expected weighted_matmul_expected(const WeightedMatmulInputs& inputs, const Targ
 OpSuite weighted_matmul_suite() {
   OpSuite suite;
   suite.op = "weighted_matmul";
+  suite.bound = kWeightedMatmulBound;
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided"};
   suite.features = {"plain",    "decode",          "batch", "heads",           "gqa",      "mqa",
                     "empty_kv", "spans",           "drift", "non_finite",      "integers", "outliers",
                     "cancel",   "one_hot_weights", "mma",   "mixed_alignment", "subnormal"};
+  // Few rows and those of a decoding block, tiles; a chunk, a stage, a span; a pack and tiles.
+  for (std::int64_t at : {4, 16, 64, 128}) suite.edges.push_back({"q_len", at});
+  for (std::int64_t at : {16, 32, 64, 2048}) suite.edges.push_back({"kv_len", at});
+  for (std::int64_t at : {8, 64, 128}) suite.edges.push_back({"head_dim", at});
   const std::vector<DType> vector_alu{DType::kF32};
-  suite.exclusions = {{"mma", "", "matrix cores take f16 and bf16", vector_alu},
-                      {"mixed_alignment", "", "staging for matrix cores, of f16 and bf16", vector_alu},
-                      {"subnormal", "", "what gfx90a's matrix cores flush, f16 and bf16", vector_alu}};
+  suite.exclusions = {
+      {"mma", "", "matrix cores take f16 and bf16", vector_alu},
+      {"mixed_alignment", "", "staging for matrix cores, of f16 and bf16", vector_alu},
+  };
+  exclude_families(suite, {"nan_behind_mask"}, "it does not mask: 0 · NaN is NaN");
 
   for (DType dtype : suite.dtypes) {
     for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
@@ -333,7 +384,26 @@ OpSuite weighted_matmul_suite() {
         Spec one_hot = spec;
         one_hot.weights = Family::kOneHot;
         add(one_hot);
+        Spec masked = spec;
+        masked.masked_rows = true;
+        add(masked);
+        Spec large = spec;
+        large.scale = dtype == DType::kF16 ? 1e4 : 1e30;
+        add(large);
+        Spec uniform = spec;
+        uniform.values = Family::kUniform;
+        add(uniform);
+        Spec subnormal = spec;
+        subnormal.values = Family::kSubnormal;
+        add(subnormal);
       }
+      fill_edges(suite, dtype, layout_name(layout), [&](const std::string& dimension, std::int64_t size) {
+        Spec spec = sized(1, 2, 1, 3, 10, 12);
+        if (dimension == "q_len") spec.q_len = size;
+        if (dimension == "kv_len") spec.kv_len = size;
+        if (dimension == "head_dim") spec.head_dim = size;
+        return make_case(spec);
+      });
       if (dtype == DType::kF32) continue;
 
       // Of the matrix cores, around packs, steps, stages and the tiles of every target; rows of several heads
@@ -384,6 +454,7 @@ OpSuite weighted_matmul_suite() {
                                                  .dtype = dtype}));
     }
   }
+  add_metamorphic(suite, weighted_matmul_metamorphic_cases());
   suite.large_cases = weighted_matmul_large_cases;
   return suite;
 }
