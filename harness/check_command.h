@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,9 @@ struct CheckOptions {
   std::size_t shards = 1;
   bool emulatable = false;  ///< only what an emulator gets through, see harness/emulatable.h
   std::string explain;      ///< a case's id, see harness/explain.h
+  /// A file to hold shares against (harness/accuracy_baseline.h); empty: the device's own.
+  std::optional<std::string> baseline;
+  std::optional<std::string> accept;  ///< makes the shares the baseline, for this reason
   bool list = false;
   bool coverage = false;
   std::string json_path;

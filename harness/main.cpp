@@ -69,6 +69,14 @@ int main(int argc, char** argv) {
   check->add_option(
       "--explain", options.explain,
       "Run this case alone (its id, or a regular expression) and show its worst elements and bound");
+  check
+      ->add_option_function<std::vector<std::string>>(
+          "--baseline",
+          [&](const std::vector<std::string>& file) { options.baseline = file.empty() ? "" : file.front(); },
+          "Fail where a share of the bound grew by half against this file "
+          "(default: results/<device>/accuracy.json)")
+      ->expected(0, 1);
+  check->add_option("--accept", options.accept, "Make the shares the baseline, for this reason");
   check->add_flag("--list", options.list, "Print the ids of the selected cases and run nothing");
   check->add_flag("--coverage", options.coverage,
                   "Count cases by feature, dtype, wave and layout; fail on a hole");
