@@ -1,5 +1,6 @@
 // The `hipforge` command.
 
+#include "harness/accuracy_study.h"
 #include "harness/check_command.h"
 #include "harness/compare_command.h"
 #include "harness/devices_command.h"
@@ -109,6 +110,19 @@ int main(int argc, char** argv) {
   report->add_option("--tree", report_options.tree_folder, "The sources that results are stale against")
       ->capture_default_str();
 
+  StudyOptions study_options;
+  CLI::App* study = app.add_subcommand(
+      "accuracy-study",
+      "How the error of attention, softmax and weighted_matmul grows with the number of keys");
+  study->add_option("-o,--json", study_options.json_path, "Write every point as JSON");
+  study->add_option("--svg", study_options.svg_path, "Write a plot");
+  study->add_option("--max-kv-len", study_options.max_kv_len, "The most keys")->capture_default_str();
+  study->add_option("--wave", study_options.wave, "Wave size, 32 or 64 (cpu platform; default: the first)")
+      ->check(CLI::IsMember({32, 64}));
+  study->add_option("--seed", study_options.seed, "Seed of the inputs")->capture_default_str();
+  study->add_flag("--record", study_options.record, "Write results/<device>/accuracy_study.json and .svg");
+  study->add_option("--sources", study_options.sources, "The hash of the sources, for the JSON file");
+
   DevicesOptions devices_options;
   CLI::App* devices = app.add_subcommand("devices", "What each device is, and what it is measured to reach");
   devices->add_option("--json", devices_options.json_path, "Write it all as JSON");
@@ -156,6 +170,7 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
     if (compare->parsed()) return run_compare(compare_options);
     if (report->parsed()) return run_report(report_options);
+    if (study->parsed()) return run_accuracy_study(study_options);
     if (devices->parsed()) return run_devices(devices_options);
     if (isa->parsed()) return run_isa(isa_options);
     if (replay->parsed()) return run_replay(replay_options);
