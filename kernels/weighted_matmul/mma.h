@@ -153,6 +153,10 @@ __device__ inline void mma_tile(const WeightedMatmulArgs& args, const TilePlace&
   Stager<T, Tile, kAligned> stager(args, place);
   MmaProduct<T, Tile> product(args, place);
 #pragma unroll
+  for (int stage = 0; stage < Tile::kStages; ++stage) {
+    stager.clear_missing_rows(stages + stage * Tile::kStageElements);
+  }
+#pragma unroll
   for (int step = 0; step < kAhead; ++step) {
     T* stage = stages + step * Tile::kStageElements;
     if (step < steps) {

@@ -19,9 +19,9 @@ namespace hipforge::weighted_matmul_detail {
 using SharedMemory = Pack<std::uint32_t, 4>;
 
 /// Brings weights and values to shared memory stage by stage, 0 past the last key and the last column, so
-/// that nothing there, NaN included, counts. Rows past the last one keep what was in memory: nobody stores
-/// their sums. start and finish stand around work during which loads are under way; where copies are
-/// asynchronous, start does it all. With kAligned every row takes 16-byte accesses.
+/// that nothing there, NaN included, counts. Rows past the last one stay as clear_missing_rows left them:
+/// nobody stores their sums. start and finish stand around work during which loads are under way; where
+/// copies are asynchronous, start does it all. With kAligned every row takes 16-byte accesses.
 template <class T, class Tile, bool kAligned>
 class Stager {
  public:
@@ -42,6 +42,14 @@ class Stager {
     values_ = args.kv_len > 0
                   ? values_head<T>(args, place) + place.col + column_pack() * kPack + key() * values_stride_
                   : nullptr;
+  }
+
+  /// Once for each stage, before its first start.
+  __device__ void clear_missing_rows(T* stage) const {
+#pragma unroll
+    for (int pass = 0; pass < kWeightsPasses; ++pass) {
+      if (weights_[pass] == nullptr) *reinterpret_cast<SharedMemory*>(shared_weights(stage, pass)) = {};
+    }
   }
 
   /// The next stage, to `stage`.

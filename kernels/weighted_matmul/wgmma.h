@@ -51,6 +51,10 @@ __device__ inline void wgmma_tile(const WeightedMatmulArgs& args, const TilePlac
   Stager<T, Tile, kAligned> stager(args, place);
   float totals[Core::kValues] = {};
 #pragma unroll
+  for (int stage = 0; stage < Tile::kStages; ++stage) {
+    stager.clear_missing_rows(stages + stage * Tile::kStageElements);
+  }
+#pragma unroll
   for (int step = 0; step < kAhead; ++step) {
     T* stage = stages + step * Tile::kStageElements;
     if (step < steps) {
