@@ -15,10 +15,24 @@ namespace hipforge {
 /// that follows.
 
 /// Whether copies are under way while the thread goes on.
-#if defined(__CUDA_ARCH__)
+#if defined(__CUDA_ARCH__) || defined(HIPFORGE_CPU_RACE)
 inline constexpr bool kAsyncCopies = true;
 #else
 inline constexpr bool kAsyncCopies = false;
+#endif
+
+/// The race detector watches both ways of one build: asynchronous in waves of 32, as on NVIDIA, and ordinary
+/// in waves of 64. Elsewhere kAsyncCopies says all.
+#if defined(HIPFORGE_CPU_RACE)
+inline constexpr bool kBothCopies = true;
+__device__ inline bool copies_are_async() {
+  return warpSize == kWave32;
+}
+#else
+inline constexpr bool kBothCopies = false;
+__device__ inline bool copies_are_async() {
+  return kAsyncCopies;
+}
 #endif
 
 /// 16 bytes, both addresses aligned to 16. With `inside` false, 16 zero bytes are written and `global` is not
@@ -30,6 +44,10 @@ __device__ inline void async_copy_16(void* shared, const void* global, bool insi
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(address), "l"(global), "r"(bytes)
                : "memory");
 #else
+#if defined(HIPFORGE_CPU_RACE)
+  if (copies_are_async())
+    return hipforge::cpu::race_copy(shared, global, kVectorBytes, inside ? kVectorBytes : 0);
+#endif
   auto* destination = static_cast<Pack<std::uint32_t, 4>*>(shared);
   if (inside) {
     *destination = *static_cast<const Pack<std::uint32_t, 4>*>(global);
@@ -47,6 +65,11 @@ __device__ inline void async_copy_head(void* shared, const void* global, int byt
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(address), "l"(global), "r"(bytes)
                : "memory");
 #else
+#if defined(HIPFORGE_CPU_RACE)
+  if (copies_are_async()) {
+    return hipforge::cpu::race_copy(shared, global, kVectorBytes, static_cast<std::size_t>(bytes));
+  }
+#endif
   Pack<std::uint16_t, kVectorBytes / 2> pack{};
   if (bytes == kVectorBytes) {
     pack = *static_cast<const Pack<std::uint16_t, kVectorBytes / 2>*>(global);
@@ -61,6 +84,8 @@ __device__ inline void async_copy_head(void* shared, const void* global, int byt
 __device__ inline void async_copy_commit() {
 #if defined(__CUDA_ARCH__)
   asm volatile("cp.async.commit_group;\n" ::: "memory");
+#elif defined(HIPFORGE_CPU_RACE)
+  if (copies_are_async()) hipforge::cpu::race_copy_commit();
 #endif
 }
 
@@ -69,6 +94,8 @@ template <int kPending>
 __device__ inline void async_copy_wait() {
 #if defined(__CUDA_ARCH__)
   asm volatile("cp.async.wait_group %0;\n" ::"n"(kPending) : "memory");
+#elif defined(HIPFORGE_CPU_RACE)
+  if (copies_are_async()) hipforge::cpu::race_copy_wait(kPending);
 #endif
 }
 
@@ -85,13 +112,17 @@ class PackCopy {
   /// `aligned` says so, as it must where copies are asynchronous; with 0 elements it may be any address.
   __device__ void start(T* shared, const T* source, int elements, bool aligned) {
     if constexpr (kAsync) {
-      async_copy_head(shared, source, elements * static_cast<int>(sizeof(T)));
-    } else {
-      held_ = load_head(source, elements, aligned);
+      if (copies_are_async()) {
+        return async_copy_head(shared, source, elements * static_cast<int>(sizeof(T)));
+      }
     }
+    if constexpr (!kAsync || kBothCopies) held_ = load_head(source, elements, aligned);
   }
   __device__ void finish(T* shared) {
-    if constexpr (!kAsync) *reinterpret_cast<Words*>(shared) = held_;
+    if constexpr (kAsync) {
+      if (copies_are_async()) return;
+    }
+    if constexpr (!kAsync || kBothCopies) *reinterpret_cast<Words*>(shared) = held_;
   }
 
  private:
@@ -110,7 +141,7 @@ class PackCopy {
     return words;
   }
 
-  std::conditional_t<kAsync, Nothing, Words> held_;
+  std::conditional_t<kAsync && !kBothCopies, Nothing, Words> held_;
 };
 
 }  // namespace hipforge

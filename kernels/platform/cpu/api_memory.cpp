@@ -7,6 +7,7 @@
 #include "error.h"
 #include "launch.h"
 #include "memory.h"
+#include "race/race.h"
 #include "stream.h"
 
 #include <hipforge_cpu.h>
@@ -112,6 +113,7 @@ hipError_t copy(const Plane& plane, hipMemcpyKind kind) {
   const auto* from = static_cast<const unsigned char*>(plane.source);
   for (size_t row = 0; row < plane.height; ++row) {
     std::memmove(to + row * plane.target_pitch, from + row * plane.source_pitch, plane.width);
+    race::host_wrote(to + row * plane.target_pitch, plane.width);
   }
   return hipSuccess;
 }
@@ -132,6 +134,7 @@ hipError_t fill(void* target, T value, size_t count) {
   if (const hipError_t error = check(operand, Side::kDevice); error != hipSuccess) return error;
   const std::lock_guard lock(device_mutex());
   if (device_faulted()) return hipSuccess;
+  race::host_wrote(target, count * sizeof(T));
   if constexpr (sizeof(T) == 1) {
     std::memset(target, value, count);
   } else {

@@ -18,6 +18,7 @@
 #include "elf_symbols.h"
 #include "error.h"
 #include "memory.h"
+#include "race/race.h"
 #include "stream.h"
 #include "worker.h"
 
@@ -226,7 +227,13 @@ hipError_t launch(const LaunchRequest& request) {
       launch.fault_text = std::string("kernel ") + launch.name + ": no memory for a worker";
     }
   };
-  if (slots == 1) {
+  if (race::is_on()) {
+    launch.chunk = 1;
+    launch.fault_text = race::begin_launch(launch);
+    if (launch.fault_text.empty()) race::run_in_turns(launch, run_slot);
+    // What went wrong otherwise tells more.
+    if (launch.fault_text.empty()) launch.fault_text = race::end_launch(launch);
+  } else if (slots == 1) {
     run_slot(0);
   } else {
     pool().run(workers, slots, run_slot);

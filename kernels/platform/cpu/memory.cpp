@@ -9,6 +9,7 @@
 #include "canary.h"
 #include "config.h"
 #include "error.h"
+#include "race/race.h"
 #include "sanitizer.h"
 
 namespace hipforge::cpu {
@@ -56,7 +57,8 @@ DeviceMemory::DeviceMemory() {
   void* const wanted = reinterpret_cast<void*>(valgrind ? kBaseUnderValgrind : kBase);
   constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   void* range = MAP_FAILED;
-  size_t bytes = size_t{valgrind ? 1u : 16u} << 36;  // 1 TiB; valgrind has less room
+  // 1 TiB; valgrind has less room, and so has a range of which each byte has a shadow.
+  size_t bytes = size_t{valgrind || race::kBuilt ? 1u : 16u} << 36;
   for (; bytes >= size_t{1} << 36; bytes /= 2) {
     range = mmap(wanted, bytes, PROT_NONE, kFlags | MAP_FIXED_NOREPLACE, -1, 0);
     // An old kernel takes the address for a hint.
@@ -144,6 +146,7 @@ hipError_t DeviceMemory::allocate(size_t bytes, hipMemoryType type, void** point
   poison(bytes_at(begin), base - begin);
   poison(bytes_at(base + bytes), end - (base + bytes));
   live_[base] = Live{bytes, type, begin, end};
+  race::forget(base, bytes);
   // What was freed here before is history.
   for (auto freed = freed_.lower_bound(begin); freed != freed_.end() && freed->first < end;) {
     freed_order_.erase(freed->second.order);
@@ -190,6 +193,7 @@ hipError_t DeviceMemory::release_locked(std::map<uintptr_t, Live>::iterator entr
   mmap(bytes_at(live.pages_begin), live.pages_end - live.pages_begin, PROT_NONE,
        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
   give_range(live.pages_begin, live.pages_end + kPageBytes);
+  race::forget(base, live.bytes);
   if (!broken.empty()) {
     record_fault(broken + ", found when it was freed");
     return report_fault();

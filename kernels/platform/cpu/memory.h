@@ -10,6 +10,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace hipforge::cpu {
 
@@ -35,6 +36,9 @@ class DeviceMemory {
     const auto address = reinterpret_cast<uintptr_t>(pointer);
     return address >= range_begin_ && address < range_end_;
   }
+
+  /// Where the reserved range begins, and how many bytes it has.
+  std::pair<uintptr_t, size_t> range() const { return {range_begin_, range_end_ - range_begin_}; }
 
   /// Checks the canaries of up to `budget` live allocations, going on where the last call stopped; the
   /// text of what was overwritten, or "".

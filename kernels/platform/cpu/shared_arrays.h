@@ -29,6 +29,13 @@ class SharedArrays {
   /// The block reached a declaration for the first time: fills the arrays of its function and starts to
   /// watch what lies around them. "" or why the block must end.
   std::string enter(RedZone* zone, size_t dynamic_bytes);
+  /// Calls visit(begin, bytes, name) for each array that the current block has reached.
+  template <typename Visit>
+  void for_each_entered(Visit&& visit) const {
+    for (const Scope* scope : entered_) {
+      for (const Array& array : scope->arrays) visit(array.begin, array.bytes, array.name);
+    }
+  }
   /// At the end of a block: what was written outside an array, or "".
   std::string leave() { return entered_.empty() ? std::string() : leave_entered(); }
 

@@ -38,6 +38,7 @@ constexpr size_t kDynamicMapBytes = kMaxSharedBytes + kPageBytes;
 constexpr int kYieldBudget = 1024;
 constexpr int kSeededYieldBudget = 4;
 constexpr int kNoYield = 1 << 30;
+constexpr int kTurnBudget = 1024;
 
 constinit thread_local Worker* this_worker __attribute__((tls_model("initial-exec"))) = nullptr;
 
@@ -236,12 +237,15 @@ void Worker::run_block(uint64_t block) {
   signal_ = 0;
   fault_text_.clear();
   block_serial.fetch_add(1, std::memory_order_relaxed);
+  checker_.begin_block(launch, block, dynamic_begin_);
+  turn_budget_ = kTurnBudget;
   Fiber* fiber = fibers_.take();
   begin(pick_next(), fiber);
   running_fiber_ = &main_fiber_;
   in_kernel_ = true;
   go_to(fiber);
   in_kernel_ = false;
+  checker_.end_block();
   running_fiber_ = nullptr;
   block_serial.fetch_add(1, std::memory_order_relaxed);
   yield_budget = kNoYield;
@@ -411,6 +415,19 @@ void Worker::yield() {
   run_others();
 }
 
+void Worker::offer_turn() {
+  if (seeded_) {
+    if (random_.below(2) != 0) return;
+  } else {
+    if (--turn_budget_ > 0) return;
+    turn_budget_ = kTurnBudget;
+  }
+  // No signal may end a block that does not run.
+  in_kernel_ = false;
+  race::pass_turn(seeded_ ? random_.next() : 0);
+  in_kernel_ = true;
+}
+
 // ---- Meetings ----
 
 inline Exchange Worker::exchange(uint64_t value, const char* file, unsigned line) {
@@ -442,6 +459,7 @@ inline uint64_t Worker::vote(Collective kind, bool predicate, const char* file, 
   if (++meeting.arrived != wave.live) {
     wait(meeting, ThreadState::kAtCollective);
   } else {
+    if (kind == Collective::kWaveBarrier) checker_.wave_barrier(index_of(me));
     release(meeting, true);
     if (seeded_) yield();
   }
@@ -459,6 +477,7 @@ inline int Worker::barrier(BarrierVote vote, bool predicate, const char* file, u
   if (++meeting.arrived != threads_count_) {
     wait(meeting, ThreadState::kAtBarrier);
   } else {
+    checker_.block_barrier();
     release(meeting, false);
     if (seeded_) yield();
   }
@@ -492,6 +511,7 @@ void Worker::check_same_place(const Meeting& meeting, MeetingKind kind, const ch
 
 void Worker::enter_shared(RedZone* zone) {
   set_fault(shared_arrays_.enter(zone, dynamic_bytes_));
+  checker_.add_arrays(shared_arrays_);
   if (!fault_text_.empty()) fault();
 }
 
@@ -633,6 +653,10 @@ void yield_thread() {
     return;
   }
   worker->yield();
+}
+
+void offer_turn() {
+  if (Worker* worker = this_worker; worker != nullptr && worker->in_kernel()) worker->offer_turn();
 }
 
 void enter_shared_scope(RedZone* zone) {

@@ -19,6 +19,7 @@
 #include <hipforge_cpu/launch.h>
 
 #include "fiber.h"
+#include "race/race.h"
 #include "shared_arrays.h"
 
 namespace hipforge::cpu {
@@ -148,6 +149,8 @@ class Worker {
   uint64_t vote(Collective kind, bool predicate, const char* file, unsigned line);
   int barrier(BarrierVote vote, bool predicate, const char* file, unsigned line);
   void yield();
+  /// A place where other blocks may run, if blocks take turns.
+  void offer_turn();
   uint64_t live_lanes() const { return running_thread_->wave->live_mask; }
   void* dynamic_shared() const { return dynamic_begin_; }
   void enter_shared(RedZone* zone);
@@ -198,6 +201,7 @@ class Worker {
     running_thread_ = thread;
     threadIdx = thread->index;
     current_lane = thread->lane;
+    checker_.enter(index_of(thread));
   }
   void begin(Thread* thread, Fiber* fiber) {
     thread->fiber = fiber;
@@ -244,6 +248,8 @@ class Worker {
   unsigned block_votes_[2] = {};
   unsigned wave_size_ = 0;
 
+  race::Checker checker_;
+  int turn_budget_ = 0;
   std::vector<Thread*> ready_pool_;  // of a seeded schedule
   std::vector<uint16_t> order_;      // in which threads start
   bool in_order_ = false;            // order_ is 0, 1, 2, …
@@ -276,5 +282,8 @@ class Worker {
 
 /// This OS thread's worker, null if it has none; made for signal handlers: it makes nothing.
 Worker* signalled_worker();
+
+/// Worker::offer_turn() of the worker that runs here.
+void offer_turn();
 
 }  // namespace hipforge::cpu

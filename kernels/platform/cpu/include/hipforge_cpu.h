@@ -41,6 +41,20 @@ HIPFORGE_CPU_API int hipforge_cpu_timeout_ms(void);
 /// hipErrorInvalidValue: not positive.
 HIPFORGE_CPU_API hipError_t hipforge_cpu_set_timeout_ms(int milliseconds);
 
+/// 1 if this build's kernels tell every access they make (preset cpu-race), else 0.
+HIPFORGE_CPU_API int hipforge_cpu_race_built(void);
+/// For the launches that follow: whether accesses that nothing orders, and reads of memory that nobody wrote,
+/// are faults. Blocks then take turns on few host threads. First off. hipErrorNotSupported: no such build.
+HIPFORGE_CPU_API hipError_t hipforge_cpu_set_race(int on);
+/// Accesses to shared and device memory that were checked so far.
+HIPFORGE_CPU_API uint64_t hipforge_cpu_race_accesses(void);
+/// Atomics, fences and volatile accesses so far. A launch that makes none of them and has no race does the
+/// same under every schedule.
+HIPFORGE_CPU_API uint64_t hipforge_cpu_race_choices(void);
+/// Says that the contents of device memory no longer count: for the race detector nobody wrote them.
+/// hipErrorInvalidValue: not within one allocation.
+HIPFORGE_CPU_API hipError_t hipforge_cpu_forget(void* pointer, size_t bytes);
+
 typedef struct HipforgeCpuAllocation {
   void* address;
   size_t bytes;

@@ -17,3 +17,6 @@
 #include <hipforge_cpu/atomic.h>
 #include <hipforge_cpu/launch.h>
 #include <hipforge_cpu/math.h>
+#if defined(HIPFORGE_CPU_RACE)
+#include <hipforge_cpu/race.h>
+#endif
