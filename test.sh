@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds and runs every test, and says what each part took.
 #   ./test.sh [--platform cpu|nvidia|amd] [--only PART]
-# Parts: build ctest check; on cpu also mutants asan amd-code amd-host nvidia-compile; on nvidia also sass sanitizers.
+# Parts: build ctest check; on cpu also mutants asan races amd-code amd-host nvidia-compile; on nvidia also sass sanitizers.
 # Exit codes: 0 all passed, 1 something failed, 2 usage, 3 could not run. On a GPU platform without a usable device what
 # needs none is built and run, the rest is counted as skipped, and 3 says that it is not the whole.
 set -euo pipefail
@@ -11,7 +11,7 @@ cd "$(dirname "$0")"
 . cmake/amd_host.sh
 . cmake/nvidia_parts.sh
 
-parts=(build ctest check mutants asan amd-code amd-host nvidia-compile sass sanitizers)
+parts=(build ctest check mutants asan races amd-code amd-host nvidia-compile sass sanitizers)
 
 asked=""
 only=""
@@ -148,6 +148,27 @@ asan_part() {
   return $status
 }
 
+# Every access of every kernel: on kernels with a race planted in each, then over the short check, a process a wave size.
+races_part() {
+  build cpu-race race_test hipforge
+  local status=0 wave log jobs=()
+  run_ctest cpu-race -R 'Race\.' || status=1
+  for wave in 32 64; do
+    build/cpu-race/hipforge check --race --quick --wave "$wave" --schedules 8 >"build/cpu-race/races-$wave.log" 2>&1 &
+    jobs+=($!)
+  done
+  for wave in "${jobs[@]}"; do
+    wait "$wave" || status=1
+  done
+  for wave in 32 64; do
+    log="build/cpu-race/races-$wave.log"
+    grep -E '^(FAIL|     repeat|races:)' "$log" | head -n 20 || true
+    tail -n 1 "$log"
+    count_check "$log"
+  done
+  return $status
+}
+
 # AMD machine code of every kernel, built and examined; no AMD GPU or software is needed.
 amd_code_part() {
   if ! amd_code_toolchain; then
@@ -174,9 +195,10 @@ part check check_part
 if [ "$platform" = cpu ]; then
   part mutants mutants_part
 fi
-# AddressSanitizer sees what runs on the host: the cpu platform alone.
+# What looks into running kernels: the cpu platform alone.
 if [ "$platform" = cpu ]; then
   part asan asan_part
+  part races races_part
 fi
 # Once is enough: the code objects are the same wherever they are built.
 if [ "$platform" != nvidia ] || [ "$only" = amd-code ]; then

@@ -3,6 +3,7 @@
 #include "harness/case.h"
 
 #include <memory>
+#include <string>
 
 namespace hipforge::harness {
 
@@ -14,6 +15,8 @@ class CaseRunner {
   [[nodiscard]] virtual CaseResult run(const Case& test, const Target& target) = 0;
   /// What run() may take from now on, in seconds, where it can be limited at all.
   virtual void limit(double seconds) { (void)seconds; }
+  /// What there is to say of all the runs beside their results; empty where nothing.
+  [[nodiscard]] virtual std::string summary() const { return {}; }
 };
 
 /// In this process: a crash of the host's code ends it. The environment's target is set for each case.

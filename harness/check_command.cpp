@@ -10,6 +10,7 @@
 #include "harness/isolation.h"
 #include "harness/loose_bounds.h"
 #include "harness/progress.h"
+#include "harness/race_runner.h"
 #include "harness/report.h"
 #include "harness/variants.h"
 #include "kernels/runtime/check.h"
@@ -103,11 +104,13 @@ std::vector<const Case*> select_cases(const CheckOptions& options) {
 
 std::unique_ptr<CaseRunner> make_runner(const CheckOptions& options, const std::vector<Target>& targets,
                                         Recorder* recorder) {
+  if (options.race) throw_if_error(race_support());
   if (!options.isolate || options.serve) {
     CaseEnvironment environment;
     environment.seed = options.seed;
     environment.recorder = recorder;
-    return make_local_runner(environment);
+    std::unique_ptr<CaseRunner> runner = make_local_runner(environment);
+    return options.race ? make_race_runner(std::move(runner), options.schedules) : std::move(runner);
   }
   IsolationOptions isolation{options.arguments, options.timeout_s, options.memory_limit_mib};
   isolation.arguments.emplace_back("--serve-cases");
@@ -267,9 +270,10 @@ std::vector<std::string> coverage_holes(const OpSuite& suite) {
 }
 
 std::string case_command(const std::string& id, const Target& target, const CheckOptions& options) {
-  return fmt::format("{}{} check --case '{}' --seed {} --wave {}{}{}", repro_environment(target.wave),
-                     options.program, id, options.seed, target.wave,
-                     options.target.empty() ? "" : " --target " + options.target,
+  return fmt::format("{}{} check{} --case '{}' --seed {} --wave {}{}{}", repro_environment(target.wave),
+                     options.program,
+                     options.race ? fmt::format(" --race --schedules {}", options.schedules) : "", id,
+                     options.seed, target.wave, options.target.empty() ? "" : " --target " + options.target,
                      options.isolate ? " --isolate" : "");
 }
 
@@ -393,6 +397,7 @@ int run_check(const CheckOptions& options) {
       }
     }
   }
+  if (const std::string summary = runner->summary(); !summary.empty()) fmt::print("{}\n", summary);
   if (recorder) fmt::print("recorded {} launches in {}\n", recorder->launches(), options.record_path);
   fmt::print("checked in {:.1f} s, seed {}\n", seconds, options.seed);
   fmt::print("{} passed, {} failed\n", records.size() - failed, failed + loose.size() + grown);

@@ -29,6 +29,8 @@ struct CheckOptions {
   /// Of the selected cases only those with index % shards == shard: a run spread over processes.
   std::size_t shard = 0;
   std::size_t shards = 1;
+  bool race = false;  ///< watch for races, see harness/race_runner.h
+  std::uint64_t schedules = 1;
   bool emulatable = false;  ///< only what an emulator gets through, see harness/emulatable.h
   std::string explain;      ///< a case's id, see harness/explain.h
   /// A file to hold shares against (harness/accuracy_baseline.h); empty: the device's own.

@@ -104,6 +104,12 @@ std::string repro_environment([[maybe_unused]] int wave) {
 #endif
 }
 
+void forget_contents([[maybe_unused]] void* memory, [[maybe_unused]] std::size_t bytes) {
+#if defined(HIPFORGE_PLATFORM_CPU)
+  HIPFORGE_HIP_CHECK(hipforge_cpu_forget(memory, bytes));
+#endif
+}
+
 std::string fault_text() {
 #if defined(HIPFORGE_PLATFORM_CPU)
   return hipforge_cpu_last_fault();

@@ -2,6 +2,7 @@
 
 #include "kernels/runtime/status.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -46,6 +47,9 @@ struct DeviceDetails {
 
 /// What a kernel's fault said of itself, where the platform can tell; else empty.
 [[nodiscard]] std::string fault_text();
+
+/// Tells the race detector, where this build has one, that nobody wrote this memory.
+void forget_contents(void* memory, std::size_t bytes);
 
 /// Makes a device that a fault stopped usable again. All its memory is gone. False where that cannot be done.
 [[nodiscard]] bool recover_device();

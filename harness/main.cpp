@@ -43,6 +43,15 @@ int main(int argc, char** argv) {
         }
       },
       "K/N: of the selected cases every N-th, from the K-th on (0 to N - 1)");
+  check->add_flag(
+      "--race", options.race,
+      "Every access nothing orders, and every read of memory nobody wrote, fails (preset cpu-race)");
+  check
+      ->add_option("--schedules", options.schedules,
+                   "With --race: orders of threads and blocks to try, by seed, where they can matter")
+      ->needs("--race")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000}))
+      ->capture_default_str();
   check->add_flag("--emulatable", options.emulatable,
                   "Few small cases with every kernel of the target and every feature, for replay --emulate");
   check->add_option("--json", options.json_path, "Write every result as JSON");

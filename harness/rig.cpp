@@ -1,5 +1,6 @@
 #include "harness/rig.h"
 
+#include "harness/device_info.h"
 #include "harness/scan.h"
 #include "harness/tolerance.h"
 #include "kernels/device/dtype.h"
@@ -248,6 +249,8 @@ Status Rig::reset() {
     } else {
       operand.buffer.upload(operand.image);
     }
+    // Poison is nothing that a kernel may read.
+    if (!operand.readable) forget_contents(operand.buffer.data(), operand.buffer.bytes());
   }
   HIPFORGE_HIP_TRY(hipStreamSynchronize(stream_));
   return {};

@@ -148,6 +148,29 @@ TEST(CheckCommand, AnUnwritableReportIsAnErrorThatNamesIt) {
   }
 }
 
+TEST(CheckCommand, RacesNeedABuildThatTellsThem) {
+  CheckOptions options;
+  options.filter = "rms_norm/f16/strided/5x257/";
+  options.race = true;
+#if defined(HIPFORGE_CPU_RACE)
+  testing::internal::CaptureStdout();
+  EXPECT_EQ(run_check(options), kExitGood);
+  const std::string text = testing::internal::GetCapturedStdout();
+  EXPECT_NE(text.find("races: "), std::string::npos) << text;
+  EXPECT_EQ(text.find("races: 0 accesses"), std::string::npos) << text;
+#else
+  try {
+    (void)run_check(options);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("cpu-race"), std::string::npos);
+  }
+#endif
+  CaseRecord record;
+  record.test = &all_suites().front().cases.front();
+  EXPECT_NE(repro_command(record, options).find(" check --race --schedules 1 --case "), std::string::npos);
+}
+
 TEST(CheckCommand, ReproLinesNameTheCaseTheSeedAndTheWave) {
   const Case& test = all_suites().front().cases.front();
   CaseRecord record;
