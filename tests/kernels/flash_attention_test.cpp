@@ -8,6 +8,7 @@
 
 #include <bit>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <numeric>
 
@@ -704,6 +705,20 @@ TEST(FlashAttention, ErrorDoesNotGrowWithTheNumberOfKeys) {
       EXPECT_NEAR(rig.read("lse")[0], std::log(static_cast<double>(kv_len)), 1e-6) << kv_len;
     }
   }
+}
+
+TEST(FlashAttention, RefusesMoreBlocksThanALaunchHas) {
+  Dense f;
+  // Planned, not launched: the memory is never touched.
+  const std::int64_t rows = std::int64_t{1} << 40;
+  f.params.q.shape[1] = f.params.o.shape[1] = rows;
+  f.params.q.strides[0] = f.params.o.strides[0] = rows * 32;
+  f.params.q.elements = f.params.o.elements = rows * 64;
+  f.params.q.data = reinterpret_cast<void*>(std::uintptr_t{1} << 50);
+  f.params.o.data = reinterpret_cast<void*>(std::uintptr_t{1} << 52);
+  LaunchPlan plan;
+  expect_status(flash_attention_plan(f.params, kCpu32, plan), StatusCode::kUnsupported, "tiles of",
+                "supported: 2147483647 in all");
 }
 
 }  // namespace

@@ -292,5 +292,29 @@ TEST(KvAppend, KeysAndValuesMayHaveStridesOfTheirOwn) {
   }
 }
 
+TEST(KvAppend, ARowThatWholePacksDoNotFillLeavesTheGapBehindIt) {
+  Rig rig(1, nullptr);
+  KvAppendParams params;
+  params.k = rig.input("k", DType::kF16, {3, 2, 16});
+  params.v = rig.input("v", DType::kF16, {3, 2, 16});
+  params.k_cache = rig.input("k_cache", DType::kF16, {1, 4, 2, 16});
+  params.v_cache = rig.input("v_cache", DType::kF16, {1, 4, 2, 16});
+  rig.make_inout("k_cache");
+  rig.make_inout("v_cache");
+  params.offsets = rig.input_values("offsets", DType::kI32, {2}, std::vector{0.0, 3.0});
+  params.kv_lens = rig.input_values("kv_lens", DType::kI32, {1}, std::vector{3.0});
+  params.block_table = rig.input_values("block_table", DType::kI32, {1, 1}, std::vector{0.0});
+  // 12 of 16 elements: every row is aligned for packs of 8, and ends within one.
+  params.k.shape[2] = params.v.shape[2] = params.k_cache.shape[3] = params.v_cache.shape[3] = 12;
+  ASSERT_OK(rig.reset());
+  ASSERT_OK(kv_append(params, nullptr));
+  ASSERT_OK(rig.finish());
+  const std::vector<double> stored = rig.read("v_cache");
+  for (std::size_t i = 0; i < stored.size(); ++i) {
+    const bool written = i / 32 < 3 && i % 16 < 12;
+    EXPECT_EQ(stored[i], written ? rig.values("v")[i] : rig.values("v_cache")[i]) << i;
+  }
+}
+
 }  // namespace
 }  // namespace hipforge

@@ -420,5 +420,22 @@ TEST(Linear, ManyRowsOfManyBlocksReachEveryElement) {
   for (std::size_t i = 0; i < y.size(); ++i) ASSERT_EQ(y[i], static_cast<double>(i / 3 * (i % 3)));
 }
 
+TEST(Linear, TilesTakeEachMatrixWithItsOwnStride) {
+  Rig rig(1, nullptr);
+  LinearParams params;
+  params.x = rig.input("x", DType::kF32, {40, 33});
+  params.weight = rig.input("weight", DType::kF32, {35, 33});
+  params.y = rig.output("y", DType::kF32, {40, 35});
+  ASSERT_OK(linear(params, nullptr));
+  ASSERT_OK(rig.finish());
+  const std::vector<double> y = rig.read("y");
+  params.weight = rig.input_values("padded", DType::kF32, {35, 33}, rig.values("weight"), Layout::kStrided);
+  ASSERT_NE(params.weight.strides[0], params.x.strides[0]);
+  ASSERT_OK(rig.reset());
+  ASSERT_OK(linear(params, nullptr));
+  ASSERT_OK(rig.finish());
+  EXPECT_EQ(rig.read("y"), y);
+}
+
 }  // namespace
 }  // namespace hipforge

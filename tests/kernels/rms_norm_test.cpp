@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -187,6 +188,28 @@ TEST(RmsNorm, EveryTensorHasAStrideOfItsOwn) {
   ASSERT_OK(f.rig.finish());
   EXPECT_EQ(f.rig.read("y"), y);
   EXPECT_EQ(f.rig.read("packed_sum"), sum);
+}
+
+TEST(RmsNorm, AnAlignedRowThatEndsWithinAPackIsReadAndWrittenToItsEnd) {
+  // One row is aligned whatever its length; some lane's last pack begins just before the end.
+  for (const std::int64_t hidden : {773, 1001, 2001, 3003}) {
+    Rig rig(3, nullptr);
+    RmsNormParams params;
+    params.x = rig.input("x", DType::kF16, {1, hidden});
+    params.weight = rig.input("weight", DType::kF16, {hidden}, harness::Family::kEqual);
+    params.y = rig.output("y", DType::kF16, {1, hidden});
+    ASSERT_OK(rms_norm(params, nullptr));
+    ASSERT_OK(rig.finish());
+    const std::vector<double>& x = rig.values("x");
+    const std::vector<double> y = rig.read("y");
+    double squares = 0.0;
+    for (const double value : x) squares += value * value;
+    const double root = std::sqrt(squares / static_cast<double>(hidden));
+    const double weight = rig.values("weight")[0];
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      ASSERT_NEAR(y[i], x[i] / root * weight, 2e-3 * std::max(1.0, std::abs(y[i]))) << hidden << ", " << i;
+    }
+  }
 }
 
 }  // namespace
