@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
 #include <map>
 #include <tuple>
@@ -25,12 +24,9 @@ Sheet result_sheet(const CheckOptions& options, const std::vector<CaseRecord>& r
     const CaseResult& result = record.result;
     sheet.rows.push_back({record.test->id, record.test->op, dtype_name(record.test->dtype),
                           record.test->layout, std::to_string(record.target.wave), record.target.architecture,
-                          result.passed        ? "yes"
-                          : result.unsupported ? "not supported"
-                                               : "no",
-                          share_text(result.worst_share, result.bounded), result.where,
-                          fmt::format("{:.4f}", record.seconds), result.message,
-                          record.failed() ? repro_command(record, options) : ""});
+                          result.passed ? "yes" : "no", share_text(result.worst_share, result.bounded),
+                          result.where, fmt::format("{:.4f}", record.seconds), result.message,
+                          result.passed ? "" : repro_command(record, options)});
   }
   return sheet;
 }
@@ -51,7 +47,7 @@ Sheet summary_sheet(const std::vector<CaseRecord>& records) {
     if (!groups.contains(key)) order.push_back(key);
     Group& group = groups[key];
     ++group.cases;
-    group.failed += record.failed() ? 1 : 0;
+    group.failed += record.result.passed ? 0 : 1;
     group.bounded = group.bounded || record.result.bounded;
     // Written so that a share that is NaN counts as worse.
     if (!(record.result.worst_share <= group.worst_share)) {
@@ -75,15 +71,14 @@ std::string check_markdown(const CheckOptions& options, const std::vector<CaseRe
   Sheet failures;
   failures.headings = {"failed case", "wave", "message", "repeat"};
   for (const CaseRecord& record : records) {
-    if (!record.failed()) continue;
+    if (record.result.passed) continue;
     failures.rows.push_back({record.test->id, std::to_string(record.target.wave), record.result.message,
                              repro_command(record, options)});
   }
   std::string text = markdown(summary_sheet(records));
   if (!failures.rows.empty()) text += "\n" + markdown(failures);
-  const auto passed = std::count_if(records.begin(), records.end(),
-                                    [](const CaseRecord& record) { return record.result.passed; });
-  return text + fmt::format("\n{} passed, {} failed\n", passed, failures.rows.size());
+  return text +
+         fmt::format("\n{} passed, {} failed\n", records.size() - failures.rows.size(), failures.rows.size());
 }
 
 }  // namespace hipforge::harness

@@ -1,7 +1,6 @@
 // The `hipforge` command.
 
 #include "harness/accuracy_study.h"
-#include "harness/bench_command.h"
 #include "harness/check_command.h"
 #include "harness/compare_command.h"
 #include "harness/devices_command.h"
@@ -61,12 +60,6 @@ int main(int argc, char** argv) {
   check->add_option("--markdown", options.markdown_path, "Write the table and the failures as Markdown");
   check->add_option("--record", options.record_path,
                     "Write every launch to this new folder, for hipforge replay");
-  check->add_option("--candidate", options.candidate_path,
-                    "Check this kernel for one --op: HIP source, a shared library or an AMD code object, see "
-                    "hipforge_candidate.h");
-  check->add_option("--candidate-built", options.candidate_built)->group("");
-  check->add_option("--emulate", options.emulate,
-                    "Run a candidate's AMD code object on an emulator of this architecture");
   check->add_flag("--fail-fast", options.fail_fast, "Stop at the first failure");
   check
       ->add_option("--shrink", options.shrink_seconds,
@@ -139,18 +132,6 @@ int main(int argc, char** argv) {
   study->add_flag("--record", study_options.record, "Write results/<device>/accuracy_study.json and .svg");
   study->add_option("--sources", study_options.sources, "The hash of the sources, for the JSON file");
 
-  BenchOptions bench_options;
-  CLI::App* bench = app.add_subcommand("bench", "Time kernels, or someone else's against ours");
-  bench->add_option("--op", bench_options.ops, "Only these ops")->delimiter(',');
-  bench->add_option("--dtype", bench_options.dtypes, "Only these activation dtypes")->delimiter(',');
-  bench->add_option("--filter", bench_options.filter, "Only cases whose id matches this regular expression");
-  bench->add_option("--candidate", bench_options.candidate_path,
-                    "Time this kernel for one --op against ours, see hipforge_candidate.h");
-  bench->add_option("--seconds", bench_options.seconds, "Of measuring, for each case and kernel")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  bench->add_option("--json", bench_options.json_path, "Write every figure and sample as JSON");
-
   DevicesOptions devices_options;
   CLI::App* devices = app.add_subcommand("devices", "What each device is, and what it is measured to reach");
   devices->add_option("--json", devices_options.json_path, "Write it all as JSON");
@@ -187,6 +168,8 @@ int main(int argc, char** argv) {
       app.add_subcommand("mutants", "Does the suite catch defects that are planted on purpose?");
   mutants->add_flag("--hand-made", mutants_options.hand_made, "Those made by hand (the default)");
   mutants->add_flag("--generated", mutants_options.generated, "Those that a script made");
+  mutants->add_flag("--race", mutants_options.race,
+                    "Only planted races, and only by check --race (preset cpu-race)");
   mutants->add_option("--op", mutants_options.ops, "Only mutants of these ops")->delimiter(',');
   mutants->add_option("--id", mutants_options.id, "Only mutants whose id matches this regular expression");
   mutants->add_option("--dir", mutants_options.folder, "Folder of mutant builds")->capture_default_str();
@@ -199,7 +182,6 @@ int main(int argc, char** argv) {
     if (compare->parsed()) return run_compare(compare_options);
     if (report->parsed()) return run_report(report_options);
     if (study->parsed()) return run_accuracy_study(study_options);
-    if (bench->parsed()) return run_bench(bench_options);
     if (devices->parsed()) return run_devices(devices_options);
     if (isa->parsed()) return run_isa(isa_options);
     if (replay->parsed()) return run_replay(replay_options);

@@ -64,6 +64,7 @@ MutantBuild read_mutant_build(const std::string& folder) {
       entry.at("what").get_to(mutant.what);
       mutant.chronicle = entry.value("chronicle", "");
       mutant.reason = entry.value("reason", "");
+      mutant.equivalent = entry.value("equivalent", false);
       mutant.where = fmt::format("{}", fmt::join(entry.at("where").get<std::vector<std::string>>(), ", "));
       build.mutants.push_back(std::move(mutant));
     }
@@ -85,7 +86,8 @@ std::vector<SuiteStep> suite_of(const std::string& op) {
             {"check", {"hipforge", "check", "--quick", "--shrink", "0"}, {}},
             {"kernels_test", {"kernels_test"}, {}}};
   }
-  const std::string tests = fmt::format("--gtest_filter=*{}*", test_name(op));
+  const std::string tests =
+      fmt::format("--gtest_filter=*{}*:*MatrixCore*:OrderKey*:Rotation*:Widen*", test_name(op));
   std::vector<SuiteStep> steps{{"check", {"hipforge", "check", "--op", op, "--quick", "--shrink", "0"}, {}},
                                {"kernels_test", {"kernels_test", tests}, {}},
                                chronicle};
@@ -98,6 +100,17 @@ std::vector<SuiteStep> suite_of(const std::string& op) {
          {fmt::format("HIPFORGE_CPU_WAVE={}", wave), fmt::format("HIPFORGE_CPU_SCHEDULE={}", schedule)}});
   }
   return steps;
+}
+
+std::vector<SuiteStep> thorough_suite_of(const std::string& op) {
+  if (!is_op(op)) return {};
+  return {{"full check", {"hipforge", "check", "--op", op, "--shrink", "0"}, {}}};
+}
+
+std::vector<SuiteStep> race_suite_of(const std::string& op) {
+  return {{"race",
+           {"hipforge", "check", "--race", "--op", op, "--quick", "--schedules", "4", "--shrink", "0"},
+           {}}};
 }
 
 StepOutcome run_step(const MutantBuild& build, const SuiteStep& step, int mutant, double timeout_s) {

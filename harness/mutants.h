@@ -14,8 +14,9 @@ struct Mutant {
   std::string kind;
   std::string chronicle;  ///< row of the bug chronicle, or empty
   std::string what;
-  std::string where;   ///< "kernels/device/reduce.h:66"
-  std::string reason;  ///< why nothing can catch it, where that is known
+  std::string where;        ///< "kernels/device/reduce.h:66"
+  std::string reason;       ///< why it survives, where that is known
+  bool equivalent = false;  ///< the reason is that it does what the code does
 };
 
 /// A folder with the suite's programs, linked with the mutants' library.
@@ -40,6 +41,12 @@ struct SuiteStep {
 
 /// What is run for an op's mutants, in this order, until something fails.
 [[nodiscard]] std::vector<SuiteStep> suite_of(const std::string& op);
+
+/// What is run for those that survive that: the op's full check. It takes minutes.
+[[nodiscard]] std::vector<SuiteStep> thorough_suite_of(const std::string& op);
+
+/// The race check alone, for a build of the preset cpu-race.
+[[nodiscard]] std::vector<SuiteStep> race_suite_of(const std::string& op);
 
 /// How a step went.
 struct StepOutcome {

@@ -63,16 +63,19 @@ void in_parallel(std::size_t count, int jobs, const std::function<void(std::size
   if (error) std::rethrow_exception(error);
 }
 
+using Suite = std::vector<SuiteStep> (*)(const std::string& op);
+
 std::string key_of(const SuiteStep& step) {
   return fmt::format("{} {}", fmt::join(step.variables, " "), fmt::join(step.command, " "));
 }
 
 // Seconds that each step takes with no mutant on, by key_of; `failure` says what failed.
-std::map<std::string, double> run_unmutated(const MutantBuild& build, const std::set<std::string>& ops,
-                                            int jobs, std::string& failure) {
+std::map<std::string, double> run_unmutated(const MutantBuild& build, Suite suite,
+                                            const std::set<std::string>& ops, int jobs,
+                                            std::string& failure) {
   std::vector<SuiteStep> steps;
   for (const std::string& op : ops) {
-    for (SuiteStep& step : suite_of(op)) {
+    for (SuiteStep& step : suite(op)) {
       if (std::find(steps.begin(), steps.end(), step) == steps.end()) steps.push_back(std::move(step));
     }
   }
@@ -92,10 +95,9 @@ std::map<std::string, double> run_unmutated(const MutantBuild& build, const std:
   return seconds;
 }
 
-Verdict run_suite(const MutantBuild& build, const Mutant& mutant,
-                  const std::map<std::string, double>& unmutated) {
-  Verdict verdict;
-  for (const SuiteStep& step : suite_of(mutant.op)) {
+void run_suite(const MutantBuild& build, Suite suite, const Mutant& mutant,
+               const std::map<std::string, double>& unmutated, Verdict& verdict) {
+  for (const SuiteStep& step : suite(mutant.op)) {
     const double timeout = std::max(kTimeoutFloor, kTimeoutFactor * unmutated.at(key_of(step)));
     const StepOutcome outcome = run_step(build, step, mutant.number, timeout);
     verdict.seconds += outcome.seconds;
@@ -105,7 +107,6 @@ Verdict run_suite(const MutantBuild& build, const Mutant& mutant,
     verdict.check = outcome.check;
     break;
   }
-  return verdict;
 }
 
 void print_verdict(const Mutant& mutant, const Verdict& verdict) {
@@ -139,7 +140,10 @@ void write_mutants_json(const MutantsOptions& options, const MutantBuild& build,
                                  {"where", mutant.where}, {"caught", verdicts[i].caught}};
     if (!mutant.chronicle.empty()) entry["chronicle"] = mutant.chronicle;
     if (verdicts[i].caught) entry["by"] = verdicts[i].by;
-    if (!mutant.reason.empty()) entry["reason"] = mutant.reason;
+    if (!verdicts[i].caught && !mutant.reason.empty()) {
+      entry["reason"] = mutant.reason;
+      entry["equivalent"] = mutant.equivalent;
+    }
     root["mutants"].push_back(std::move(entry));
   }
   write_file(options.json_path, root.dump(1) + "\n");
@@ -156,6 +160,7 @@ std::string default_mutants_folder() {
 int run_mutants(const MutantsOptions& options) {
   if (options.hand_made && options.generated)
     return usage_error("--hand-made and --generated exclude each other");
+  if (options.race && options.generated) return usage_error("--race is for the mutants made by hand");
   if (options.jobs < 1) return usage_error(fmt::format("--jobs is {}, needs 1 or more", options.jobs));
   std::regex wanted;
   try {
@@ -171,13 +176,12 @@ int run_mutants(const MutantsOptions& options) {
   }
   const MutantBuild build = read_mutant_build(folder);
   std::vector<const Mutant*> chosen;
-  std::set<std::string> ops;
   for (const Mutant& mutant : build.mutants) {
     const auto& only = options.ops;
     if (!only.empty() && std::find(only.begin(), only.end(), mutant.op) == only.end()) continue;
     if (!std::regex_search(mutant.id, wanted)) continue;
+    if (options.race && mutant.kind != "barrier") continue;
     chosen.push_back(&mutant);
-    ops.insert(mutant.op);
   }
   if (chosen.empty()) return usage_error("no mutant matches");
   if (options.list) {
@@ -186,27 +190,38 @@ int run_mutants(const MutantsOptions& options) {
   }
 
   const auto begin = std::chrono::steady_clock::now();
-  std::string failed;
-  const std::map<std::string, double> unmutated = run_unmutated(build, ops, options.jobs, failed);
-  if (!failed.empty()) {
-    fmt::print("FAIL without a mutant: {}\n", failed);
-    fmt::print(stderr,
-               "hipforge mutants: the suite fails without a mutant ({}), so that it says nothing with one\n",
-               failed);
-    return kExitFailed;
-  }
-  fmt::print("without a mutant: all {} steps of the suite pass\n", unmutated.size());
-  std::fflush(stdout);
-
   std::vector<Verdict> verdicts(chosen.size());
   std::mutex mutex;
-  {
-    Progress progress(chosen.size());
-    in_parallel(chosen.size(), options.jobs, [&](std::size_t i) {
-      verdicts[i] = run_suite(build, *chosen[i], unmutated);
+  // The full check takes minutes, so that only what survives the rest is put to it.
+  const std::vector<Suite> suites =
+      options.race ? std::vector<Suite>{race_suite_of} : std::vector<Suite>{suite_of, thorough_suite_of};
+  for (const Suite suite : suites) {
+    std::vector<std::size_t> alive;
+    std::set<std::string> ops;
+    for (std::size_t i = 0; i < chosen.size(); ++i) {
+      if (verdicts[i].caught) continue;
+      alive.push_back(i);
+      ops.insert(chosen[i]->op);
+    }
+    std::string failed;
+    const std::map<std::string, double> unmutated = run_unmutated(build, suite, ops, options.jobs, failed);
+    if (!failed.empty()) {
+      fmt::print("FAIL without a mutant: {}\n", failed);
+      fmt::print(stderr,
+                 "hipforge mutants: the suite fails without a mutant ({}), so it says nothing with one\n",
+                 failed);
+      return kExitFailed;
+    }
+    if (!unmutated.empty())
+      fmt::print("without a mutant: all {} steps of the suite pass\n", unmutated.size());
+    std::fflush(stdout);
+    Progress progress(alive.size());
+    in_parallel(alive.size(), options.jobs, [&](std::size_t at) {
+      const std::size_t i = alive[at];
+      run_suite(build, suite, *chosen[i], unmutated, verdicts[i]);
       const std::lock_guard lock(mutex);
       progress.clear();
-      print_verdict(*chosen[i], verdicts[i]);
+      if (verdicts[i].caught || suite == suites.back()) print_verdict(*chosen[i], verdicts[i]);
       progress.step(chosen[i]->id);
     });
   }
@@ -216,6 +231,7 @@ int run_mutants(const MutantsOptions& options) {
   std::map<std::string, std::pair<int, int>> by_check;
   int caught = 0;
   int unexplained = 0;
+  int equivalent = 0;
   for (std::size_t i = 0; i < chosen.size(); ++i) {
     auto& [op_caught, op_all] = by_op[chosen[i]->op];
     ++op_all;
@@ -226,15 +242,22 @@ int run_mutants(const MutantsOptions& options) {
       all = ++count;
     } else if (chosen[i]->reason.empty()) {
       ++unexplained;
+    } else if (chosen[i]->equivalent) {
+      ++equivalent;
     }
   }
   const int survived = static_cast<int>(chosen.size()) - caught;
   const double share = static_cast<double>(caught) / static_cast<double>(chosen.size());
+  const double real_share =
+      static_cast<double>(caught) / std::max(1.0, static_cast<double>(chosen.size()) - equivalent);
   print_counts("caught by op:", by_op);
   print_counts("caught by check:", by_check);
   if (options.generated) {
-    fmt::print("{} generated mutants, {} more do not compile; of the survivors {} have no reason listed\n",
-               chosen.size(), build.discarded, unexplained);
+    fmt::print(
+        "generated: {} more do not compile; of the survivors {} are listed as doing what the code does, {} "
+        "have no "
+        "reason listed; of all others {:.1f} % are caught\n",
+        build.discarded, equivalent, unexplained, 100.0 * real_share);
   }
   fmt::print("{} mutants: {} caught ({:.1f} %), {} survived, in {:.0f} s\n", chosen.size(), caught,
              100.0 * share, survived, seconds);
@@ -244,9 +267,10 @@ int run_mutants(const MutantsOptions& options) {
                         {"count", chosen.size()},
                         {"caught", caught},
                         {"survived", survived},
+                        {"equivalent", equivalent},
                         {"seconds", seconds}});
   }
-  const bool good = options.generated ? share >= kGeneratedShare && unexplained == 0 : survived == 0;
+  const bool good = options.generated ? real_share >= kGeneratedShare && unexplained == 0 : survived == 0;
   return good ? kExitGood : kExitFailed;
 }
 

@@ -8,6 +8,7 @@ namespace hipforge::harness {
 struct MutantsOptions {
   bool hand_made = false;
   bool generated = false;        ///< neither: the hand-made
+  bool race = false;             ///< only races, and only by hipforge check --race
   std::string folder;            ///< of mutant builds, hand/ and generated/ in it
   std::vector<std::string> ops;  ///< only these
   std::string id;                ///< only ids that match this regular expression
@@ -19,7 +20,7 @@ struct MutantsOptions {
 /// Where this program's own build puts its mutants: mutants/ beside the executable.
 [[nodiscard]] std::string default_mutants_folder();
 
-/// The share of generated mutants that the suite must catch.
+/// The share of generated mutants that the suite must catch, of those that are not listed as equivalent.
 inline constexpr double kGeneratedShare = 0.95;
 
 /// `hipforge mutants`: runs the ordinary suite against every mutant of a build and says which it caught, and

@@ -7,7 +7,8 @@
 The output is that of plant.py, which plants them. Which places are drawn depends on the seed and on the text of a place
 alone, so that a change elsewhere changes nothing; an id is a hash of file, line and operator. A mutant that does not
 compile, or that a constant expression cannot hold, is discarded and counted; code that the preprocessor leaves out of
-this platform's build has no places. REASONS.toml names survivors that nothing can catch, by id, with the reason."""
+this platform's build has no places. REASONS.toml names survivors by id with the reason, under
+[equivalent] those that do what the code does, under [survivors] any others."""
 
 import argparse
 import collections
@@ -25,7 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 import plant
 
 # Drawn of an op's places, whatever the share.
-FEWEST, MOST = 14, 36
+FEWEST, MOST = 14, 24
 SWAPS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==", "+": "-", "-": "+", "&&": "||", "||": "&&",
          "*": "+", "/": "*", "%": "/", "<<": ">>", ">>": "<<", "&": "|", "|": "&", "+=": "-=", "-=": "+=", "*=": "+="}
 PRECEDENCE = {"*": 5, "/": 5, "%": 5, "+": 6, "-": 6, "<<": 7, ">>": 7, "<": 9, "<=": 9, ">": 9, ">=": 9, "==": 10,
@@ -39,6 +40,10 @@ OPEN, CLOSE = "([{", ")]}"
 # What stands in a constant expression or declares a type cannot be switched at run time.
 UNSWITCHABLE = re.compile(r"^\s*(#|template\b|using\b|static_assert\b|(static |inline )*constexpr\b|struct\b|class\b|"
                           r"enum\b|namespace\b|case\b|HIPFORGE_\w*KERNEL)|^[A-Z_]+\(|__launch_bounds__|\bif constexpr\b")
+# Lines that decide how fast something is done, not what: a grid that kernels stride over, a block's size.
+SPEED = re.compile(r"\bplan\.(grid|block)\b|\bconst [\w:]+ (waves|blocks|shares|most|per_wave) =|std::clamp<std::int64_t>\(\(|"
+                   r"#pragma|kWantedThreads|one_at_a_time")
+COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 
 
 class Place:
@@ -137,8 +142,13 @@ def token_places(path, text, tokens, partners):
             precedence = PRECEDENCE[token.text]
             begin = operand_begin(text, tokens, partners, at, precedence)
             end = operand_end(text, tokens, partners, at, precedence)
-            mutated = text[begin:token.begin] + SWAPS[token.text] + text[token.end:end]
-            yield Place(path, begin, end, mutated, f"{token.text} becomes {SWAPS[token.text]}")
+            swap = SWAPS[token.text]
+            # A loop over packs that goes on at the very end finds nothing left: there it ends one element early.
+            packs = token.text == "<" and "for (" in line_of(text, token.begin) and not text[end:].startswith("; ++")
+            if packs:
+                swap = "+ 1 <"
+            mutated = text[begin:token.begin] + swap + text[token.end:end]
+            yield Place(path, begin, end, mutated, f"{token.text} becomes {swap}")
         elif token.text in FUNCTIONS:
             call = at + 1 if after == "(" else None
             if after == "<":
@@ -147,7 +157,10 @@ def token_places(path, text, tokens, partners):
                 end = tokens[partners[call]].end
                 yield Place(path, token.begin, end, FUNCTIONS[token.text] + text[token.end:end],
                             f"{token.text} becomes {FUNCTIONS[token.text]}")
-        elif token.text[0].isdigit() and before not in ("<", ",") and after != ">":
+        elif token.text[0].isdigit() and before not in ("<", ",", *COMPARISONS) and after not in COMPARISONS:
+            # Of the start of a sum most are overwritten, or rescaled by 0.
+            if before == "=" and after == ";":
+                continue
             number = changed_number(token.text)
             stride = before == "[" and at > 1 and tokens[at - 2].text.endswith("strides")
             if stride:
@@ -195,7 +208,7 @@ def places_in(path, text):
         if any(begin <= place.begin < end for begin, end in lengths):
             continue
         line = line_of(text, place.begin)
-        if UNSWITCHABLE.search(line) or '"' in text[place.begin:place.end] or line.rstrip().endswith("\\"):
+        if UNSWITCHABLE.search(line) or SPEED.search(line) or '"' in text[place.begin:place.end] or line.rstrip().endswith("\\"):
             continue
         yield place
 
@@ -227,7 +240,8 @@ def draw(root, ops, seed, share):
     for source in sorted([*root.glob("kernels/**/*.hip"), *root.glob("kernels/**/*.h"), *root.glob("kernels/runtime/*.cpp")]):
         path = str(source.relative_to(root))
         op = op_of(path, ops)
-        if op is None or path.startswith("kernels/platform/"):
+        # What only sm_90 launches the cpu platform's suite does not run.
+        if op is None or "wgmma" in source.stem or source.stem == "warpgroup_core":
             continue
         texts[path] = source.read_text()
         seen = collections.Counter()
@@ -369,13 +383,17 @@ def main():
     except plant.BadMutant as error:
         print(f"generate.py: {error}", file=sys.stderr)
         return 2
+    equivalent = reasons.get("equivalent", {})
     entries = []
     for id in sorted(drawn):
         place = drawn[id]
-        text = " ".join(texts[place.path][place.begin:place.end].split())
+        text = texts[place.path]
+        column = place.begin - text.rfind("\n", 0, place.begin)
+        text = f"{' '.join(text[place.begin:place.end].split())} at column {column} of {line_of(text, place.begin).strip()}"
         entries.append({"number": numbers[id], "id": id, "op": place.op, "kind": "generated",
-                        "what": f"{place.operator}, in: {text}", "where": [f"{place.path}:{place.line}"],
-                        "reason": reasons.get(id, "")})
+                        "what": f"{place.operator}: {text}", "where": [f"{place.path}:{place.line}"],
+                        "reason": equivalent.get(id) or reasons.get("survivors", {}).get(id, ""),
+                        "equivalent": id in equivalent})
     plant.write_if_changed(out / "mutants.json", json.dumps({"discarded": discarded, "mutants": entries}, indent=1) + "\n")
     print(f"{len(entries)} mutants, {discarded} do not compile")
     return 0

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Runs the suite against every mutant, those made by hand and those that the script generates, and writes
+# results/cpu/mutants.json: every verdict, with the hash of the sources and the compiler. Takes an hour on two cores. A
+# dirty tree writes nothing: its numbers would belong to no commit.
+#   tests/mutants/record.sh
+# Exit codes: 0 written, 1 too many survive, 3 could not run.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. cmake/setup.sh
+platform=cpu
+commit="no checkout"
+if git rev-parse HEAD >/dev/null 2>&1; then
+  [ -z "$(git status --porcelain -- . ':!results')" ] || die 3 "the tree is dirty; commit first"
+  commit=$(git rev-parse HEAD)
+fi
+build cpu hipforge kernels_test chronicle_test model_runner_test
+cmake -S . -B build/cpu -DHIPFORGE_MUTANTS=ON >build/cpu/mutants.log
+build cpu mutants_hand mutants_generated
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+status=0
+for set in hand-made generated; do
+  build/cpu/hipforge mutants "--$set" --jobs "$(nproc)" --json "$work/$set" || status=$?
+  [ $status -le 1 ] || exit $status
+done
+{ printf '{\n"sources": "%s",\n"commit": "%s",\n"compiler": "%s",\n"hand_made":\n' "$(source_hash)" "$commit" \
+    "$(${CXX:-c++} --version | head -n 1)"
+  cat "$work/hand-made"
+  printf ',\n"generated":\n'
+  cat "$work/generated"
+  printf '}\n'; } >"$work/mutants.json"
+mkdir -p results/cpu
+mv "$work/mutants.json" results/cpu/mutants.json
+echo results/cpu/mutants.json
+exit $status
