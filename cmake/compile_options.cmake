@@ -65,5 +65,10 @@ function(hipforge_warnings target)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wno-unknown-pragmas>
                                              $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wno-unknown-pragmas>)
+    # In an inlined copy of a vector g++ 13 sees writes out of bounds that are not there.
+    if(CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
+      target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wno-array-bounds>
+                                               $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wno-array-bounds>)
+    endif()
   endif()
 endfunction()

@@ -16,6 +16,9 @@ foreach(room runtime device)
           FILES_MATCHING PATTERN "*.h")
 endforeach()
 
+# For whoever writes a kernel that hipforge is to check and time.
+install(FILES harness/candidate/hipforge_candidate.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/hipforge)
+
 if(HIPFORGE_PLATFORM STREQUAL "amd")
   install(FILES cmake/hip_runtime.cmake DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/hipforge)
 else()

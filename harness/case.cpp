@@ -1,5 +1,6 @@
 #include "harness/case.h"
 
+#include "harness/candidate/candidate.h"
 #include "harness/device_info.h"
 #include "kernels/runtime/device_error.h"
 
@@ -123,7 +124,15 @@ CaseResult run_case(const Case& test, const CaseEnvironment& environment) {
     if (const Status status = prepared.rig->reset(); !status.ok()) {
       return failed(Failure::kException, status.message);
     }
-    if (const Status status = prepared.launch(environment.stream); !status.ok()) {
+    const auto launch =
+        environment.candidate != nullptr ? environment.candidate->bind(prepared) : prepared.launch;
+    if (const Status status = launch(environment.stream); !status.ok()) {
+      if (environment.candidate != nullptr && status.code == StatusCode::kUnsupported) {
+        CaseResult result;
+        result.unsupported = true;
+        result.message = status.message;
+        return result;
+      }
       return failed(Failure::kRefused, status.message);
     }
     scope.launched();

@@ -5,6 +5,7 @@
 #include "kernels/runtime/recorder.h"
 #include "kernels/runtime/target.h"
 
+#include <any>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -15,12 +16,15 @@
 
 namespace hipforge::harness {
 
+class CandidateKernel;
+
 /// What a case runs under.
 struct CaseEnvironment {
   Target target;
   std::uint64_t seed = 1;
   hipStream_t stream = nullptr;
-  Recorder* recorder = nullptr;  ///< told which case the launches belong to
+  Recorder* recorder = nullptr;          ///< told which case the launches belong to
+  CandidateKernel* candidate = nullptr;  ///< launched in place of our kernel (harness/candidate/candidate.h)
 };
 
 /// One output and what it must be.
@@ -36,6 +40,7 @@ enum class Ceiling { kCopy, kRead, kWrite, kMatrix };
 struct PreparedCase {
   std::unique_ptr<Rig> rig;
   std::function<Status(hipStream_t)> launch;
+  std::any params;  ///< the op's own, RmsNormParams and so on, that `launch` launches with
   /// The oracle's word on each output; computed from rig->values(), so valid for any launch.
   std::function<std::vector<OutputExpectation>()> expect;
   /// Where an output is not a matter of values and bounds (a drawn token): replaces expect.
@@ -125,6 +130,7 @@ struct CaseResult {
   std::string message;
   Failure failure = Failure::kNone;
   std::vector<OutputShare> outputs;  ///< as far as they were compared
+  bool unsupported = false;          ///< a candidate has no kernel for the case: neither passed nor failed
 };
 
 /// Prepares, poisons, launches, synchronises, checks guards and inputs, then compares. Never throws for what

@@ -18,7 +18,7 @@ class LocalRunner final : public CaseRunner {
     environment_.target = target;
     CaseResult result = run_case(test, environment_);
     if (environment_.recorder != nullptr) throw_if_error(environment_.recorder->status());
-    if (!result.passed && !recover_device()) {
+    if (!result.passed && !result.unsupported && !recover_device()) {
       throw Error(failure(StatusCode::kHipError, "the device cannot go on after the fault of ", test.id));
     }
     return result;

@@ -1,6 +1,8 @@
 #include "harness/check_command.h"
 
 #include "harness/accuracy_baseline.h"
+#include "harness/candidate/candidate.h"
+#include "harness/candidate/emulated.h"
 #include "harness/check_sheets.h"
 #include "harness/device_info.h"
 #include "harness/emulatable.h"
@@ -103,23 +105,28 @@ std::vector<const Case*> select_cases(const CheckOptions& options) {
 }
 
 std::unique_ptr<CaseRunner> make_runner(const CheckOptions& options, const std::vector<Target>& targets,
-                                        Recorder* recorder) {
+                                        Recorder* recorder, CandidateKernel* candidate) {
   if (options.race) throw_if_error(race_support());
   if (!options.isolate || options.serve) {
     CaseEnvironment environment;
     environment.seed = options.seed;
     environment.recorder = recorder;
+    environment.candidate = candidate;
     std::unique_ptr<CaseRunner> runner = make_local_runner(environment);
     return options.race ? make_race_runner(std::move(runner), options.schedules) : std::move(runner);
   }
   IsolationOptions isolation{options.arguments, options.timeout_s, options.memory_limit_mib};
   isolation.arguments.emplace_back("--serve-cases");
+  if (candidate != nullptr) {
+    isolation.arguments.insert(isolation.arguments.end(), {"--candidate-built", candidate->library()});
+  }
   return make_isolated_runner(isolation, targets);
 }
 
 struct Group {
   std::size_t cases = 0;
   std::size_t failed = 0;
+  std::size_t unsupported = 0;
   bool bounded = false;
   double worst_share = 0.0;
   std::string where;
@@ -129,6 +136,7 @@ struct Group {
 using GroupKey = std::tuple<std::string, std::string, int>;
 
 std::string share_text(const Group& group) {
+  if (group.unsupported == group.cases) return "none ran";
   if (!group.bounded && group.worst_share == 0.0) return "exact";
   return std::isinf(group.worst_share) ? "wrong" : fmt::format("{:.3f}", group.worst_share);
 }
@@ -141,7 +149,8 @@ void print_table(const std::vector<CaseRecord>& records) {
     if (!groups.contains(key)) order.push_back(key);
     Group& group = groups[key];
     ++group.cases;
-    group.failed += record.result.passed ? 0 : 1;
+    group.failed += record.failed() ? 1 : 0;
+    group.unsupported += record.result.unsupported ? 1 : 0;
     group.bounded = group.bounded || record.result.bounded;
     group.seconds += record.seconds;
     if (record.result.worst_share >= group.worst_share) {
@@ -270,11 +279,15 @@ std::vector<std::string> coverage_holes(const OpSuite& suite) {
 }
 
 std::string case_command(const std::string& id, const Target& target, const CheckOptions& options) {
-  return fmt::format("{}{} check{} --case '{}' --seed {} --wave {}{}{}", repro_environment(target.wave),
-                     options.program,
-                     options.race ? fmt::format(" --race --schedules {}", options.schedules) : "", id,
-                     options.seed, target.wave, options.target.empty() ? "" : " --target " + options.target,
-                     options.isolate ? " --isolate" : "");
+  std::string flags;
+  if (!options.target.empty()) flags += " --target " + options.target;
+  if (!options.candidate_path.empty()) {
+    flags += fmt::format(" --candidate '{}' --op {}", options.candidate_path, options.ops.front());
+  }
+  if (options.race) flags += fmt::format(" --race --schedules {}", options.schedules);
+  if (options.isolate) flags += " --isolate";
+  return fmt::format("{}{} check --case '{}' --seed {} --wave {}{}", repro_environment(target.wave),
+                     options.program, id, options.seed, target.wave, flags);
 }
 
 std::string repro_command(const CaseRecord& record, const CheckOptions& options) {
@@ -312,6 +325,16 @@ int run_check(const CheckOptions& options) {
     return usage_error("--accept needs a reason");
   }
   if (options.coverage) return run_coverage(options);
+  if (!options.candidate_path.empty() && options.ops.size() != 1) {
+    return usage_error(fmt::format("--candidate goes with one --op, {} are named", options.ops.size()));
+  }
+  if (!options.candidate_path.empty() && !options.record_path.empty()) {
+    return usage_error("--record and --candidate do not go together: only our own launches are recorded");
+  }
+  if (!options.candidate_path.empty() && (options.baseline || options.accept)) {
+    return usage_error("--baseline and --candidate do not go together: it holds our own kernels' shares");
+  }
+  if (!options.emulate.empty()) return run_emulated_candidate(options);
   if (options.isolate && !options.record_path.empty()) {
     return usage_error("--record and --isolate do not go together: launches are recorded in this process");
   }
@@ -346,7 +369,13 @@ int run_check(const CheckOptions& options) {
   const std::vector<Target> targets = targets_of(options);
   std::optional<Recorder> recorder;
   if (!options.record_path.empty()) recorder.emplace(options.record_path);
-  const std::unique_ptr<CaseRunner> runner = make_runner(options, targets, recorder ? &*recorder : nullptr);
+  std::unique_ptr<CandidateKernel> candidate;
+  if (!options.candidate_path.empty()) {
+    const bool built = !options.candidate_built.empty();
+    candidate = load_candidate(built ? options.candidate_built : options.candidate_path, options.ops.front());
+  }
+  const std::unique_ptr<CaseRunner> runner =
+      make_runner(options, targets, recorder ? &*recorder : nullptr, candidate.get());
   if (options.serve) serve_cases(*runner, targets);
   FailureReport failures(options, *runner);
   const auto start = std::chrono::steady_clock::now();
@@ -361,7 +390,10 @@ int run_check(const CheckOptions& options) {
         CaseRecord record{test, target, runner->run(*test, target), 0.0, {}, {}};
         record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
         progress.step(test->id);
-        if (!record.result.passed) {
+        if (record.result.unsupported) {
+          progress.clear();
+          fmt::print("UNSUPPORTED {} (wave {})\n", test->id, target.wave);
+        } else if (!record.result.passed) {
           progress.clear();
           failures.print(record);
           stopped = options.fail_fast;
@@ -374,14 +406,15 @@ int run_check(const CheckOptions& options) {
   if (recorder) recorder->finish();
 
   const bool whole_suite = !options.quick && !options.emulatable && options.filter.empty() &&
-                           options.case_id.empty() && options.shards == 1 && !options.fail_fast;
+                           options.case_id.empty() && options.shards == 1 && !options.fail_fast &&
+                           options.candidate_path.empty();
   print_table(records);
   const std::vector<std::string> loose = whole_suite ? loose_bounds(records) : std::vector<std::string>();
   for (const std::string& message : loose) fmt::print("FAIL {}\n", message);
   const std::size_t grown =
       options.baseline || options.accept ? hold_to_accuracy_baseline(options, records) : 0;
   const auto failed = static_cast<std::size_t>(std::count_if(
-      records.begin(), records.end(), [](const CaseRecord& record) { return !record.result.passed; }));
+      records.begin(), records.end(), [](const CaseRecord& record) { return record.failed(); }));
   if (!options.json_path.empty()) write_json(options, records, seconds);
   if (!options.junit_path.empty()) write_junit(options, records, seconds);
   if (!options.csv_path.empty()) write_file(options.csv_path, csv(result_sheet(options, records)));
@@ -400,7 +433,13 @@ int run_check(const CheckOptions& options) {
   if (const std::string summary = runner->summary(); !summary.empty()) fmt::print("{}\n", summary);
   if (recorder) fmt::print("recorded {} launches in {}\n", recorder->launches(), options.record_path);
   fmt::print("checked in {:.1f} s, seed {}\n", seconds, options.seed);
-  fmt::print("{} passed, {} failed\n", records.size() - failed, failed + loose.size() + grown);
+  const auto unsupported = static_cast<std::size_t>(std::count_if(
+      records.begin(), records.end(), [](const CaseRecord& record) { return record.result.unsupported; }));
+  fmt::print("{} passed, {} failed{}\n", records.size() - failed - unsupported, failed + loose.size() + grown,
+             unsupported == 0 ? "" : fmt::format(", {} not supported", unsupported));
+  if (unsupported > 0 && unsupported == records.size()) {
+    return usage_error(fmt::format("{} supports none of the {} cases", options.candidate_path, unsupported));
+  }
   return failed == 0 && loose.empty() && grown == 0 ? kExitGood : kExitFailed;
 }
 

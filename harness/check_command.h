@@ -42,8 +42,11 @@ struct CheckOptions {
   std::string junit_path;
   std::string csv_path;
   std::string markdown_path;
-  std::string record_path;  ///< a folder for every launch, see kernels/runtime/recorder.h
-  bool fail_fast = false;   ///< nothing after the first failure
+  std::string record_path;      ///< a folder for every launch, see kernels/runtime/recorder.h
+  std::string candidate_path;   ///< someone else's kernel in place of ours (harness/candidate/candidate.h)
+  std::string candidate_built;  ///< what was compiled of it already
+  std::string emulate;          ///< an AMD architecture: a candidate's code object runs on an emulator
+  bool fail_fast = false;       ///< nothing after the first failure
   /// How long a failing case is shrunk; 0: not at all (harness/failure_report.h).
   double shrink_seconds = 10.0;
   bool isolate = false;                ///< cases in processes of their own (harness/isolation.h)
@@ -67,6 +70,8 @@ struct CaseRecord {
   double seconds = 0.0;
   std::string shrunk_id;       ///< the smallest case that fails in the same way; empty: none was looked for
   std::string shrunk_message;  ///< what is wrong with that one
+
+  [[nodiscard]] bool failed() const { return !result.passed && !result.unsupported; }
 };
 
 /// A shell command that runs the case of that id under that target.

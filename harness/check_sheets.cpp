@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <tuple>
@@ -24,9 +25,12 @@ Sheet result_sheet(const CheckOptions& options, const std::vector<CaseRecord>& r
     const CaseResult& result = record.result;
     sheet.rows.push_back({record.test->id, record.test->op, dtype_name(record.test->dtype),
                           record.test->layout, std::to_string(record.target.wave), record.target.architecture,
-                          result.passed ? "yes" : "no", share_text(result.worst_share, result.bounded),
-                          result.where, fmt::format("{:.4f}", record.seconds), result.message,
-                          result.passed ? "" : repro_command(record, options)});
+                          result.passed        ? "yes"
+                          : result.unsupported ? "not supported"
+                                               : "no",
+                          share_text(result.worst_share, result.bounded), result.where,
+                          fmt::format("{:.4f}", record.seconds), result.message,
+                          record.failed() ? repro_command(record, options) : ""});
   }
   return sheet;
 }
@@ -47,7 +51,7 @@ Sheet summary_sheet(const std::vector<CaseRecord>& records) {
     if (!groups.contains(key)) order.push_back(key);
     Group& group = groups[key];
     ++group.cases;
-    group.failed += record.result.passed ? 0 : 1;
+    group.failed += record.failed() ? 1 : 0;
     group.bounded = group.bounded || record.result.bounded;
     // Written so that a share that is NaN counts as worse.
     if (!(record.result.worst_share <= group.worst_share)) {
@@ -71,14 +75,15 @@ std::string check_markdown(const CheckOptions& options, const std::vector<CaseRe
   Sheet failures;
   failures.headings = {"failed case", "wave", "message", "repeat"};
   for (const CaseRecord& record : records) {
-    if (record.result.passed) continue;
+    if (!record.failed()) continue;
     failures.rows.push_back({record.test->id, std::to_string(record.target.wave), record.result.message,
                              repro_command(record, options)});
   }
   std::string text = markdown(summary_sheet(records));
   if (!failures.rows.empty()) text += "\n" + markdown(failures);
-  return text +
-         fmt::format("\n{} passed, {} failed\n", records.size() - failures.rows.size(), failures.rows.size());
+  const auto passed = std::count_if(records.begin(), records.end(),
+                                    [](const CaseRecord& record) { return record.result.passed; });
+  return text + fmt::format("\n{} passed, {} failed\n", passed, failures.rows.size());
 }
 
 }  // namespace hipforge::harness

@@ -1,6 +1,7 @@
 #include "harness/isolation.h"
 
 #include "harness/variants.h"
+#include "kernels/runtime/device_buffer.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -37,6 +38,16 @@ constexpr int kServedSocket = 3;
 constexpr std::size_t kCasesOfAProcess = 256;
 constexpr int kLookEveryMs = 5;
 constexpr double kSearchSeconds = 10.0;
+constexpr double kStartSeconds = 120.0;
+constexpr const char* kReady = "ready\n";
+
+void send_all(const std::string& text) {
+  for (std::size_t sent = 0; sent < text.size();) {
+    const ssize_t written = send(kServedSocket, text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
+    if (written <= 0) return;
+    sent += static_cast<std::size_t>(written);
+  }
+}
 
 CaseResult died(Failure failure, std::string message) {
   CaseResult result;
@@ -55,6 +66,7 @@ std::string to_line(const CaseResult& result) {
   line["elements"] = result.elements;
   line["where"] = result.where;
   line["message"] = result.message;
+  line["unsupported"] = result.unsupported;
   line["failure"] = static_cast<int>(result.failure);
   for (const OutputShare& output : result.outputs) {
     if (!std::isfinite(output.worst_share)) continue;  // no passed case has one
@@ -72,6 +84,7 @@ CaseResult from_line(const std::string& text) {
   result.elements = line.at("elements");
   result.where = line.at("where");
   result.message = line.at("message");
+  result.unsupported = line.at("unsupported");
   result.failure = static_cast<Failure>(line.at("failure").get<int>());
   if (line.contains("outputs")) {
     for (const nlohmann::json& output : line["outputs"]) {
@@ -125,6 +138,11 @@ class Worker {
       errno = error;
       fail("a process for cases");
     }
+    // Starting, and the device's context, are no part of a case's time.
+    CaseResult death;
+    if (receive(kStartSeconds, std::numeric_limits<std::int64_t>::max(), death) != kReady) {
+      throw Error(failure(StatusCode::kNotFound, "a process for cases does not start: ", death.message));
+    }
   }
   ~Worker() {
     close(socket_);
@@ -136,28 +154,9 @@ class Worker {
   CaseResult run(const Case& test, std::size_t target, double timeout_s, std::int64_t limit_mib) {
     const std::string request = fmt::format("{} {}\n", target, test.id);
     (void)send(socket_, request.data(), request.size(), MSG_NOSIGNAL);  // a dead one shows below
-    const auto end_time = Clock::now() + std::chrono::duration<double>(timeout_s);
-    std::string answer;
-    for (;;) {
-      pollfd event{socket_, POLLIN, 0};
-      if (poll(&event, 1, kLookEveryMs) > 0) {
-        char buffer[4096];
-        const ssize_t count = recv(socket_, buffer, sizeof(buffer), 0);
-        if (count <= 0) return how_it_died();
-        answer.append(buffer, static_cast<std::size_t>(count));
-        if (answer.back() == '\n') return from_line(answer);
-        continue;
-      }
-      if (const std::int64_t mib = resident_mib(pid_); mib > limit_mib) {
-        end();
-        return died(Failure::kMemory,
-                    fmt::format("its process grew to {} MiB, the limit is {} MiB", mib, limit_mib));
-      }
-      if (Clock::now() >= end_time) {
-        end();
-        return died(Failure::kHang, fmt::format("no result within {:g} s", timeout_s));
-      }
-    }
+    CaseResult death;
+    const std::string answer = receive(timeout_s, limit_mib, death);
+    return answer.empty() ? death : from_line(answer);
   }
 
   [[nodiscard]] bool alive() const { return pid_ > 0; }
@@ -165,6 +164,37 @@ class Worker {
  private:
   [[noreturn]] static void fail(const char* what) {
     throw Error(failure(StatusCode::kNotFound, what, " cannot be made: ", std::strerror(errno)));
+  }
+
+  // The next line of the process; empty, with `death` set, where it has come to an end, if only by our hand.
+  std::string receive(double timeout_s, std::int64_t limit_mib, CaseResult& death) {
+    const auto end_time = Clock::now() + std::chrono::duration<double>(timeout_s);
+    std::string line;
+    for (;;) {
+      pollfd event{socket_, POLLIN, 0};
+      if (poll(&event, 1, kLookEveryMs) > 0) {
+        char buffer[4096];
+        const ssize_t count = recv(socket_, buffer, sizeof(buffer), 0);
+        if (count <= 0) {
+          death = how_it_died();
+          return {};
+        }
+        line.append(buffer, static_cast<std::size_t>(count));
+        if (line.back() == '\n') return line;
+        continue;
+      }
+      if (const std::int64_t mib = resident_mib(pid_); mib > limit_mib) {
+        end();
+        death = died(Failure::kMemory,
+                     fmt::format("its process grew to {} MiB, the limit is {} MiB", mib, limit_mib));
+        return {};
+      }
+      if (Clock::now() >= end_time) {
+        end();
+        death = died(Failure::kHang, fmt::format("no result within {:g} s", timeout_s));
+        return {};
+      }
+    }
   }
 
   void end() {
@@ -264,6 +294,8 @@ std::unique_ptr<CaseRunner> make_isolated_runner(const IsolationOptions& options
 void serve_cases(CaseRunner& runner, const std::vector<Target>& targets) {
   // Whoever asks may be killed while a case hangs.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  { const DeviceBuffer context(1); }
+  send_all(kReady);
   std::string pending;
   char buffer[4096];
   for (;;) {
@@ -276,12 +308,7 @@ void serve_cases(CaseRunner& runner, const std::vector<Target>& targets) {
     const std::size_t target = std::stoul(pending.substr(0, space));
     const std::string id = pending.substr(space + 1, end - space - 1);
     pending.erase(0, end + 1);
-    const std::string answer = to_line(runner.run(find_case(id), targets.at(target)));
-    for (std::size_t sent = 0; sent < answer.size();) {
-      const ssize_t written = send(kServedSocket, answer.data() + sent, answer.size() - sent, MSG_NOSIGNAL);
-      if (written <= 0) break;
-      sent += static_cast<std::size_t>(written);
-    }
+    send_all(to_line(runner.run(find_case(id), targets.at(target))));
   }
   std::fflush(nullptr);
   // Nothing of what the cases left behind is to be tidied up.

@@ -1,6 +1,7 @@
 // The `hipforge` command.
 
 #include "harness/accuracy_study.h"
+#include "harness/bench_command.h"
 #include "harness/check_command.h"
 #include "harness/compare_command.h"
 #include "harness/devices_command.h"
@@ -60,6 +61,12 @@ int main(int argc, char** argv) {
   check->add_option("--markdown", options.markdown_path, "Write the table and the failures as Markdown");
   check->add_option("--record", options.record_path,
                     "Write every launch to this new folder, for hipforge replay");
+  check->add_option("--candidate", options.candidate_path,
+                    "Check this kernel for one --op: HIP source, a shared library or an AMD code object, see "
+                    "hipforge_candidate.h");
+  check->add_option("--candidate-built", options.candidate_built)->group("");
+  check->add_option("--emulate", options.emulate,
+                    "Run a candidate's AMD code object on an emulator of this architecture");
   check->add_flag("--fail-fast", options.fail_fast, "Stop at the first failure");
   check
       ->add_option("--shrink", options.shrink_seconds,
@@ -132,6 +139,18 @@ int main(int argc, char** argv) {
   study->add_flag("--record", study_options.record, "Write results/<device>/accuracy_study.json and .svg");
   study->add_option("--sources", study_options.sources, "The hash of the sources, for the JSON file");
 
+  BenchOptions bench_options;
+  CLI::App* bench = app.add_subcommand("bench", "Time kernels, or someone else's against ours");
+  bench->add_option("--op", bench_options.ops, "Only these ops")->delimiter(',');
+  bench->add_option("--dtype", bench_options.dtypes, "Only these activation dtypes")->delimiter(',');
+  bench->add_option("--filter", bench_options.filter, "Only cases whose id matches this regular expression");
+  bench->add_option("--candidate", bench_options.candidate_path,
+                    "Time this kernel for one --op against ours, see hipforge_candidate.h");
+  bench->add_option("--seconds", bench_options.seconds, "Of measuring, for each case and kernel")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  bench->add_option("--json", bench_options.json_path, "Write every figure and sample as JSON");
+
   DevicesOptions devices_options;
   CLI::App* devices = app.add_subcommand("devices", "What each device is, and what it is measured to reach");
   devices->add_option("--json", devices_options.json_path, "Write it all as JSON");
@@ -182,6 +201,7 @@ int main(int argc, char** argv) {
     if (compare->parsed()) return run_compare(compare_options);
     if (report->parsed()) return run_report(report_options);
     if (study->parsed()) return run_accuracy_study(study_options);
+    if (bench->parsed()) return run_bench(bench_options);
     if (devices->parsed()) return run_devices(devices_options);
     if (isa->parsed()) return run_isa(isa_options);
     if (replay->parsed()) return run_replay(replay_options);

@@ -70,8 +70,10 @@ void write_json(const CheckOptions& options, const std::vector<CaseRecord>& reco
   root["seconds"] = seconds;
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
   std::size_t failed = 0;
+  std::size_t unsupported = 0;
   for (const CaseRecord& record : records) {
-    failed += record.result.passed ? 0 : 1;
+    failed += record.failed() ? 1 : 0;
+    unsupported += record.result.unsupported ? 1 : 0;
     nlohmann::ordered_json row;
     row["id"] = record.test->id;
     row["op"] = record.test->op;
@@ -89,7 +91,8 @@ void write_json(const CheckOptions& options, const std::vector<CaseRecord>& reco
     }
     row["where"] = record.result.where;
     row["seconds"] = record.seconds;
-    if (!record.result.passed) {
+    if (record.result.unsupported) row["unsupported"] = true;
+    if (record.failed()) {
       row["message"] = record.result.message;
       row["failure"] = failure_name(record.result.failure);
       row["repeat"] = repro_command(record, options);
@@ -101,8 +104,9 @@ void write_json(const CheckOptions& options, const std::vector<CaseRecord>& reco
     }
     results.push_back(std::move(row));
   }
-  root["passed"] = records.size() - failed;
+  root["passed"] = records.size() - failed - unsupported;
   root["failed"] = failed;
+  if (unsupported > 0) root["unsupported"] = unsupported;
   root["results"] = std::move(results);
   write_file(options.json_path, root.dump(1) + "\n");
 }
@@ -124,6 +128,8 @@ void write_junit(const CheckOptions& options, const std::vector<CaseRecord>& rec
                               record.test->op, name, record.seconds);
     if (record.result.passed) {
       suite.body += "/>\n";
+    } else if (record.result.unsupported) {
+      suite.body += "><skipped/></testcase>\n";
     } else {
       ++suite.failures;
       suite.body +=

@@ -173,6 +173,7 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   prepared.bytes = rows * (cols * static_cast<std::int64_t>(dtype_size(spec.dtype)) + (spec.values ? 8 : 4));
   prepared.flops = rows * cols;
   prepared.ceiling = Ceiling::kRead;
+  prepared.params = params;
   prepared.launch = [params](hipStream_t stream) { return argmax(params, stream); };
   prepared.expect = [spec, &rig, target = environment.target] {
     ArgmaxInputs inputs{.x = rig.values("x"), .rows = spec.shape[0], .cols = spec.shape[1]};

@@ -39,6 +39,7 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   params.prefix_len = spec.prefix_len;
   prepared.bytes = params.mask.numel() * static_cast<std::int64_t>(dtype_size(spec.dtype));
   prepared.ceiling = Ceiling::kWrite;
+  prepared.params = params;
   prepared.launch = [params](hipStream_t stream) { return causal_mask(params, stream); };
   prepared.expect = [spec, target = environment.target] {
     std::vector<OutputExpectation> outputs;

@@ -121,6 +121,7 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   const auto size = [](DType dtype) { return static_cast<std::int64_t>(dtype_size(dtype)); };
   prepared.bytes = spec.tokens * (size(DType::kI32) + spec.hidden * (size(spec.table) + size(spec.y)));
   prepared.flops = spec.tokens * spec.hidden;
+  prepared.params = params;
   prepared.launch = [params](hipStream_t stream) { return embedding(params, stream); };
   prepared.expect = [spec, ids, &rig, table_cols, y_cols, first_col, target = environment.target] {
     const std::vector<double> table = slice_columns(rig.values("table"), table_cols, first_col, spec.hidden);

@@ -419,6 +419,7 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
     prepared.flops += 4 * spec.head_dim * spec.q_heads * visible_pairs(spec, lengths);
   }
   prepared.ceiling = spec.q_len > 8 ? Ceiling::kMatrix : Ceiling::kRead;
+  prepared.params = params;
   prepared.launch = [params](hipStream_t stream) { return flash_attention(params, stream); };
   prepared.expect = [spec, &rig] {
     FlashAttentionExpected expected = flash_attention_expected(gather_inputs(spec, rig));

@@ -161,6 +161,7 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
 
   prepared.bytes =
       4 * rows * spec.kv_heads * spec.head_dim * static_cast<std::int64_t>(dtype_size(spec.dtype));
+  prepared.params = params;
   prepared.launch = [params](hipStream_t stream) { return kv_append(params, stream); };
   prepared.expect = [spec, &rig, tokens, pages, batch, cache_shape, target = environment.target] {
     std::vector<OutputExpectation> outputs;

@@ -152,6 +152,7 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   prepared.flops = 2 * spec.rows * spec.in_features * spec.out_features;
   // A few rows are bound by reading the weights, many by arithmetic.
   prepared.ceiling = spec.rows < kTiledMinRows ? Ceiling::kRead : Ceiling::kMatrix;
+  prepared.params = params;
   prepared.launch = [params](hipStream_t stream) { return linear(params, stream); };
   prepared.expect = [spec, params, &rig, x_slice, weight_slice, y_slice, target = environment.target] {
     const std::vector<double> x =

@@ -33,6 +33,7 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   prepared.flops = 2 * spec.rows * spec.in_features * spec.out_features;
   // A few rows are bound by reading the weights, many by arithmetic.
   prepared.ceiling = spec.rows < kFewRows ? Ceiling::kRead : Ceiling::kMatrix;
+  prepared.params = params;
   prepared.launch = [params](hipStream_t stream) { return linear(params, stream); };
   prepared.judge = [=, target = environment.target, seed = environment.seed](const Rig& judged) {
     const std::vector<std::int64_t> rows = spread(spec.rows, kSampledRows, seed);

@@ -131,6 +131,7 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   prepared.bytes = elements * (size(spec.x) + size(spec.y) + (spec.fused ? 2 * size(spec.stream) : 0)) +
                    spec.hidden * size(spec.weight);
   prepared.flops = 4 * elements;
+  prepared.params = params;
   prepared.launch = [params](hipStream_t stream) { return rms_norm(params, stream); };
   prepared.expect = [spec, &rig, target = environment.target] {
     RmsNormInputs inputs;

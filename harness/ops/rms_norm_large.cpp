@@ -24,6 +24,7 @@ PreparedCase prepare(DType dtype, std::int64_t rows, std::int64_t hidden, bool f
   const auto size = static_cast<std::int64_t>(dtype_size(dtype));
   prepared.bytes = (rows * hidden * (fused ? 4 : 2) + hidden) * size;
   prepared.flops = 4 * rows * hidden;
+  prepared.params = params;
   prepared.launch = [params](hipStream_t stream) { return rms_norm(params, stream); };
   prepared.judge = [=, target = environment.target, seed = environment.seed](const Rig& judged) {
     const std::vector<std::int64_t> sampled = spread(rows, kSampledRows, seed);

@@ -237,6 +237,7 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   const auto size = static_cast<std::int64_t>(dtype_size(spec.dtype));
   prepared.bytes = 2 * tokens * spec.shape[2] * spec.shape[3] * size + 4 * (params.positions.numel() + pairs);
   prepared.flops = 6 * tokens * spec.shape[2] * pairs;
+  prepared.params = params;
   prepared.launch = [params](hipStream_t stream) { return rope(params, stream); };
   prepared.expect = [spec, &rig, magnitude = params.magnitude, target = environment.target] {
     RopeInputs inputs;

@@ -33,6 +33,7 @@ PreparedCase prepare(DType dtype, std::int64_t batch, std::int64_t seq, std::int
   const std::int64_t elements = batch * seq * kHeads * head_dim;
   prepared.bytes = 2 * elements * static_cast<std::int64_t>(dtype_size(dtype)) + 4 * (seq + head_dim / 2);
   prepared.flops = 3 * elements;
+  prepared.params = params;
   prepared.launch = [params](hipStream_t stream) { return rope(params, stream); };
   prepared.judge = [=, target = environment.target, seed = environment.seed](const Rig& judged) {
     // A token is a row of all its heads.

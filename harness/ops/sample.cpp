@@ -308,6 +308,7 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   prepared.bytes = rows * (vocab * static_cast<std::int64_t>(dtype_size(spec.dtype)) + (spec.draws ? 8 : 4));
   prepared.flops = 4 * rows * vocab;
   prepared.ceiling = Ceiling::kRead;
+  prepared.params = params;
   prepared.launch = [params](hipStream_t stream) { return sample(params, stream); };
   prepared.judge = [params, rows, vocab, draws = spec.draws](const Rig& launched) {
     SampleInputs inputs;

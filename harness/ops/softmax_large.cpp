@@ -17,6 +17,7 @@ PreparedCase prepare(DType dtype, std::int64_t rows, std::int64_t cols, const Ca
   params.y = rig.output("y", dtype, shape);
   prepared.bytes = 2 * rows * cols * static_cast<std::int64_t>(dtype_size(dtype));
   prepared.flops = 5 * rows * cols;
+  prepared.params = params;
   prepared.launch = [params](hipStream_t stream) { return softmax(params, stream); };
   prepared.judge = [=, target = environment.target, seed = environment.seed](const Rig& judged) {
     const std::vector<std::int64_t> sampled = spread(rows, kSampledRows, seed);

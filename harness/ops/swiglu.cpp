@@ -173,6 +173,7 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   const std::int64_t inputs_read = spec.operands == Operands::kShared ? 1 : 2;
   prepared.bytes = elements * (inputs_read + 1) * static_cast<std::int64_t>(dtype_size(spec.dtype));
   prepared.flops = 5 * elements;
+  prepared.params = params;
   prepared.launch = [params](hipStream_t stream) { return swiglu(params, stream); };
   prepared.expect = [spec, &rig, one_matrix, wide_cols, target = environment.target] {
     std::vector<double> gate;

@@ -31,6 +31,7 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   prepared.bytes = elements * static_cast<std::int64_t>(dtype_size(spec.dtype));
   prepared.flops = 2 * params.weights.numel() * spec.head_dim;
   prepared.ceiling = Ceiling::kRead;
+  prepared.params = params;
   prepared.launch = [params](hipStream_t stream) { return weighted_matmul(params, stream); };
   prepared.judge = [=, target = environment.target, seed = environment.seed](const Rig& judged) {
     std::vector<std::int64_t> indices;

@@ -36,6 +36,12 @@ inline void shared_scope(RedZone* zone) {
 /// The block's dynamic shared memory.
 HIPFORGE_CPU_API void* dynamic_shared();
 
+/// The same as an object that can stand outside of functions, as `extern __shared__ T name[]` may.
+template <typename T>
+struct DynamicShared {
+  operator T*() const { return static_cast<T*>(dynamic_shared()); }
+};
+
 }  // namespace hipforge::cpu
 
 #define HIPFORGE_CPU_JOIN_(a, b) a##b

@@ -1,0 +1,154 @@
+#include "harness/candidate/candidate.h"
+
+#include "harness/candidate/build.h"
+#include "harness/candidate/entry.h"
+#include "kernels/runtime/launch.h"
+#include "kernels/runtime/module.h"
+
+#include <fmt/format.h>
+
+#include <dlfcn.h>
+#include <elf.h>
+
+#include <array>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+
+namespace hipforge::harness {
+namespace {
+
+constexpr std::uint16_t kElfAmdgpu = 224;  // EM_AMDGPU, which Debian 12's elf.h has and others may not
+
+// The names of the entries that a library has, for a message.
+std::string entries_of(void* library) {
+  std::string names;
+  for (const OpSuite& suite : all_suites()) {
+    const std::string name = candidate_entry_name(suite.op);
+    if (dlsym(library, name.c_str()) == nullptr) continue;
+    names += (names.empty() ? ", it has " : ", ") + name;
+  }
+  return names.empty() ? " and no entry of another op" : names;
+}
+
+class LibraryCandidate final : public CandidateKernel {
+ public:
+  LibraryCandidate(const std::string& path, const std::string& op) : library_(path) {
+    std::string loaded = path;
+    if (candidate_kind(path) == CandidateKind::kSource) {
+      folder_.emplace();
+      loaded = library_ = compile_candidate(path, folder_->path());
+    }
+    int flags = RTLD_NOW | RTLD_LOCAL;
+#if !defined(__SANITIZE_ADDRESS__)
+    // Its own kernels before ours of the same name, which would pass every check.
+    flags |= RTLD_DEEPBIND;
+#endif
+    void* const handle = dlopen(std::filesystem::absolute(loaded).c_str(), flags);
+    if (handle == nullptr)
+      throw Error(invalid_argument("candidate ", path, " cannot be loaded: ", dlerror()));
+    void* const entry = dlsym(handle, candidate_entry_name(op).c_str());
+    if (entry == nullptr) {
+      throw Error(invalid_argument("candidate ", path, " has no function ", candidate_entry_name(op),
+                                   entries_of(handle)));
+    }
+    // Never closed: its kernels may have left threads and registrations.
+    launch_ = bind_candidate_entry(op, entry);
+  }
+
+  std::function<Status(hipStream_t)> bind(const PreparedCase& prepared) override {
+    return
+        [launch = launch_, params = prepared.params](hipStream_t stream) { return launch(params, stream); };
+  }
+  const std::string& library() const override {
+    return library_;
+  }
+
+ private:
+  std::string library_;
+  std::optional<TemporaryFolder> folder_;
+  std::function<Status(const std::any&, hipStream_t)> launch_;
+};
+
+#if !defined(HIPFORGE_PLATFORM_NVIDIA)  // whose header has no launches from a module: they are AMD's here
+// Our launchers, with the kernels of a code object in place of ours.
+class CodeObjectCandidate final : public CandidateKernel, private LaunchObserver {
+ public:
+  explicit CodeObjectCandidate(const std::string& path) : path_(path), module_(path) {}
+
+  std::function<Status(hipStream_t)> bind(const PreparedCase& prepared) override {
+    return [this, launch = prepared.launch](hipStream_t stream) {
+      LaunchObserver* const before = set_launch_observer(this);
+      Status status = launch(stream);
+      set_launch_observer(before);
+      return status;
+    };
+  }
+  const std::string& library() const override { return path_; }
+
+ private:
+  Status observe(const LaunchPlan& plan, std::span<const std::byte> args, hipStream_t stream,
+                 const std::function<Status()>&) override {
+    hipFunction_t function = nullptr;
+    try {
+      function = module_.function(plan.kernel);
+    } catch (const Error&) {
+      return unsupported("the code object has no kernel ", plan.kernel);
+    }
+    std::size_t bytes = args.size();
+    std::array<void*, 5> extra = {HIP_LAUNCH_PARAM_BUFFER_POINTER, const_cast<std::byte*>(args.data()),
+                                  HIP_LAUNCH_PARAM_BUFFER_SIZE, &bytes, HIP_LAUNCH_PARAM_END};
+    return hip_status(
+        hipModuleLaunchKernel(function, plan.grid.x, plan.grid.y, plan.grid.z, plan.block.x, plan.block.y,
+                              plan.block.z, plan.shared_bytes, stream, nullptr, extra.data()),
+        plan.kernel);
+  }
+
+  std::string path_;
+  Module module_;
+};
+#endif
+
+}  // namespace
+
+CandidateKind candidate_kind(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::array<char, 64> head{};
+  std::error_code error;
+  if (!file || std::filesystem::is_directory(path, error)) {
+    throw Error(failure(StatusCode::kNotFound, "candidate ", path, " cannot be read"));
+  }
+  file.read(head.data(), head.size());
+  const std::string text(head.data(), static_cast<std::size_t>(file.gcount()));
+  if (text.starts_with("__CLANG_OFFLOAD_BUNDLE__") || text.starts_with("CCOB"))
+    return CandidateKind::kCodeObject;
+  if (text.starts_with(ELFMAG) && text.size() == head.size()) {
+    Elf64_Ehdr header;
+    std::memcpy(&header, head.data(), sizeof(header));
+    if (header.e_machine == kElfAmdgpu) return CandidateKind::kCodeObject;
+    if (header.e_type == ET_DYN) return CandidateKind::kLibrary;
+  }
+  const std::string extension = std::filesystem::path(path).extension();
+  for (const char* source : {".hip", ".cu", ".cpp", ".cc", ".cxx"}) {
+    if (extension == source) return CandidateKind::kSource;
+  }
+  throw Error(
+      invalid_argument("candidate ", path,
+                       " is neither HIP source (.hip, .cu, .cpp, .cc, .cxx) nor a shared library nor an "
+                       "AMD code object"));
+}
+
+std::unique_ptr<CandidateKernel> load_candidate(const std::string& path, const std::string& op) {
+  if (candidate_kind(path) == CandidateKind::kCodeObject) {
+#if defined(HIPFORGE_PLATFORM_AMD)
+    return std::make_unique<CodeObjectCandidate>(path);
+#else
+    throw Error(unsupported("candidate ", path,
+                            " is an AMD code object: it needs an AMD GPU, or check --emulate ARCHITECTURE"));
+#endif
+  }
+  return std::make_unique<LibraryCandidate>(path, op);
+}
+
+}  // namespace hipforge::harness
