@@ -76,7 +76,7 @@ class CaseBench {
     }
     for (const PreparedCase& copy : copies_) {
       ours_.push_back(copy.launch);
-      if (candidate != nullptr) theirs_.push_back(candidate->bind(copy));
+      if (candidate != nullptr) theirs_.push_back(bind_candidate(*candidate, copy));
     }
     flush_ = cache_flush(row_.bytes, count);
   }

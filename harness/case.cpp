@@ -125,7 +125,7 @@ CaseResult run_case(const Case& test, const CaseEnvironment& environment) {
       return failed(Failure::kException, status.message);
     }
     const auto launch =
-        environment.candidate != nullptr ? environment.candidate->bind(prepared) : prepared.launch;
+        environment.candidate != nullptr ? bind_candidate(*environment.candidate, prepared) : prepared.launch;
     if (const Status status = launch(environment.stream); !status.ok()) {
       if (environment.candidate != nullptr && status.code == StatusCode::kUnsupported) {
         CaseResult result;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "harness/candidate/candidate.h"
 #include "harness/case.h"
 
 #include <cstdint>
@@ -16,6 +17,16 @@ namespace hipforge::harness {
 /// What a relation launches: the op, or in a test one with a defect.
 template <class Params>
 using Launcher = std::function<Status(const Params&, hipStream_t)>;
+
+/// `own`, or the environment's candidate where it has one.
+template <class Params>
+[[nodiscard]] Launcher<Params> launcher_of(const CaseEnvironment& environment, const Launcher<Params>& own) {
+  if (environment.candidate == nullptr) return own;
+  return [candidate = environment.candidate, own](const Params& params, hipStream_t stream) {
+    return candidate->launch(
+        params, [&](hipStream_t on) { return own(params, on); }, stream);
+  };
+}
 
 /// Two outputs that must agree, element by element.
 struct Agreement {

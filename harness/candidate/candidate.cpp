@@ -57,9 +57,9 @@ class LibraryCandidate final : public CandidateKernel {
     launch_ = bind_candidate_entry(op, entry);
   }
 
-  std::function<Status(hipStream_t)> bind(const PreparedCase& prepared) override {
-    return
-        [launch = launch_, params = prepared.params](hipStream_t stream) { return launch(params, stream); };
+  Status launch(const std::any& params, const std::function<Status(hipStream_t)>&,
+                hipStream_t stream) override {
+    return launch_(params, stream);
   }
   const std::string& library() const override {
     return library_;
@@ -77,13 +77,11 @@ class CodeObjectCandidate final : public CandidateKernel, private LaunchObserver
  public:
   explicit CodeObjectCandidate(const std::string& path) : path_(path), module_(path) {}
 
-  std::function<Status(hipStream_t)> bind(const PreparedCase& prepared) override {
-    return [this, launch = prepared.launch](hipStream_t stream) {
-      LaunchObserver* const before = set_launch_observer(this);
-      Status status = launch(stream);
-      set_launch_observer(before);
-      return status;
-    };
+  Status launch(const std::any&, const std::function<Status(hipStream_t)>& own, hipStream_t stream) override {
+    LaunchObserver* const before = set_launch_observer(this);
+    Status status = own(stream);
+    set_launch_observer(before);
+    return status;
   }
   const std::string& library() const override { return path_; }
 
@@ -111,6 +109,13 @@ class CodeObjectCandidate final : public CandidateKernel, private LaunchObserver
 #endif
 
 }  // namespace
+
+std::function<Status(hipStream_t)> bind_candidate(CandidateKernel& candidate, const PreparedCase& prepared) {
+  if (!prepared.params.has_value()) return prepared.launch;
+  return [&candidate, params = prepared.params, own = prepared.launch](hipStream_t stream) {
+    return candidate.launch(params, own, stream);
+  };
+}
 
 CandidateKind candidate_kind(const std::string& path) {
   std::ifstream file(path, std::ios::binary);

@@ -2,6 +2,7 @@
 
 #include "harness/case.h"
 
+#include <any>
 #include <functional>
 #include <memory>
 #include <string>
@@ -12,12 +13,18 @@ namespace hipforge::harness {
 class CandidateKernel {
  public:
   virtual ~CandidateKernel() = default;
-  /// What launches it on the operands of a prepared case of our own. kUnsupported where it has no kernel for
-  /// it.
-  [[nodiscard]] virtual std::function<Status(hipStream_t)> bind(const PreparedCase& prepared) = 0;
+  /// Launches it with an op's params, RmsNormParams and so on; `own` launches our kernel with the same.
+  /// kUnsupported where it has no kernel for them.
+  [[nodiscard]] virtual Status launch(const std::any& params, const std::function<Status(hipStream_t)>& own,
+                                      hipStream_t stream) = 0;
   /// Where it lies ready to be loaded: the file itself, or what was compiled of it, as long as this lives.
   [[nodiscard]] virtual const std::string& library() const = 0;
 };
+
+/// What launches the candidate on the operands of a prepared case. A case that makes several launches
+/// (PreparedCase::params is empty) has taken the candidate from its environment.
+[[nodiscard]] std::function<Status(hipStream_t)> bind_candidate(CandidateKernel& candidate,
+                                                                const PreparedCase& prepared);
 
 /// What a candidate's file is, by its first bytes, or by its name where it is text.
 enum class CandidateKind { kSource, kLibrary, kCodeObject };

@@ -316,7 +316,7 @@ std::vector<Case> flash_attention_metamorphic_cases(const Launcher<FlashAttentio
             spec.batch_invariant = batch_invariant;
             add(layout_name(layout), relation, batch_invariant ? "" : "any_order",
                 [=, prepare = prepare](const CaseEnvironment& environment) {
-                  return prepare(spec, environment, launcher);
+                  return prepare(spec, environment, launcher_of(environment, launcher));
                 });
           }
         }
@@ -324,10 +324,11 @@ std::vector<Case> flash_attention_metamorphic_cases(const Launcher<FlashAttentio
       spec.layout = at % 2 == 0 ? Layout::kContiguous : Layout::kStrided;
       add("paged", "page_order", fmt::format("page_{}", page_sizes[at]),
           [=, page_size = page_sizes[at]](const CaseEnvironment& environment) {
-            return prepare_pages(spec, page_size, environment, launcher);
+            return prepare_pages(spec, page_size, environment, launcher_of(environment, launcher));
           });
-      add("packed", "packed_is_dense", "",
-          [=](const CaseEnvironment& environment) { return prepare_packed(spec, environment, launcher); });
+      add("packed", "packed_is_dense", "", [=](const CaseEnvironment& environment) {
+        return prepare_packed(spec, environment, launcher_of(environment, launcher));
+      });
     }
   }
   return cases;

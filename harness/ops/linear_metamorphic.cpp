@@ -83,10 +83,12 @@ std::vector<Case> linear_metamorphic_cases(const Launcher<LinearParams>& launche
       for (const Shape& shape : {Shape{7, 33, 5}, Shape{67, 129, 70}, Shape{130, 72, 64}}) {
         for (bool batch_invariant : {true, false}) {
           const Spec spec{shape, dtype, layout, batch_invariant};
-          cases.push_back(metamorphic_case(
-              "linear", dtype, layout_name(layout),
-              batch_invariant ? "batch_mates" : "batch_mates_in_any_order", shape, "", shape[0] == 67,
-              [=](const CaseEnvironment& environment) { return prepare(spec, environment, launcher); }));
+          cases.push_back(
+              metamorphic_case("linear", dtype, layout_name(layout),
+                               batch_invariant ? "batch_mates" : "batch_mates_in_any_order", shape, "",
+                               shape[0] == 67, [=](const CaseEnvironment& environment) {
+                                 return prepare(spec, environment, launcher_of(environment, launcher));
+                               }));
         }
       }
     }

@@ -74,8 +74,9 @@ std::vector<Case> rms_norm_metamorphic_cases(const Launcher<RmsNormParams>& laun
         const Spec spec{shape, dtype, layout, shape[0] == 5};
         cases.push_back(metamorphic_case(
             "rms_norm", dtype, layout_name(layout), "scale_invariant", shape, spec.fused ? "residual" : "",
-            shape[0] == 3,
-            [=](const CaseEnvironment& environment) { return prepare(spec, environment, launcher); }));
+            shape[0] == 3, [=](const CaseEnvironment& environment) {
+              return prepare(spec, environment, launcher_of(environment, launcher));
+            }));
       }
     }
   }

@@ -166,12 +166,15 @@ std::vector<Case> rope_metamorphic_cases(const Launcher<RopeParams>& launcher) {
           spec.style = style;
           const std::string options = style == RopeStyle::kInterleaved ? "interleaved" : "half_split";
           const bool quick = turn == 1;
-          cases.push_back(metamorphic_case(
-              "rope", dtype, layout_name(layout), "keeps_norms", shape, options, quick,
-              [=](const CaseEnvironment& environment) { return prepare_norm(spec, environment, launcher); }));
+          cases.push_back(metamorphic_case("rope", dtype, layout_name(layout), "keeps_norms", shape, options,
+                                           quick, [=](const CaseEnvironment& environment) {
+                                             return prepare_norm(spec, environment,
+                                                                 launcher_of(environment, launcher));
+                                           }));
           cases.push_back(metamorphic_case("rope", dtype, layout_name(layout), "relative_positions", shape,
                                            options, quick, [=](const CaseEnvironment& environment) {
-                                             return prepare_relative(spec, environment, launcher);
+                                             return prepare_relative(spec, environment,
+                                                                     launcher_of(environment, launcher));
                                            }));
         }
         ++turn;

@@ -54,8 +54,9 @@ std::vector<Case> softmax_metamorphic_cases(const Launcher<SoftmaxParams>& launc
         const Spec spec{shape, dtype, layout, shape[3] % 2 == 0};
         cases.push_back(metamorphic_case(
             "softmax", dtype, layout_name(layout), "shift_invariant", shape, spec.causal ? "causal" : "",
-            shape[3] == 300,
-            [=](const CaseEnvironment& environment) { return prepare(spec, environment, launcher); }));
+            shape[3] == 300, [=](const CaseEnvironment& environment) {
+              return prepare(spec, environment, launcher_of(environment, launcher));
+            }));
       }
     }
   }

@@ -64,11 +64,11 @@ std::vector<Case> weighted_matmul_metamorphic_cases(const Launcher<WeightedMatmu
            {Shape{2, 4, 2, 19, 70, 24}, Shape{3, 2, 2, 65, 133, 65}, Shape{2, 3, 1, 5, 2060, 16}}) {
         const Spec spec{shape, dtype, layout};
         for (bool decode : {true, false}) {
-          cases.push_back(metamorphic_case("weighted_matmul", dtype, layout_name(layout),
-                                           decode ? "decode_is_last_row" : "batch_mates", shape, "",
-                                           shape[3] == 19, [=](const CaseEnvironment& environment) {
-                                             return prepare(spec, decode, environment, launcher);
-                                           }));
+          cases.push_back(metamorphic_case(
+              "weighted_matmul", dtype, layout_name(layout), decode ? "decode_is_last_row" : "batch_mates",
+              shape, "", shape[3] == 19, [=](const CaseEnvironment& environment) {
+                return prepare(spec, decode, environment, launcher_of(environment, launcher));
+              }));
         }
       }
     }
