@@ -65,10 +65,12 @@ function(hipforge_warnings target)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wno-unknown-pragmas>
                                              $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wno-unknown-pragmas>)
-    # In an inlined copy of a vector g++ 13 sees writes out of bounds that are not there.
+    # In an inlined copy of a vector g++ 13 sees accesses out of bounds that are not there.
     if(CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
-      target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wno-array-bounds>
-                                               $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wno-array-bounds>)
+      foreach(warning array-bounds stringop-overflow stringop-overread)
+        target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wno-${warning}>
+                                                 $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wno-${warning}>)
+      endforeach()
     endif()
   endif()
 endfunction()

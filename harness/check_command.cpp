@@ -284,10 +284,10 @@ std::string case_command(const std::string& id, const Target& target, const Chec
   if (!options.candidate_path.empty()) {
     flags += fmt::format(" --candidate '{}' --op {}", options.candidate_path, options.ops.front());
   }
-  if (options.race) flags += fmt::format(" --race --schedules {}", options.schedules);
   if (options.isolate) flags += " --isolate";
-  return fmt::format("{}{} check --case '{}' --seed {} --wave {}{}", repro_environment(target.wave),
-                     options.program, id, options.seed, target.wave, flags);
+  const std::string race = options.race ? fmt::format(" --race --schedules {}", options.schedules) : "";
+  return fmt::format("{}{} check{} --case '{}' --seed {} --wave {}{}", repro_environment(target.wave),
+                     options.program, race, id, options.seed, target.wave, flags);
 }
 
 std::string repro_command(const CaseRecord& record, const CheckOptions& options) {

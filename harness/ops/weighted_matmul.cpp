@@ -281,10 +281,9 @@ OpSuite weighted_matmul_suite() {
   for (std::int64_t at : {4, 16, 64, 128}) suite.edges.push_back({"q_len", at});
   for (std::int64_t at : {16, 32, 64, 2048}) suite.edges.push_back({"kv_len", at});
   for (std::int64_t at : {8, 64, 128}) suite.edges.push_back({"head_dim", at});
-  const std::vector<DType> vector_alu{DType::kF32};
   suite.exclusions = {
-      {"mma", "", "matrix cores take f16 and bf16", vector_alu},
-      {"mixed_alignment", "", "staging for matrix cores, of f16 and bf16", vector_alu},
+      {"mma", "", "matrix cores take f16 and bf16", {DType::kF32}},
+      {"mixed_alignment", "", "staging for matrix cores, of f16 and bf16", {DType::kF32}},
   };
   exclude_families(suite, {"nan_behind_mask"}, "it does not mask: 0 · NaN is NaN");
 

@@ -66,7 +66,8 @@ bench)
 errors)
   softmax="--op softmax"
   run 3 check --candidate "$work/none.hip" $softmax && says "none.hip cannot be read"
-  run 3 check --candidate "$folder/does_not_compile.hip" $softmax && says "does_not_compile.hip:4:"
+  run 3 check --candidate "$folder/does_not_compile.hip" $softmax && says "does_not_compile.hip does not compile"
+  grep -qE 'does_not_compile\.hip(:4:|\(4\))' "$work/err" || fail "the error does not name line 4"  # nvcc writes (4)
   run 3 check --candidate "$folder/rms_norm.hip" $softmax
   says "has no function hipforge_candidate_softmax, it has hipforge_candidate_rms_norm"
   echo "text" >"$work/notes.txt"
