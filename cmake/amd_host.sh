@@ -19,15 +19,6 @@ amd_host_part() {
   # With a GPU it is the GPU's architecture that must be built.
   [ -e /dev/kfd ] || export HIPFORGE_AMD_ARCHS="${HIPFORGE_AMD_ARCHS:-gfx1030}"
   build amd
-  reason=$(missing_device amd)
-  if [ -z "$reason" ]; then
-    run_ctest amd
-    return
-  fi
-  # Programs of their own that launch, and properties, whose library takes the missing device for a counterexample.
-  local launches='^(candidates\.|bench\.compare_builds$|RigProperties\.|Every/OpProperties\.)' left_out
-  left_out=$(ctest --test-dir build/amd -N -R "$launches" | grep -cE '^ +Test +#' || true)
-  echo "$reason: $left_out tests that launch are left out, and counted as skipped"
-  skipped=$((skipped + left_out))
-  run_ctest amd -E "$launches"
+  missing_device amd
+  run_ctest amd
 }

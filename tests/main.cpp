@@ -36,6 +36,7 @@ constexpr std::string_view kNeedNoDevice[] = {
     "StreamDecoder",
     "Suites",
     "Target.NamesMapToWavesAndMatrixUnits",
+    "TensorViewProperties",
     "Tokenizer",
     "Tolerance",
     "Utf8",

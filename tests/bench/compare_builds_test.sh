@@ -3,6 +3,8 @@
 #   compare_builds_test.sh SOURCE_DIR HIPFORGE_BENCH HIPFORGE
 set -euo pipefail
 source_dir="$1" bench="$2" hipforge="$3"
+. "$(dirname "$0")/../needs_device.sh"
+needs_device "$hipforge"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() {

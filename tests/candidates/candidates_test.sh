@@ -5,6 +5,8 @@
 set -euo pipefail
 hipforge="$1" folder="$2" part="$3"
 shift 3
+. "$(dirname "$0")/../needs_device.sh"
+needs_device "$hipforge"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() {
