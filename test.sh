@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds and runs every test, and says what each part took.
 #   ./test.sh [--platform cpu|nvidia|amd] [--only PART]
-# Parts: build ctest check; on cpu also mutants asan races amd-code amd-host nvidia-compile; on nvidia also sass sanitizers.
+# Parts: build ctest check; on cpu also mutants asan races amd-code amd-host nvidia-compile; on nvidia also sass
+# sanitizers, and mutants where --only names it.
 # Exit codes: 0 all passed, 1 something failed, 2 usage, 3 could not run. On a GPU platform without a usable device what
 # needs none is built and run, the rest is counted as skipped, and 3 says that it is not the whole.
 set -euo pipefail
@@ -24,7 +25,7 @@ while [ $# -gt 0 ]; do
 done
 [ -z "$only" ] || [[ " ${parts[*]} " == *" $only "* ]] || die 2 "part $only is not known, choose from ${parts[*]}"
 choose_platform "$asked"
-[ "$only" != mutants ] || [ "$platform" = cpu ] || die 2 "part mutants is for platform cpu"
+[ "$only" != mutants ] || [ "$platform" != amd ] || die 2 "part mutants is for the platforms cpu and nvidia"
 [[ "$only" != sass && "$only" != sanitizers ]] || [ "$platform" = nvidia ] || die 2 "part $only is for platform nvidia"
 read -ra packages <<<"$(needed_packages)"
 # llama.cpp, the independent witness of the model tests, comes as an npm package.
@@ -120,12 +121,12 @@ check_part() {
 
 # Defects planted by hand, each of which the suite must catch.
 mutants_part() {
-  build cpu hipforge kernels_test chronicle_test model_runner_test
-  cmake -S . -B build/cpu -DHIPFORGE_MUTANTS=ON >build/cpu/mutants.log
-  build cpu mutants_hand
-  local log="build/cpu/mutants.log" status=0
-  build/cpu/hipforge mutants --hand-made --jobs "$(nproc)" >"$log" || status=1
-  grep -E '^(FAIL|SURVIVED|caught by|[0-9]+ mutants)' "$log" || true
+  local log="build/$platform/mutants.log" status=0
+  build "$platform" hipforge kernels_test harness_test chronicle_test model_runner_test
+  cmake -S . -B "build/$platform" -DHIPFORGE_MUTANTS=ON >"$log"
+  build "$platform" mutants_hand
+  "build/$platform/hipforge" mutants --hand-made --jobs "$(nproc)" --json "build/$platform/mutants.json" >"$log" || status=1
+  grep -E '^(FAIL|SURVIVED|left out|caught by|[0-9]+ mutants)' "$log" || true
   local caught survived
   read -r caught survived < <(sed -nE 's/^[0-9]+ mutants: ([0-9]+) caught .*, ([0-9]+) survived.*/\1 \2/p' "$log") ||
     { caught=0 survived=1; }
@@ -191,8 +192,8 @@ begin=$SECONDS
 part build build_part
 part ctest ctest_part
 part check check_part
-# Mutants are built for the cpu platform.
-if [ "$platform" = cpu ]; then
+# On a GPU a quarter of an hour of its own.
+if [ "$platform" = cpu ] || [ "$only" = mutants ]; then
   part mutants mutants_part
 fi
 # What looks into running kernels: the cpu platform alone.

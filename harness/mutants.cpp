@@ -3,6 +3,7 @@
 #include "harness/case.h"
 #include "harness/child_process.h"
 #include "harness/report.h"
+#include "harness/tool_output.h"
 #include "kernels/runtime/status.h"
 
 #include <fmt/format.h>
@@ -31,6 +32,10 @@ bool is_op(const std::string& name) {
   return std::any_of(suites.begin(), suites.end(), [&](const OpSuite& suite) { return suite.op == name; });
 }
 
+std::vector<std::string> short_check(const std::string& op) {
+  return {"hipforge", "check", "--op", op, "--quick", "--shrink", "0"};
+}
+
 // The failure that a line of output tells of; empty where none.
 std::string failure_in(std::string_view line) {
   constexpr std::string_view kCheck = "FAIL ";
@@ -54,6 +59,7 @@ MutantBuild read_mutant_build(const std::string& folder) {
   build.folder = folder;
   try {
     const nlohmann::json root = nlohmann::json::parse(read_file(path));
+    build.platform = root.value("platform", "cpu");
     build.discarded = root.value("discarded", 0);
     for (const nlohmann::json& entry : root.at("mutants")) {
       Mutant mutant;
@@ -64,6 +70,7 @@ MutantBuild read_mutant_build(const std::string& folder) {
       entry.at("what").get_to(mutant.what);
       mutant.chronicle = entry.value("chronicle", "");
       mutant.reason = entry.value("reason", "");
+      mutant.left_out = entry.value("left_out", "");
       mutant.equivalent = entry.value("equivalent", false);
       mutant.where = fmt::format("{}", fmt::join(entry.at("where").get<std::vector<std::string>>(), ", "));
       build.mutants.push_back(std::move(mutant));
@@ -74,48 +81,62 @@ MutantBuild read_mutant_build(const std::string& folder) {
   return build;
 }
 
-std::vector<SuiteStep> suite_of(const std::string& op) {
-  const SuiteStep chronicle{"chronicle_test", {"chronicle_test"}, {}};
+std::vector<SuiteStep> suite_of(const std::string& op, const std::string& platform) {
+  const SuiteStep chronicle{"chronicle_test", {"chronicle_test"}, {}, {}};
   if (op == "kv_cache")
-    return {{"model_runner_test", {"model_runner_test", "--gtest_filter=*KvCache*"}, {}}, chronicle};
+    return {{"model_runner_test", {"model_runner_test", "--gtest_filter=*KvCache*"}, {}, {}}, chronicle};
   if (!is_op(op)) {
-    return {{"kernels_test",
-             {"kernels_test", "--gtest_filter=Check*:DeviceBuffer*:KernelRegistry*:Launch*:Target*"},
-             {}},
-            chronicle,
-            {"check", {"hipforge", "check", "--quick", "--shrink", "0"}, {}},
-            {"kernels_test", {"kernels_test"}, {}}};
+    const char* const rooms = "--gtest_filter=Check*:DeviceBuffer*:KernelRegistry*:Launch*:Target*";
+    const char* const tools = "--gtest_filter=*Replay*:*CorruptRecord*:ContentName*:Timer*:DevicesCommand*";
+    std::vector<SuiteStep> steps{{"kernels_test", {"kernels_test", rooms}, {}, {}},
+                                 chronicle,
+                                 {"harness_test", {"harness_test", tools}, {}, {}},
+                                 {"check", {"hipforge", "check", "--quick", "--shrink", "0"}, {}, {}},
+                                 {"kernels_test", {"kernels_test"}, {}, {}}};
+    // CUDA's module functions are inline in our header: no fake can stand before them.
+    if (platform == "cpu") steps.push_back({"module_fake_test", {"module_fake_test"}, {}, {}});
+    return steps;
   }
   const std::string tests =
       fmt::format("--gtest_filter=*{}*:*MatrixCore*:OrderKey*:Rotation*:Widen*", test_name(op));
-  std::vector<SuiteStep> steps{{"check", {"hipforge", "check", "--op", op, "--quick", "--shrink", "0"}, {}},
-                               {"kernels_test", {"kernels_test", tests}, {}},
-                               chronicle};
+  std::vector<SuiteStep> steps{
+      {"check", short_check(op), {}, {}}, {"kernels_test", {"kernels_test", tests}, {}, {}}, chronicle};
   // As ctest runs the room again: the other wave size, and the threads of a block in another order.
   constexpr std::pair<int, int> kSchedules[] = {{64, 0}, {32, 7}, {64, 11}};
   for (const auto& [wave, schedule] : kSchedules) {
+    if (platform != "cpu") break;
     steps.push_back(
         {fmt::format("kernels_test.wave_{}.schedule_{}", wave, schedule),
          {"kernels_test", tests},
-         {fmt::format("HIPFORGE_CPU_WAVE={}", wave), fmt::format("HIPFORGE_CPU_SCHEDULE={}", schedule)}});
+         {fmt::format("HIPFORGE_CPU_WAVE={}", wave), fmt::format("HIPFORGE_CPU_SCHEDULE={}", schedule)},
+         {}});
   }
   return steps;
 }
 
-std::vector<SuiteStep> thorough_suite_of(const std::string& op) {
+std::vector<SuiteStep> thorough_suite_of(const std::string& op, const std::string& platform) {
   if (!is_op(op)) return {};
-  return {{"full check", {"hipforge", "check", "--op", op, "--shrink", "0"}, {}}};
+  std::vector<SuiteStep> steps{{"full check", {"hipforge", "check", "--op", op, "--shrink", "0"}, {}, {}}};
+  const std::string sanitizer =
+      platform == "nvidia" ? find_tool({"/usr/local/cuda/bin/compute-sanitizer"}, "compute-sanitizer") : "";
+  if (sanitizer.empty()) return steps;
+  for (const char* tool : {"memcheck", "initcheck", "racecheck", "synccheck"})
+    steps.push_back({tool, short_check(op), {}, {sanitizer, "--tool", tool, "--error-exitcode", "9"}});
+  return steps;
 }
 
-std::vector<SuiteStep> race_suite_of(const std::string& op) {
+std::vector<SuiteStep> race_suite_of(const std::string& op, const std::string& /*platform*/) {
   return {{"race",
            {"hipforge", "check", "--race", "--op", op, "--quick", "--schedules", "4", "--shrink", "0"},
+           {},
            {}}};
 }
 
 StepOutcome run_step(const MutantBuild& build, const SuiteStep& step, int mutant, double timeout_s) {
-  std::vector<std::string> command = step.command;
-  command[0] = build.folder + "/" + command[0];
+  std::vector<std::string> command = step.under;
+  command.insert(command.end(), step.command.begin(), step.command.end());
+  std::string& program = command[step.under.size()];
+  program = build.folder + "/" + program;
   std::vector<std::string> variables = step.variables;
   variables.push_back(fmt::format("HIPFORGE_MUTANT={}", mutant));
   StepOutcome outcome;

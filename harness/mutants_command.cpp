@@ -63,10 +63,11 @@ void in_parallel(std::size_t count, int jobs, const std::function<void(std::size
   if (error) std::rethrow_exception(error);
 }
 
-using Suite = std::vector<SuiteStep> (*)(const std::string& op);
+using Suite = std::vector<SuiteStep> (*)(const std::string& op, const std::string& platform);
 
 std::string key_of(const SuiteStep& step) {
-  return fmt::format("{} {}", fmt::join(step.variables, " "), fmt::join(step.command, " "));
+  return fmt::format("{} {} {}", fmt::join(step.variables, " "), fmt::join(step.under, " "),
+                     fmt::join(step.command, " "));
 }
 
 // Seconds that each step takes with no mutant on, by key_of; `failure` says what failed.
@@ -75,7 +76,7 @@ std::map<std::string, double> run_unmutated(const MutantBuild& build, Suite suit
                                             std::string& failure) {
   std::vector<SuiteStep> steps;
   for (const std::string& op : ops) {
-    for (SuiteStep& step : suite(op)) {
+    for (SuiteStep& step : suite(op, build.platform)) {
       if (std::find(steps.begin(), steps.end(), step) == steps.end()) steps.push_back(std::move(step));
     }
   }
@@ -97,7 +98,7 @@ std::map<std::string, double> run_unmutated(const MutantBuild& build, Suite suit
 
 void run_suite(const MutantBuild& build, Suite suite, const Mutant& mutant,
                const std::map<std::string, double>& unmutated, Verdict& verdict) {
-  for (const SuiteStep& step : suite(mutant.op)) {
+  for (const SuiteStep& step : suite(mutant.op, build.platform)) {
     const double timeout = std::max(kTimeoutFloor, kTimeoutFactor * unmutated.at(key_of(step)));
     const StepOutcome outcome = run_step(build, step, mutant.number, timeout);
     verdict.seconds += outcome.seconds;
@@ -128,8 +129,8 @@ void print_counts(const std::string& title, const std::map<std::string, std::pai
 }
 
 void write_mutants_json(const MutantsOptions& options, const MutantBuild& build,
-                        const std::vector<const Mutant*>& chosen, const std::vector<Verdict>& verdicts,
-                        const nlohmann::ordered_json& summary) {
+                        const std::vector<const Mutant*>& chosen, const std::vector<const Mutant*>& left_out,
+                        const std::vector<Verdict>& verdicts, const nlohmann::ordered_json& summary) {
   nlohmann::ordered_json root = summary;
   root["discarded"] = build.discarded;
   root["mutants"] = nlohmann::ordered_json::array();
@@ -145,6 +146,9 @@ void write_mutants_json(const MutantsOptions& options, const MutantBuild& build,
       entry["equivalent"] = mutant.equivalent;
     }
     root["mutants"].push_back(std::move(entry));
+  }
+  for (const Mutant* mutant : left_out) {
+    root["left_out"].push_back({{"id", mutant->id}, {"what", mutant->what}, {"reason", mutant->left_out}});
   }
   write_file(options.json_path, root.dump(1) + "\n");
 }
@@ -176,18 +180,22 @@ int run_mutants(const MutantsOptions& options) {
   }
   const MutantBuild build = read_mutant_build(folder);
   std::vector<const Mutant*> chosen;
+  std::vector<const Mutant*> left_out;
   for (const Mutant& mutant : build.mutants) {
     const auto& only = options.ops;
     if (!only.empty() && std::find(only.begin(), only.end(), mutant.op) == only.end()) continue;
     if (!std::regex_search(mutant.id, wanted)) continue;
     if (options.race && mutant.kind != "barrier") continue;
-    chosen.push_back(&mutant);
+    (mutant.left_out.empty() || options.list ? chosen : left_out).push_back(&mutant);
   }
   if (chosen.empty()) return usage_error("no mutant matches");
   if (options.list) {
     for (const Mutant* mutant : chosen) fmt::print("{} {}: {}\n", mutant->id, mutant->where, mutant->what);
     return kExitGood;
   }
+
+  for (const Mutant* mutant : left_out)
+    fmt::print("left out {} on {}: {}\n", mutant->id, build.platform, mutant->left_out);
 
   const auto begin = std::chrono::steady_clock::now();
   std::vector<Verdict> verdicts(chosen.size());
@@ -259,11 +267,14 @@ int run_mutants(const MutantsOptions& options) {
         "reason listed; of all others {:.1f} % are caught\n",
         build.discarded, equivalent, unexplained, 100.0 * real_share);
   }
-  fmt::print("{} mutants: {} caught ({:.1f} %), {} survived, in {:.0f} s\n", chosen.size(), caught,
-             100.0 * share, survived, seconds);
+  fmt::print(
+      "{} mutants: {} caught ({:.1f} %), {} survived, in {:.0f} s{}\n", chosen.size(), caught, 100.0 * share,
+      survived, seconds,
+      left_out.empty() ? "" : fmt::format("; {} more cannot show on {}", left_out.size(), build.platform));
   if (!options.json_path.empty()) {
-    write_mutants_json(options, build, chosen, verdicts,
+    write_mutants_json(options, build, chosen, left_out, verdicts,
                        {{"set", options.generated ? "generated" : "hand-made"},
+                        {"platform", build.platform},
                         {"count", chosen.size()},
                         {"caught", caught},
                         {"survived", survived},

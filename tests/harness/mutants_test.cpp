@@ -79,6 +79,20 @@ TEST_F(Mutants, AHandMadeSurvivorFails) {
   EXPECT_NE(output.find("2 mutants: 1 caught (50.0 %), 1 survived"), std::string::npos) << output;
 }
 
+TEST_F(Mutants, WhatCannotShowOnAPlatformIsLeftOutWithItsReason) {
+  make_program("hipforge", kFailsWithAnyMutant);
+  const std::string mutant = R"("op": "softmax", "kind": "index", "what": "x", "where": ["a.h:1"])";
+  write_file((folder() / "mutants.json").string(),
+             R"({"platform": "nvidia", "mutants": [{"number": 1, "id": "softmax.m1", )" + mutant +
+                 R"(}, {"number": 2, "id": "softmax.m2", "left_out": "no such kernel there", )" + mutant +
+                 "}]}");
+  const auto [code, output] = run();
+  EXPECT_EQ(code, kExitGood) << output;
+  EXPECT_NE(output.find("left out softmax.m2 on nvidia: no such kernel there"), std::string::npos) << output;
+  EXPECT_NE(output.find("1 mutants: 1 caught (100.0 %), 0 survived"), std::string::npos) << output;
+  EXPECT_NE(output.find("; 1 more cannot show on nvidia"), std::string::npos) << output;
+}
+
 TEST_F(Mutants, ASuiteThatFailsWithoutAMutantProvesNothing) {
   make_manifest(1);
   make_program("hipforge", "echo 'FAIL softmax/f32/case'");
@@ -142,7 +156,7 @@ TEST_F(Mutants, OfTheGeneratedOnesFiveInAHundredMaySurviveEachWithAReason) {
 TEST_F(Mutants, CrashesAndHangsAreCaughtAsSuch) {
   MutantBuild build;
   build.folder = folder().string();
-  const SuiteStep step{"check", {"hipforge"}, {}};
+  const SuiteStep step{"check", {"hipforge"}, {}, {}};
   make_program("hipforge", "kill -SEGV $$");
   StepOutcome outcome = run_step(build, step, 1, 20.0);
   EXPECT_TRUE(outcome.failed);
@@ -160,11 +174,12 @@ TEST_F(Mutants, CrashesAndHangsAreCaughtAsSuch) {
 
 TEST_F(Mutants, EveryOpHasASuiteOfItsOwn) {
   for (const OpSuite& op : all_suites()) {
-    const std::vector<SuiteStep> steps = suite_of(op.op);
+    const std::vector<SuiteStep> steps = suite_of(op.op, "cpu");
     EXPECT_EQ(steps.front().command,
               (std::vector<std::string>{"hipforge", "check", "--op", op.op, "--quick", "--shrink", "0"}));
   }
-  EXPECT_EQ(suite_of("rms_norm")[1].command[1].find("--gtest_filter=*RmsNorm*:"), 0u);
+  EXPECT_EQ(suite_of("rope", "nvidia").size() + 3, suite_of("rope", "cpu").size()) << "waves and schedules";
+  EXPECT_EQ(suite_of("rms_norm", "cpu")[1].command[1].find("--gtest_filter=*RmsNorm*:"), 0u);
 }
 
 TEST(ChildProcess, LinesVariablesAndExitCode) {

@@ -160,6 +160,11 @@ TEST_F(Replay, EqualContentsAreKeptOnce) {
   EXPECT_LT(files, mentions);
 }
 
+TEST_F(Replay, ARecordingIsReadableByOthersAndWritableByItsOwner) {
+  record();
+  EXPECT_EQ(fs::status(record_).permissions(), fs::perms{0755});
+}
+
 TEST_F(Replay, AFilterThatMatchesNothingIsAUsageError) {
   record();
   EXPECT_EQ(replay("^fill_"), kExitGood);

@@ -710,15 +710,23 @@ TEST(FlashAttention, ErrorDoesNotGrowWithTheNumberOfKeys) {
 TEST(FlashAttention, RefusesMoreBlocksThanALaunchHas) {
   Dense f;
   // Planned, not launched: the memory is never touched.
-  const std::int64_t rows = std::int64_t{1} << 40;
-  f.params.q.shape[1] = f.params.o.shape[1] = rows;
-  f.params.q.strides[0] = f.params.o.strides[0] = rows * 32;
-  f.params.q.elements = f.params.o.elements = rows * 64;
   f.params.q.data = reinterpret_cast<void*>(std::uintptr_t{1} << 50);
   f.params.o.data = reinterpret_cast<void*>(std::uintptr_t{1} << 52);
+  const auto plan_for = [&](std::int64_t rows, LaunchPlan& plan) {
+    f.params.q.shape[1] = f.params.o.shape[1] = rows;
+    f.params.q.strides[0] = f.params.o.strides[0] = rows * 32;
+    f.params.q.elements = f.params.o.elements = rows * 64;
+    return flash_attention_plan(f.params, kCpu32, plan);
+  };
   LaunchPlan plan;
-  expect_status(flash_attention_plan(f.params, kCpu32, plan), StatusCode::kUnsupported, "tiles of",
-                "supported: 2147483647 in all");
+  constexpr std::int64_t kRows = std::int64_t{1} << 20;
+  ASSERT_OK(plan_for(kRows, plan));
+  const std::int64_t most = kRows * std::numeric_limits<std::int32_t>::max() / plan.grid.x;
+  ASSERT_OK(plan_for(most / 1024 * 1024, plan));
+  EXPECT_GT(plan.grid.x, std::numeric_limits<std::int32_t>::max() - 1024u * 64u);
+  for (const std::int64_t rows : {most / 1024 * 1024 + 1024, std::int64_t{1} << 40}) {
+    expect_status(plan_for(rows, plan), StatusCode::kUnsupported, "tiles of", "supported: 2147483647 in all");
+  }
 }
 
 }  // namespace

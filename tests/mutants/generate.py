@@ -394,7 +394,7 @@ def main():
                         "what": f"{place.operator}: {text}", "where": [f"{place.path}:{place.line}"],
                         "reason": equivalent.get(id) or reasons.get("survivors", {}).get(id, ""),
                         "equivalent": id in equivalent})
-    plant.write_if_changed(out / "mutants.json", json.dumps({"discarded": discarded, "mutants": entries}, indent=1) + "\n")
+    plant.write_if_changed(out / "mutants.json", json.dumps({"platform": "cpu", "discarded": discarded, "mutants": entries}, indent=1) + "\n")
     print(f"{len(entries)} mutants, {discarded} do not compile")
     return 0
 

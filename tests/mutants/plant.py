@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Plants mutants: copies of the sources in which defects stand beside the code, each behind its number.
 
-  plant.py --root REPOSITORY --out FOLDER --list LIST.toml... [--sources FILE...]
+  plant.py --root REPOSITORY --out FOLDER --list LIST.toml... [--platform NAME] [--sources FILE...]
 
 A list's [[mutant]] has an id `op.name`, `what` is wrong, the `kind` of defect, a `chronicle` row where it has one, and
 the site: `file`, the text to `find` there, exactly once (from `after`, itself found once, where it is given), and what
-to `replace` it with. [[mutant.site]] tables stand for several sites. Text that ends with ; or } is a statement, any
+to `replace` it with. [[mutant.site]] tables stand for several sites. A key with the name of a platform says why the
+mutant cannot show there. Text that ends with ; or } is a statement, any
 other an expression; a replacement with MUTANT in it is taken as it is, MUTANT being the condition. Sites may lie within
 each other.
 
@@ -114,7 +115,7 @@ def check_entry(mutant, seen):
         raise BadMutant(f"kind '{mutant['kind']}' is not known, choose from {', '.join(KINDS)}")
 
 
-def plant(root, lists):
+def plant(root, lists, platform="cpu"):
     """Returns {path: text} of the touched files and the manifest's entries."""
     sources, edits, manifest, seen, problems = {}, {}, [], set(), []
     for number, mutant in enumerate(read_lists(lists), start=1):
@@ -137,7 +138,7 @@ def plant(root, lists):
                 lines.append(f"{path}:{sources[path].count(chr(10), 0, begin) + 1}")
             manifest.append({"number": number, "id": mutant["id"], "op": mutant["id"].split(".")[0],
                              "kind": mutant["kind"], "chronicle": mutant.get("chronicle", ""),
-                             "what": mutant["what"], "where": lines})
+                             "what": mutant["what"], "where": lines, "left_out": mutant.get(platform, "")})
         except BadMutant as error:
             problems.append(f"{mutant['list']}: mutant {mutant.get('id', '?')}: {error}")
         except KeyError as error:
@@ -169,9 +170,10 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--sources", nargs="*", default=[], help="files to copy even where no mutant touches them")
     parser.add_argument("--list", action="append", required=True, help="a LIST.toml; again for each")
+    parser.add_argument("--platform", default="cpu")
     arguments = parser.parse_args()
     try:
-        files, manifest = plant(arguments.root, arguments.list)
+        files, manifest = plant(arguments.root, arguments.list, arguments.platform)
     except (BadMutant, tomllib.TOMLDecodeError) as error:
         for line in str(error).splitlines():
             print(f"plant.py: {line}", file=sys.stderr)
@@ -179,7 +181,7 @@ def main():
     for path in arguments.sources:
         files.setdefault(path, planted(arguments.root / path, (arguments.root / path).read_text(), []))
     write_tree(arguments.out, files)
-    write_if_changed(arguments.out / "mutants.json", json.dumps({"mutants": manifest}, indent=1) + "\n")
+    write_if_changed(arguments.out / "mutants.json", json.dumps({"platform": arguments.platform, "mutants": manifest}, indent=1) + "\n")
     return 0
 
 

@@ -36,10 +36,10 @@ class Folder(unittest.TestCase):
         path.write_text(textwrap.dedent(text))
         return path
 
-    def plant(self, text):
+    def plant(self, text, *more):
         """Runs plant.py on one list; its exit code and what it said."""
         path = self.write("list.toml", text)
-        arguments = ["plant.py", "--root", str(self.root), "--out", str(self.root / "out"), f"--list={path}"]
+        arguments = ["plant.py", "--root", str(self.root), "--out", str(self.root / "out"), f"--list={path}", *more]
         said = io.StringIO()
         with mock.patch.object(sys, "argv", arguments), contextlib.redirect_stderr(said):
             return plant.main(), said.getvalue()
@@ -55,6 +55,12 @@ def entry(**changes):
 
 
 class Plant(Folder):
+    def test_a_platform_where_a_mutant_cannot_show_gets_the_reason(self):
+        for platform, reason in (("nvidia", "no such path"), ("cpu", "")):
+            self.assertEqual(self.plant(entry(nvidia="no such path"), f"--platform={platform}")[0], 0)
+            manifest = json.loads((self.root / "out/mutants.json").read_text())
+            self.assertEqual((manifest["platform"], manifest["mutants"][0]["left_out"]), (platform, reason))
+
     def test_an_expression_becomes_a_choice(self):
         self.assertEqual(self.plant(entry()), (0, ""))
         self.assertIn("int sum = (hipforge_mutant(1) ? (a - b) : (a + b));", self.planted())
