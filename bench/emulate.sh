@@ -27,7 +27,7 @@ amd_code_toolchain || die 3 "no AMD code objects: $amd_code_reason"
 build_amd_code
 build cpu hipforge
 compiler=$("$amd_code_clang" --version | head -n 1)
-emulator="tinygrad $(git -C "${HIPFORGE_TINYGRAD:-/}" rev-parse --short HEAD 2>/dev/null || echo "of unknown commit")"
+emulator=$(emulator_name "${HIPFORGE_TINYGRAD:-}")
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -16,6 +16,17 @@ device_sha256=fa10f0f5be5269c715492e4e3d3816f956a4d8b9098443d54052d351cfda9213
 # Why the code objects cannot be built here; empty where they can.
 amd_code_reason=""
 
+# emulator_name CHECKOUT: which emulator a checkout of tinygrad has. A bare copy has no commit, and may stand within a
+# repository that is not its own.
+emulator_name() {
+  local commit
+  if [ -e "$1/.git" ] && commit=$(git -C "$1" describe --always --dirty --exclude='*' 2>/dev/null); then
+    echo "tinygrad $commit"
+  else
+    echo "tinygrad, emu.py $(sha256sum "$1/test/mockgpu/amd/emu.py" 2>/dev/null | cut -c 1-16)"
+  fi
+}
+
 # device_libraries_know FOLDER ARCH
 device_libraries_know() { [ -f "$1/ocml.bc" ] && [ -f "$1/oclc_isa_version_${2#gfx}.bc" ]; }
 

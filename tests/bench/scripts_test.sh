@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# What the scripts promise: the hash of the sources, and that no skip passes unseen on nvidia.
+# What the scripts promise: the hash of the sources, that no skip passes unseen on nvidia, and which emulator it was.
 #   scripts_test.sh SOURCE_DIR
 set -euo pipefail
 cd "$1"
 . cmake/setup.sh
 . cmake/nvidia_parts.sh
+. cmake/amd_code.sh
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() {
@@ -51,3 +52,23 @@ skipped_names=(SomethingNew)
 ! judge_skips >"$work/log" || fail "a skip that is not listed passes"
 [ "$failed" = 1 ] || fail "a skip that is not listed is not counted as failed"
 grep -q "SKIPPED WITHOUT A REASON: SomethingNew" "$work/log" || fail "a skip that is not listed is not named"
+
+# An emulator is known by its checkout's commit, or by its own text where there is none; never by another repository's.
+checkout="$work/checkout"
+mkdir -p "$checkout/test/mockgpu/amd"
+echo one >"$checkout/test/mockgpu/amd/emu.py"
+bare=$(emulator_name "$checkout")
+[[ "$bare" =~ ^"tinygrad, emu.py "[0-9a-f]{16}$ ]] || fail "an emulator without a commit is called $bare"
+if command -v git >/dev/null; then
+  for repository in "$work" "$checkout"; do
+    git -C "$repository" init -q
+    git -C "$repository" -c user.name=x -c user.email=x@localhost commit -q --allow-empty -m x
+    name=$(emulator_name "$checkout")
+    expected="$bare"
+    [ "$repository" = "$work" ] || expected="tinygrad $(git -C "$checkout" rev-parse --short HEAD)"
+    [ "$name" = "$expected" ] || fail "an emulator in $repository is called $name"
+  done
+fi
+echo two >"$checkout/test/mockgpu/amd/emu.py"
+rm -rf "$checkout/.git"
+[ "$(emulator_name "$checkout")" != "$bare" ] || fail "another emulator has the same name"
