@@ -71,6 +71,7 @@ Instruction parse_amd_instruction(std::string_view line) {
   const std::string_view mnemonic = take(text, ' ');
   Instruction instruction;
   instruction.address = *address;
+  instruction.mnemonic = mnemonic;
   instruction.work = amd_work(mnemonic);
   if (mnemonic == "s_branch" || mnemonic.starts_with("s_cbranch_")) {
     // Counted in words from the next instruction, as an unsigned 16-bit number that means a signed one.
@@ -124,6 +125,7 @@ std::optional<Instruction> parse_sass_instruction(std::string_view line) {
     text = trim(text);
   }
   const std::string_view opcode = take(text, ' ');
+  instruction.mnemonic = opcode;
   instruction.work = sass_work(opcode);
   if (opcode == "BRA" || opcode.starts_with("BRA.") || opcode == "JMP") {
     const auto digits = text.rfind("0x");

@@ -23,6 +23,7 @@ enum class Flow { kNext, kBranch, kJump, kEnd };
 
 struct Instruction {
   std::uint64_t address = 0;
+  std::string mnemonic{};  ///< v_add_f32_e32; of NVIDIA's with its modifiers
   Work work = Work::kNone;
   Flow flow = Flow::kNext;
   std::uint64_t target = 0;  ///< of a kBranch or kJump

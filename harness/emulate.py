@@ -12,7 +12,8 @@ Each buffer is a file that is mapped and changed in place; grid is in blocks, bl
 
   {"ran": true, "seconds": S}
   {"missing": NAME}         no code object has that kernel
-  {"not_emulated": NAME}    an instruction that the emulator lacks
+  {"not_emulated": NAME, "code_object": PATH, "address": N}
+                            an instruction that the emulator lacks, as well as it can name it, and where it stands
   {"error": TEXT}           anything else
 
 What is used of the checkout: test.mockgpu.amd.emu, run_asm(). The formats of code objects are those of LLVM's "User
@@ -129,6 +130,7 @@ class CodeObject:
         sections = [struct.unpack_from("<IIQQQQIIQQ", data, shoff + i * shentsize) for i in range(shnum)]
         if any(section[1] in (SHT_RELA, SHT_REL) and section[5] for section in sections):
             raise ValueError(f"{path} has relocations, which are not implemented")
+        self.path = path
 
         loads = [segment for segment in segments if segment[0] == PT_LOAD]
         self.bytes = max(vaddr + memsz for _, _, _, vaddr, _, _, memsz, _ in loads)
@@ -230,6 +232,7 @@ class Emulator:
         emu._mem_store = self._store_dword
         emu._fix_div_scale = division_scale
         self._stores = []  # of the instruction that is being compiled
+        self._decoded = None  # its address
         self._parse_pcode = emu.parse_pcode
         emu.parse_pcode = self._parse_within_lds
         self._dpp16_ctrl = emu._dpp16_ctrl
@@ -257,6 +260,7 @@ class Emulator:
         reads fields from memory at every execution, so the code itself is changed.
         """
         self._stores = []
+        self._decoded = address
         word, = struct.unpack("<Q", ctypes.string_at(address, 8))
         other = word
         if family == "cdna" and word >> 26 & 0x3f == 0b110111 and word >> 14 & 3 == 0:  # FLAT
@@ -457,13 +461,21 @@ class Emulator:
                              rsrc2=rsrc2, scratch_size=private_bytes, arch=self.family, user_data=registers)
             return {"ran": True, "seconds": time.perf_counter() - start}
 
+    def last_decoded(self):
+        """Where the instruction stands that the emulator met last for the first time."""
+        for code in self.objects:
+            address = self._decoded - code.base
+            if 0 <= address < code.bytes:
+                return {"code_object": code.path, "address": address}
+        return {}  # astray
+
 
 def instruction_of(error):
     """The instruction that the emulator failed to decode or to compile, as its exception tells; else None."""
     text = str(error)
     found = re.search(r"Failed to compile <?(\w+)|unimplemented instruction type: \w+ (\w+)", text)
     if found:
-        return (found.group(1) or found.group(2)).upper()
+        return (found.group(1) or found.group(2)).lower()
     found = re.search(r"unknown \w+ format word=(\w+)", text)
     return f"the encoding {found.group(1)}" if found else None
 
@@ -475,7 +487,9 @@ def answer(emulator, line):
         return {"error": str(error)}
     except Exception as error:  # whatever the emulator meets; the driver goes on with the next launch
         name = instruction_of(error)
-        return {"not_emulated": name} if name else {"error": f"{type(error).__name__}: {error}".replace("\n", " ")}
+        if name:
+            return {"not_emulated": name, **emulator.last_decoded()}
+        return {"error": f"{type(error).__name__}: {error}".replace("\n", " ")}
 
 
 def main():

@@ -1,5 +1,9 @@
 #include "harness/emulation.h"
 
+#include "harness/amd_toolchain.h"
+#include "harness/disassembly.h"
+#include "harness/tool_output.h"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -15,6 +19,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -50,6 +55,27 @@ bool on_path(const std::string& program) {
 
 Error missing(const std::string& message) {
   return Error(failure(StatusCode::kNotFound, message));
+}
+
+// The name of a code object's instruction; empty where it cannot be disassembled.
+std::string instruction_at(const std::string& objdump, const std::string& code_object,
+                           std::uint64_t address) {
+  if (objdump.empty() || code_object.empty()) return {};
+  try {
+    const std::vector<Routine> routines = parse_amd_disassembly(tool_output(
+        {objdump, "--disassemble", "--no-show-raw-insn", fmt::format("--start-address={}", address),
+         fmt::format("--stop-address={}", address + 1), fs::absolute(code_object).string()}));
+    for (const Routine& routine : routines) {
+      for (const Instruction& instruction : routine.code) {
+        // What it does not know itself is ".long".
+        if (instruction.address == address && !instruction.mnemonic.starts_with('.'))
+          return instruction.mnemonic;
+      }
+    }
+  } catch (const Error&) {
+    // The launch is skipped all the same, under the emulator's own words.
+  }
+  return {};
 }
 
 // A folder of its own that is gone with its owner.
@@ -168,7 +194,7 @@ class Worker {
 
 class EmulatorRerunner final : public Rerunner {
  public:
-  explicit EmulatorRerunner(const Emulation& emulation) {
+  explicit EmulatorRerunner(const Emulation& emulation) : objdump_(emulation.objdump) {
     command_ = {"python3", HIPFORGE_EMULATE_PY, emulation.architecture};
     for (const fs::path& path : emulation.code_objects) command_.push_back(path.string());
     start();
@@ -242,7 +268,10 @@ class EmulatorRerunner final : public Rerunner {
     if (const std::string name = text("missing"); !name.empty()) {
       return {Rerun::Outcome::kFailed, fmt::format("no code object has kernel {}", name), {}, 0.0};
     }
-    if (const std::string name = text("not_emulated"); !name.empty()) {
+    if (std::string name = text("not_emulated"); !name.empty()) {
+      const std::string instruction =
+          instruction_at(objdump_, text("code_object"), answer.value("address", std::uint64_t{0}));
+      if (!instruction.empty()) name = instruction;
       return {Rerun::Outcome::kSkipped, fmt::format("not emulated: {}", name), {}, 0.0};
     }
     if (!answer.is_object() || !answer.value("ran", false)) {
@@ -260,6 +289,7 @@ class EmulatorRerunner final : public Rerunner {
   }
 
   WorkFolder work_;
+  std::string objdump_;
   std::vector<std::string> command_;
   std::unique_ptr<Worker> worker_;
 };
@@ -280,7 +310,7 @@ Emulation find_emulation(const std::string& architecture, const fs::path& code) 
   }
   if (!on_path("python3"))
     throw missing("replay --emulate needs python3 on the PATH: apt-get install python3");
-  Emulation emulation{architecture, {}};
+  Emulation emulation{architecture, {}, read_amd_toolchain(code).objdump};
   const fs::path folder = code / architecture;
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {

@@ -14,6 +14,7 @@ namespace hipforge::harness {
 struct Emulation {
   std::string architecture;                         ///< "gfx942"
   std::vector<std::filesystem::path> code_objects;  ///< of that architecture
+  std::string objdump;                              ///< names their instructions; empty where there is none
 };
 
 /// Looks for all that an emulation needs: a checkout, python3, and `<code>/<architecture>/*.co`. Throws

@@ -1,5 +1,6 @@
 #include "harness/isa_command.h"
 
+#include "harness/amd_toolchain.h"
 #include "harness/check_command.h"
 #include "harness/report.h"
 #include "harness/tool_output.h"
@@ -30,39 +31,6 @@ int usage_error(const std::string& message) {
 
 [[noreturn]] void cannot_run(const std::string& message) {
   throw Error(failure(StatusCode::kNotFound, message));
-}
-
-// What made the code objects of a folder, as its build noted it.
-struct Toolchain {
-  std::string name;  // of the baseline's section; empty where the folder does not say
-  std::string objdump;
-};
-
-Toolchain read_toolchain(const fs::path& folder) {
-  const fs::path path = folder / "toolchain.json";
-  Toolchain toolchain;
-  std::vector<std::string> tools;
-  if (fs::exists(path)) {
-    const nlohmann::json root = nlohmann::json::parse(read_file(path), nullptr, false);
-    const auto text = [&](const char* key) {
-      if (!root.is_object() || !root.contains(key) || !root[key].is_string()) {
-        throw Error(invalid_argument(path.string(), ": ", key, " is missing"));
-      }
-      return root[key].get<std::string>();
-    };
-    toolchain.name = text("compiler") + ", " + text("device_libraries");
-    tools.push_back(text("objdump"));
-  }
-  // A disassembler knows the architectures of its time; the newest knows the most.
-  for (int version = 30; version >= 17; --version) {
-    tools.push_back(fmt::format("/usr/lib/llvm-{}/bin/llvm-objdump", version));
-  }
-  tools.emplace_back("/opt/rocm/llvm/bin/llvm-objdump");
-  toolchain.objdump = find_tool(tools, "llvm-objdump");
-  if (toolchain.objdump.empty()) {
-    cannot_run("no llvm-objdump found: install the package llvm-19, or put one on the PATH");
-  }
-  return toolchain;
 }
 
 // The folders of code objects, by architecture.
@@ -269,7 +237,10 @@ int run_isa(const IsaOptions& options) {
     cannot_run(fmt::format("{} is missing, so nobody knows whose figures --accept would take",
                            (folder / "toolchain.json").string()));
   }
-  const Toolchain toolchain = read_toolchain(folder);
+  const AmdToolchain toolchain = read_amd_toolchain(folder);
+  if (toolchain.objdump.empty()) {
+    cannot_run("no llvm-objdump found: install the package llvm-19, or put one on the PATH");
+  }
 
   IsaBaseline baseline = read_baseline(options.baseline);
   std::vector<IsaRecord> records;
