@@ -271,7 +271,8 @@ std::size_t count(const std::vector<LaunchRecord>& records, Verdict verdict) {
 }
 
 void write_replay_json(const ReplayOptions& options, const Recording& recording,
-                       const std::vector<LaunchRecord>& records) {
+                       const std::vector<LaunchRecord>& records,
+                       const std::map<std::string, std::size_t>& skips) {
   nlohmann::ordered_json root;
   root["recorded_on"] = {{"platform", recording.platform()}, {"device", recording.device()}};
   if (options.emulate.empty()) {
@@ -283,6 +284,7 @@ void write_replay_json(const ReplayOptions& options, const Recording& recording,
   root["passed"] = count(records, Verdict::kPassed);
   root["failed"] = count(records, Verdict::kFailed);
   root["skipped"] = count(records, Verdict::kSkipped);
+  root["skips"] = skips;  // how many by reason
   nlohmann::ordered_json launches = nlohmann::ordered_json::array();
   for (const LaunchRecord& record : records) {
     nlohmann::ordered_json row;
@@ -413,7 +415,7 @@ int run_replay(const ReplayOptions& options) {
     }
   }
   for (const auto& [reason, times] : skips) fmt::print("SKIP {} x {}\n", times, reason);
-  if (!options.json_path.empty()) write_replay_json(options, recording, records);
+  if (!options.json_path.empty()) write_replay_json(options, recording, records, skips);
   const std::size_t skipped = count(records, Verdict::kSkipped);
   const std::size_t failed = count(records, Verdict::kFailed);
   fmt::print("{} passed, {} failed{}\n", count(records, Verdict::kPassed), failed,

@@ -227,6 +227,7 @@ TEST_F(Replay, AnUnknownKernelIsSkippedByName) {
   EXPECT_EQ(replay(), kExitGood) << output_;
   EXPECT_NE(output_.find("SKIP 1 x kernel softmax_of_another_build is not in this build"), std::string::npos)
       << output_;
+  EXPECT_EQ(results()["skips"], Json({{"kernel softmax_of_another_build is not in this build", 1}}));
   EXPECT_NE(output_.find(", 1 skipped\n"), std::string::npos) << output_;
 }
 
