@@ -256,8 +256,9 @@ class Emulator:
         Of a CDNA FLAT instruction it takes the unused SADDR field for a scalar base, and the offset, 12 bits without a
         sign, for a signed one. On global memory, where all of our pointers lead, GLOBAL with SADDR `off` (0x7f) does
         the same under the same opcode. V_MAD_F32, which gfx90a alone has, goes for V_FMA_F32: the compiler makes it in
-        divisions of integers only, where the product is exact. Of caches there is nothing to invalidate. The emulator
-        reads fields from memory at every execution, so the code itself is changed.
+        divisions of integers only, where the product is exact. V_MFMA_F32_16X16X16BF16_1K of gfx90a is what gfx942 has
+        under another opcode as V_MFMA_F32_16X16X16_BF16. Of caches there is nothing to invalidate. The emulator reads
+        fields from memory at every execution, so the code itself is changed.
         """
         self._stores = []
         self._decoded = address
@@ -267,6 +268,8 @@ class Emulator:
             other = word | 2 << 14 | 0x7f << 48
         elif family == "cdna" and word >> 16 & 0xffff == 0xd1c1:  # V_MAD_F32
             other = word | 0xd1cb << 16
+        elif family == "cdna" and word >> 16 & 0xffff == 0xd3e7:  # V_MFMA_F32_16X16X16BF16_1K
+            other = word ^ (0xd3e7 ^ 0xd3e1) << 16
         elif family == "rdna3" and word >> 18 & 0x3fff in (0x382b, 0x382c):  # BUFFER_GL0_INV, BUFFER_GL1_INV
             other = 0xbf800000bf800000  # S_NOP twice
         if other != word:
@@ -327,11 +330,12 @@ class Emulator:
     def _whole_halves(self, handler):
         """The handler of a matrix product of f16 or bf16 on CDNA. The emulator takes subnormals of f16 for 0, infinities
         and NaN for large numbers, and accumulator registers that hold A or B for vector registers; it has a product of
-        f32 with the same layout, which is fed the widened elements.
+        f32 with the same layout, which is fed the widened elements. So subnormals count on gfx90a too, which really
+        takes them for 0 (kernels/device/matrix_core.h).
         """
         def compile_instruction(instruction, context):
             emu = self.emu
-            product = re.fullmatch(r"(V_MFMA_F32_16X16X16_)(B?)F16(_1K)?", emu._op_name(instruction))
+            product = re.fullmatch(r"(V_MFMA_F32_16X16X16_)(B?)F16", emu._op_name(instruction))
             if not product:
                 return handler(instruction, context)
             context_type, read, op_name = type(context), type(context).rvgpr_dyn, emu._op_name
