@@ -5,6 +5,7 @@
 #include "harness/report.h"
 #include "harness/tool_output.h"
 #include "kernels/runtime/status.h"
+#include "kernels/runtime/target.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -101,10 +102,16 @@ std::vector<SuiteStep> suite_of(const std::string& op, const std::string& platfo
       fmt::format("--gtest_filter=*{}*:*MatrixCore*:OrderKey*:Rotation*:Widen*", test_name(op));
   std::vector<SuiteStep> steps{
       {"check", short_check(op), {}, {}}, {"kernels_test", {"kernels_test", tests}, {}, {}}, chronicle};
-  // As ctest runs the room again: the other wave size, and the threads of a block in another order.
+  if (platform != "cpu") return steps;
+  // As ctest runs them: the launches that each architecture would get, and the room again at the other wave
+  // size and with the threads of a block in another order.
+  for (const std::string& target : known_targets()) {
+    std::vector<std::string> command = short_check(op);
+    command.insert(command.end(), {"--target", target});
+    if (target != "cpu") steps.push_back({"check.target_" + target, std::move(command), {}, {}});
+  }
   constexpr std::pair<int, int> kSchedules[] = {{64, 0}, {32, 7}, {64, 11}};
   for (const auto& [wave, schedule] : kSchedules) {
-    if (platform != "cpu") break;
     steps.push_back(
         {fmt::format("kernels_test.wave_{}.schedule_{}", wave, schedule),
          {"kernels_test", tests},

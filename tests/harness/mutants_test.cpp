@@ -178,7 +178,8 @@ TEST_F(Mutants, EveryOpHasASuiteOfItsOwn) {
     EXPECT_EQ(steps.front().command,
               (std::vector<std::string>{"hipforge", "check", "--op", op.op, "--quick", "--shrink", "0"}));
   }
-  EXPECT_EQ(suite_of("rope", "nvidia").size() + 3, suite_of("rope", "cpu").size()) << "waves and schedules";
+  EXPECT_EQ(suite_of("rope", "nvidia").size(), 3u) << "a GPU has one target, one wave and its own schedule";
+  EXPECT_GT(suite_of("rope", "cpu").size(), 3u + 3u);
   EXPECT_EQ(suite_of("rms_norm", "cpu")[1].command[1].find("--gtest_filter=*RmsNorm*:"), 0u);
 }
 
