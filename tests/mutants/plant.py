@@ -156,11 +156,15 @@ def write_if_changed(path, text):
 
 
 def write_tree(out, files):
-    """Makes `out` hold the files; one that a mutant has left would still stand before the original."""
+    """Makes `out` hold the files; one that a mutant has left would still stand before the original. A new header stands
+    before one that objects were compiled with and depend on: then every file is written, so that all are compiled."""
+    new = any(not (out / path).is_file() for path in files)
     for path in out.rglob("*"):
         if path.is_file() and str(path.relative_to(out)) not in files and path.name != "mutants.json":
             path.unlink()
     for path, text in files.items():
+        if new:
+            (out / path).unlink(missing_ok=True)
         write_if_changed(out / path, text)
 
 

@@ -4,6 +4,7 @@
 import contextlib
 import io
 import json
+import os
 import pathlib
 import sys
 import tempfile
@@ -55,6 +56,16 @@ def entry(**changes):
 
 
 class Plant(Folder):
+    def test_a_file_that_is_new_has_all_written_anew(self):
+        self.write("other.h", SOURCE)
+        self.plant(entry())
+        path = self.root / "out/add.cpp"
+        os.utime(path, (1, 1))
+        self.plant(entry())
+        self.assertEqual(path.stat().st_mtime, 1)
+        self.plant(entry() + entry(id="op.other", file="other.h"))
+        self.assertGreater(path.stat().st_mtime, 1)
+
     def test_a_platform_where_a_mutant_cannot_show_gets_the_reason(self):
         for platform, reason in (("nvidia", "no such path"), ("cpu", "")):
             self.assertEqual(self.plant(entry(nvidia="no such path"), f"--platform={platform}")[0], 0)
