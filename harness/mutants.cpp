@@ -133,10 +133,13 @@ std::vector<SuiteStep> thorough_suite_of(const std::string& op, const std::strin
 }
 
 std::vector<SuiteStep> race_suite_of(const std::string& op, const std::string& /*platform*/) {
-  return {{"race",
-           {"hipforge", "check", "--race", "--op", op, "--quick", "--schedules", "4", "--shrink", "0"},
-           {},
-           {}}};
+  std::vector<std::string> command = short_check(op);
+  command.insert(command.end(), {"--race", "--schedules", "4"});
+  std::vector<SuiteStep> steps{{"race", command, {}, {}}};
+  // Warpgroups have kernels of their own.
+  command.insert(command.end(), {"--target", "sm_90"});
+  steps.push_back({"race.target_sm_90", std::move(command), {}, {}});
+  return steps;
 }
 
 StepOutcome run_step(const MutantBuild& build, const SuiteStep& step, int mutant, double timeout_s) {

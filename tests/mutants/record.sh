@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the suite against every mutant, those made by hand and those that the script generates, and writes
-# results/cpu/mutants.json: every verdict, with the hash of the sources and the compiler. Takes an hour on two cores. A
-# dirty tree writes nothing: its numbers would belong to no commit.
+# Runs the suite against every mutant, those made by hand and those that the script generates, and the race check
+# against those that race, and writes results/cpu/mutants.json: every verdict, with the hash of the sources and the
+# compiler. Takes half an hour on two cores. A dirty tree writes nothing: its numbers would belong to no commit.
 #   tests/mutants/record.sh
 # Exit codes: 0 written, 1 too many survive, 3 could not run.
 set -euo pipefail
@@ -23,11 +23,17 @@ for set in hand-made generated; do
   build/cpu/hipforge mutants "--$set" --jobs "$(nproc)" --json "$work/$set" || status=$?
   [ $status -le 1 ] || exit $status
 done
+cmake --preset cpu-race -DHIPFORGE_MUTANTS=ON >build/cpu/mutants.log
+build cpu-race hipforge mutants_hand
+build/cpu-race/hipforge mutants --race --jobs "$(nproc)" --json "$work/race" || status=$?
+[ $status -le 1 ] || exit $status
 { printf '{\n"sources": "%s",\n"commit": "%s",\n"compiler": "%s",\n"hand_made":\n' "$(source_hash)" "$commit" \
     "$(${CXX:-c++} --version | head -n 1)"
   cat "$work/hand-made"
   printf ',\n"generated":\n'
   cat "$work/generated"
+  printf ',\n"race":\n'
+  cat "$work/race"
   printf '}\n'; } >"$work/mutants.json"
 mkdir -p results/cpu
 mv "$work/mutants.json" results/cpu/mutants.json
