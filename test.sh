@@ -135,11 +135,13 @@ mutants_part() {
 }
 
 # Every out-of-bounds access of global and shared memory, over the platform's own tests, the harness's views and rigs at
-# shapes drawn at random, and the short check with every form of its report.
+# shapes drawn at random, the host side of harness and model runner with its broken files, and the short check with every
+# form of its report.
 asan_part() {
-  build cpu-asan platform_cpu_test properties_test hipforge
+  build cpu-asan platform_cpu_test properties_test harness_test model_runner_test hipforge
   local status=0
   run_ctest cpu-asan -R "^platform_cpu|^(TensorView|Rig)Properties" || status=1
+  run_ctest cpu-asan -L '^(harness|model_runner)_test$' || status=1
   local out=build/cpu-asan
   HIPFORGE_CPU_WAVE=32 $out/hipforge check --quick --json $out/check.json --junit $out/check.xml --csv $out/check.csv \
     --markdown $out/check.md >$out/check.log || status=1
