@@ -7,6 +7,10 @@ function(run)
 endfunction()
 
 file(REMOVE_RECURSE ${WORK})
+# Shared libraries of unpacked packages, which no loader's path knows.
+foreach(root IN LISTS DEPS)
+  set(ENV{LD_LIBRARY_PATH} "${root}/lib/${ARCHITECTURE}:$ENV{LD_LIBRARY_PATH}")
+endforeach()
 run(${CMAKE_COMMAND} --install ${BUILD_DIR} --prefix ${WORK}/prefix)
 set(flags "")
 if(SANITIZE)
