@@ -6,9 +6,8 @@
 A list's [[mutant]] has an id `op.name`, `what` is wrong, the `kind` of defect, a `chronicle` row where it has one, and
 the site: `file`, the text to `find` there, exactly once (from `after`, itself found once, where it is given), and what
 to `replace` it with. [[mutant.site]] tables stand for several sites. A key with the name of a platform says why the
-mutant cannot show there. Text that ends with ; or } is a statement, any
-other an expression; a replacement with MUTANT in it is taken as it is, MUTANT being the condition. Sites may lie within
-each other.
+mutant cannot show there. Text that ends with ; or } is a statement, any other an expression; a replacement with MUTANT
+in it is taken as it is, MUTANT being the condition. Sites may lie within each other.
 
 FOLDER gets each touched file under its own path, to be found before the original, and mutants.json. Numbers are by
 position, from 1; `hipforge_mutant(n)` says whether n is the one that HIPFORGE_MUTANT names.

@@ -13,7 +13,7 @@ if git rev-parse HEAD >/dev/null 2>&1; then
   [ -z "$(git status --porcelain -- . ':!results')" ] || die 3 "the tree is dirty; commit first"
   commit=$(git rev-parse HEAD)
 fi
-build cpu hipforge kernels_test harness_test module_fake_test chronicle_test model_runner_test
+build cpu hipforge
 cmake -S . -B build/cpu -DHIPFORGE_MUTANTS=ON >build/cpu/mutants.log
 build cpu mutants_hand mutants_generated
 work=$(mktemp -d)
