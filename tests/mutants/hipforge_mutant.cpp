@@ -3,6 +3,8 @@
 #include <hip/hip_runtime.h>
 
 #include <cstdlib>
+#include <mutex>
+#include <vector>
 
 namespace {
 
@@ -16,8 +18,6 @@ int number_asked_for() {
 const int hipforge_active_mutant = number_asked_for();
 
 #if defined(HIPFORGE_PLATFORM_NVIDIA)
-#include <mutex>
-#include <vector>
 
 namespace {
 
