@@ -1,7 +1,7 @@
 #include "bench/bench.h"
 
-#include "harness/case.h"
-#include "harness/device_info.h"
+#include "harness/core/case.h"
+#include "harness/core/device_info.h"
 #include "kernels/runtime/check.h"
 
 #include <benchmark/benchmark.h>

@@ -1,8 +1,8 @@
 #include "bench/report.h"
 
-#include "harness/device_info.h"
-#include "harness/report.h"
-#include "harness/timer.h"
+#include "harness/bench/timer.h"
+#include "harness/core/device_info.h"
+#include "harness/report/report.h"
 #include "kernels/runtime/check.h"
 
 #include <fmt/chrono.h>

@@ -1,8 +1,8 @@
 #pragma once
 
-#include "harness/case.h"
-#include "harness/ceilings.h"
-#include "harness/sheet.h"
+#include "harness/bench/ceilings.h"
+#include "harness/check/sheet.h"
+#include "harness/core/case.h"
 
 #include <cstdint>
 #include <deque>

@@ -48,8 +48,8 @@ nvidia_compile_part() {
     return 0
   fi
   local objects=harness/CMakeFiles/hipforge_harness.dir
-  build nvidia-compile hipforge_kernels "$objects"/{inputs,scan,bandwidth}.hip.o \
-    "$objects"/{vendor_matmul,device_info,ceilings,timer,devices_command,check_command}.cpp.o
+  build nvidia-compile hipforge_kernels "$objects"/{core/inputs,core/scan,bench/bandwidth}.hip.o \
+    "$objects"/{bench/{vendor_matmul,ceilings,timer,devices_command},core/device_info,check/check_command}.cpp.o
   passed=$((passed + 1))
 }
 

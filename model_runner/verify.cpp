@@ -1,6 +1,6 @@
 #include "model_runner/verify.h"
 
-#include "harness/compare.h"
+#include "harness/core/compare.h"
 #include "harness/ops/argmax.h"
 #include "harness/ops/embedding.h"
 #include "harness/ops/flash_attention.h"

@@ -1,8 +1,8 @@
 #include "harness/candidate/build.h"
 
 #include "harness/candidate/rewrite.h"
-#include "harness/report.h"
-#include "harness/tool_output.h"
+#include "harness/report/report.h"
+#include "harness/system/tool_output.h"
 #include "kernels/runtime/target.h"
 
 #include <fmt/format.h>

@@ -2,8 +2,8 @@
 
 #include "harness/candidate/build.h"
 #include "harness/candidate/candidate.h"
-#include "harness/emulation.h"
-#include "harness/replay_command.h"
+#include "harness/replay/emulation.h"
+#include "harness/replay/replay_command.h"
 
 #include <fmt/format.h>
 

@@ -1,7 +1,7 @@
 #include "harness/ops/argmax.h"
 
-#include "harness/families.h"
-#include "harness/variants.h"
+#include "harness/sweep/families.h"
+#include "harness/sweep/variants.h"
 #include "kernels/argmax.h"
 #include "reference/argmax.h"
 

@@ -1,7 +1,7 @@
 #include "harness/ops/causal_mask.h"
 
-#include "harness/families.h"
-#include "harness/variants.h"
+#include "harness/sweep/families.h"
+#include "harness/sweep/variants.h"
 #include "kernels/causal_mask.h"
 #include "reference/causal_mask.h"
 

@@ -1,9 +1,9 @@
 #include "harness/ops/embedding.h"
 
-#include "harness/column_slice.h"
-#include "harness/families.h"
-#include "harness/tolerance.h"
-#include "harness/variants.h"
+#include "harness/core/tolerance.h"
+#include "harness/sweep/column_slice.h"
+#include "harness/sweep/families.h"
+#include "harness/sweep/variants.h"
 #include "kernels/embedding.h"
 #include "kernels/runtime/device_error.h"
 #include "reference/embedding.h"

@@ -1,5 +1,5 @@
-#include "harness/large_cases.h"
 #include "harness/ops/flash_attention.h"
+#include "harness/sweep/large_cases.h"
 #include "kernels/flash_attention.h"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-#include "harness/metamorphic.h"
 #include "harness/ops/flash_attention.h"
+#include "harness/sweep/metamorphic.h"
 
 #include <fmt/format.h>
 

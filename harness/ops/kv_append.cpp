@@ -1,7 +1,7 @@
 #include "harness/ops/kv_append.h"
 
-#include "harness/families.h"
-#include "harness/variants.h"
+#include "harness/sweep/families.h"
+#include "harness/sweep/variants.h"
 #include "kernels/kv_append.h"
 #include "kernels/runtime/device_error.h"
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "harness/case.h"
+#include "harness/core/case.h"
 #include "reference/kv_append.h"
 
 #include <span>

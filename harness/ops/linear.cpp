@@ -1,9 +1,9 @@
 #include "harness/ops/linear.h"
 
-#include "harness/column_slice.h"
-#include "harness/families.h"
-#include "harness/tolerance.h"
-#include "harness/variants.h"
+#include "harness/core/tolerance.h"
+#include "harness/sweep/column_slice.h"
+#include "harness/sweep/families.h"
+#include "harness/sweep/variants.h"
 #include "kernels/linear.h"
 #include "reference/linear.h"
 

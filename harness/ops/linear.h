@@ -1,7 +1,7 @@
 #pragma once
 
-#include "harness/case.h"
-#include "harness/metamorphic.h"
+#include "harness/core/case.h"
+#include "harness/sweep/metamorphic.h"
 #include "kernels/linear.h"
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-#include "harness/large_cases.h"
 #include "harness/ops/linear.h"
+#include "harness/sweep/large_cases.h"
 #include "kernels/linear.h"
 
 namespace hipforge::harness {

@@ -1,8 +1,8 @@
 #include "harness/ops/rms_norm.h"
 
-#include "harness/families.h"
-#include "harness/tolerance.h"
-#include "harness/variants.h"
+#include "harness/core/tolerance.h"
+#include "harness/sweep/families.h"
+#include "harness/sweep/variants.h"
 #include "kernels/rms_norm.h"
 #include "reference/rms_norm.h"
 

@@ -1,5 +1,5 @@
-#include "harness/large_cases.h"
 #include "harness/ops/rms_norm.h"
+#include "harness/sweep/large_cases.h"
 #include "kernels/rms_norm.h"
 
 namespace hipforge::harness {

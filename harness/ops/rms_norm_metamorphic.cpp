@@ -1,5 +1,5 @@
-#include "harness/metamorphic.h"
 #include "harness/ops/rms_norm.h"
+#include "harness/sweep/metamorphic.h"
 
 namespace hipforge::harness {
 namespace {

@@ -1,8 +1,8 @@
 #include "harness/ops/rope.h"
 
-#include "harness/families.h"
-#include "harness/tolerance.h"
-#include "harness/variants.h"
+#include "harness/core/tolerance.h"
+#include "harness/sweep/families.h"
+#include "harness/sweep/variants.h"
 #include "kernels/runtime/device_error.h"
 
 #include <fmt/format.h>

@@ -1,5 +1,5 @@
-#include "harness/large_cases.h"
 #include "harness/ops/rope.h"
+#include "harness/sweep/large_cases.h"
 #include "kernels/rope.h"
 #include "kernels/runtime/check.h"
 

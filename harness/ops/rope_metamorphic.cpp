@@ -1,5 +1,5 @@
-#include "harness/metamorphic.h"
 #include "harness/ops/rope.h"
+#include "harness/sweep/metamorphic.h"
 #include "kernels/runtime/check.h"
 
 #include <cmath>

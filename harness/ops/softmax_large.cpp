@@ -1,5 +1,5 @@
-#include "harness/large_cases.h"
 #include "harness/ops/softmax.h"
+#include "harness/sweep/large_cases.h"
 #include "kernels/softmax.h"
 
 namespace hipforge::harness {

@@ -1,6 +1,6 @@
-#include "harness/column_slice.h"
-#include "harness/large_cases.h"
 #include "harness/ops/swiglu.h"
+#include "harness/sweep/column_slice.h"
+#include "harness/sweep/large_cases.h"
 #include "kernels/swiglu.h"
 
 namespace hipforge::harness {

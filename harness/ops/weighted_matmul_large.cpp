@@ -1,5 +1,5 @@
-#include "harness/large_cases.h"
 #include "harness/ops/weighted_matmul.h"
+#include "harness/sweep/large_cases.h"
 #include "kernels/weighted_matmul.h"
 
 namespace hipforge::harness {

@@ -1,7 +1,7 @@
 // A test demanded that position 0 change the vector. It must not; and position + 1 must not pass for
 // position.
 
-#include "harness/rig.h"
+#include "harness/core/rig.h"
 #include "kernels/rope.h"
 #include "tests/status_matchers.h"
 

@@ -1,6 +1,6 @@
 // Wrong indexing of the values: 3.6 on the CPU, 0.0029 on the GPU.
 
-#include "harness/rig.h"
+#include "harness/core/rig.h"
 #include "kernels/weighted_matmul.h"
 #include "tests/status_matchers.h"
 

@@ -1,6 +1,6 @@
 // The shapes of gate, up and down did not fit together, and nothing said so.
 
-#include "harness/rig.h"
+#include "harness/core/rig.h"
 #include "kernels/linear.h"
 #include "kernels/swiglu.h"
 #include "tests/status_matchers.h"

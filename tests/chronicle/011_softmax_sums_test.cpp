@@ -1,6 +1,6 @@
 // Only the first 32 of 256 partial sums were added: rows longer than a wave summed to 1.12, 2.23, 9.20.
 
-#include "harness/rig.h"
+#include "harness/core/rig.h"
 #include "kernels/softmax.h"
 #include "tests/status_matchers.h"
 

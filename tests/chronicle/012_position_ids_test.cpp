@@ -1,6 +1,6 @@
 // Position ids came in the form [batch × heads × seq].
 
-#include "harness/rig.h"
+#include "harness/core/rig.h"
 #include "kernels/rope.h"
 #include "tests/status_matchers.h"
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "harness/rig.h"
+#include "harness/core/rig.h"
 #include "kernels/flash_attention.h"
 #include "tests/status_matchers.h"
 

@@ -1,6 +1,6 @@
 #include "kernels/causal_mask.h"
 
-#include "harness/rig.h"
+#include "harness/core/rig.h"
 #include "kernels/runtime/check.h"
 #include "tests/status_matchers.h"
 

@@ -1,6 +1,6 @@
 #include "kernels/embedding.h"
 
-#include "harness/rig.h"
+#include "harness/core/rig.h"
 #include "kernels/runtime/device_error.h"
 #include "tests/status_matchers.h"
 

@@ -1,6 +1,6 @@
 #include "kernels/linear.h"
 
-#include "harness/rig.h"
+#include "harness/core/rig.h"
 #include "reference/linear.h"
 #include "tests/status_matchers.h"
 

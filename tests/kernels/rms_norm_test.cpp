@@ -1,6 +1,6 @@
 #include "kernels/rms_norm.h"
 
-#include "harness/rig.h"
+#include "harness/core/rig.h"
 #include "tests/status_matchers.h"
 
 #include <gtest/gtest.h>

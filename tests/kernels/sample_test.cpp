@@ -1,6 +1,6 @@
 #include "kernels/sample.h"
 
-#include "harness/rig.h"
+#include "harness/core/rig.h"
 #include "kernels/argmax.h"
 #include "reference/sample.h"
 #include "tests/status_matchers.h"

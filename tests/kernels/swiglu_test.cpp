@@ -1,7 +1,7 @@
 #include "kernels/swiglu.h"
 
-#include "harness/column_slice.h"
-#include "harness/rig.h"
+#include "harness/core/rig.h"
+#include "harness/sweep/column_slice.h"
 #include "tests/status_matchers.h"
 
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 #include "kernels/weighted_matmul.h"
 
-#include "harness/rig.h"
+#include "harness/core/rig.h"
 #include "reference/weighted_matmul.h"
 #include "tests/status_matchers.h"
 

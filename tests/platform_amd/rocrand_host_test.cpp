@@ -1,7 +1,7 @@
 // rocRAND's host API against the inputs that our kernels draw with its device engine: one seed, the same
 // numbers.
 
-#include "harness/inputs.h"
+#include "harness/core/inputs.h"
 
 #include "kernels/runtime/device_buffer.h"
 #include "tests/status_matchers.h"

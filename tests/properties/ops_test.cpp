@@ -1,5 +1,5 @@
-#include "harness/case.h"
-#include "harness/device_info.h"
+#include "harness/core/case.h"
+#include "harness/core/device_info.h"
 #include "kernels/runtime/check.h"
 #include "tests/properties/properties.h"
 

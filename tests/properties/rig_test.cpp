@@ -1,6 +1,6 @@
-#include "harness/rig.h"
+#include "harness/core/rig.h"
 
-#include "harness/tolerance.h"
+#include "harness/core/tolerance.h"
 #include "kernels/runtime/check.h"
 #include "tests/properties/properties.h"
 

@@ -1,4 +1,4 @@
-#include "harness/tolerance.h"
+#include "harness/core/tolerance.h"
 #include "tests/kernels/device/matrix_core_probe.h"
 
 #include <gtest/gtest.h>

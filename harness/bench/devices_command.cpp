@@ -1,0 +1,114 @@
+#include "harness/bench/devices_command.h"
+
+#include "harness/bench/ceilings.h"
+#include "harness/check/check_command.h"
+#include "harness/core/device_info.h"
+#include "harness/report/report.h"
+#include "kernels/runtime/check.h"
+#include "kernels/runtime/device.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace hipforge::harness {
+namespace {
+
+constexpr double kMiB = 1024.0 * 1024.0;
+
+void print_details(int index, const DeviceDetails& details) {
+  fmt::print("device {}: {}, {} platform\n", index, details.info.name, details.info.platform);
+  fmt::print("  {}, {} multiprocessors, wave {}", details.architecture, details.multiprocessors,
+             details.wave);
+  if (details.core_clock_mhz > 0) fmt::print(", core up to {} MHz", details.core_clock_mhz);
+  if (details.memory_clock_mhz > 0) fmt::print(", memory {} MHz", details.memory_clock_mhz);
+  fmt::print("\n  memory {:.0f} MiB, {:.0f} MiB free; last-level cache {:.1f} MiB\n",
+             static_cast<double>(details.total_bytes) / kMiB, static_cast<double>(details.free_bytes) / kMiB,
+             static_cast<double>(details.cache_bytes) / kMiB);
+  fmt::print("  driver {}, runtime {}, compiler {}\n", details.driver, details.runtime,
+             details.info.compiler);
+}
+
+nlohmann::ordered_json details_json(const DeviceDetails& details) {
+  nlohmann::ordered_json row;
+  row["platform"] = details.info.platform;
+  row["name"] = details.info.name;
+  row["architecture"] = details.architecture;
+  row["multiprocessors"] = details.multiprocessors;
+  row["wave"] = details.wave;
+  row["core_clock_mhz"] = details.core_clock_mhz;
+  row["memory_clock_mhz"] = details.memory_clock_mhz;
+  row["cache_bytes"] = details.cache_bytes;
+  row["total_bytes"] = details.total_bytes;
+  row["free_bytes"] = details.free_bytes;
+  row["driver"] = details.driver;
+  row["runtime"] = details.runtime;
+  row["compiler"] = details.info.compiler;
+  return row;
+}
+
+#if !defined(HIPFORGE_PLATFORM_CPU)
+// Measures the current device, prints as it goes and adds to its row.
+void measure(const DevicesOptions& options, nlohmann::ordered_json& row) {
+  constexpr std::int64_t kSizes[] = {std::int64_t{16} << 20, std::int64_t{64} << 20, std::int64_t{256} << 20,
+                                     std::int64_t{1} << 30, std::int64_t{4} << 30};
+  Ceilings ceilings(nullptr, options.quick);
+  row["bandwidths"] = nlohmann::ordered_json::array();
+  for (Traffic traffic : {Traffic::kCopy, Traffic::kRead, Traffic::kWrite}) {
+    for (std::int64_t bytes : kSizes) {
+      if (options.quick && bytes > (std::int64_t{256} << 20)) continue;
+      const Bandwidth& found = ceilings.bandwidth(traffic, bytes);
+      fmt::print("  {:<6}{:>6.0f} MiB moved {:>9.1f} GB/s  ({:.1f} to {:.1f}; {})\n", traffic_name(traffic),
+                 static_cast<double>(bytes) / kMiB, found.gbps, found.low_gbps, found.high_gbps, found.how);
+      row["bandwidths"].push_back({{"traffic", traffic_name(traffic)},
+                                   {"bytes", found.bytes},
+                                   {"gbps", found.gbps},
+                                   {"low_gbps", found.low_gbps},
+                                   {"high_gbps", found.high_gbps},
+                                   {"how", found.how}});
+    }
+  }
+  row["matrix_rates"] = nlohmann::ordered_json::array();
+  for (DType dtype : {DType::kF16, DType::kBF16}) {
+    const MatrixRate& rate = ceilings.matrix(dtype);
+    fmt::print("  matrix {:<5}{:>18.1f} TFLOP/s: linear {}; {}\n", dtype_name(dtype), rate.tflops(),
+               rate.own_tflops > 0.0 ? fmt::format("{:.1f}", rate.own_tflops) : rate.own_note,
+               rate.vendor_tflops > 0.0 ? fmt::format("{} {:.1f}", rate.vendor_name, rate.vendor_tflops)
+                                        : rate.vendor_name);
+    row["matrix_rates"].push_back({{"dtype", dtype_name(dtype)},
+                                   {"tflops", rate.tflops()},
+                                   {"linear_tflops", rate.own_tflops},
+                                   {"linear_note", rate.own_note},
+                                   {"vendor_tflops", rate.vendor_tflops},
+                                   {"vendor", rate.vendor_name}});
+  }
+}
+#endif
+
+}  // namespace
+
+int run_devices(const DevicesOptions& options) {
+  int count = 0;
+  throw_if_error(usable_devices(count));
+  nlohmann::ordered_json devices = nlohmann::ordered_json::array();
+  for (int index = 0; index < count; ++index) {
+    HIPFORGE_HIP_CHECK(hipSetDevice(index));
+    const DeviceDetails details = device_details();
+    print_details(index, details);
+    nlohmann::ordered_json row = details_json(details);
+#if defined(HIPFORGE_PLATFORM_CPU)
+    fmt::print(
+        "  no ceilings: this platform is an instrument for correctness, its times say nothing of a GPU\n");
+#else
+    measure(options, row);
+#endif
+    devices.push_back(std::move(row));
+  }
+  HIPFORGE_HIP_CHECK(hipSetDevice(0));
+  if (!options.json_path.empty()) {
+    write_file(options.json_path,
+               nlohmann::ordered_json{{"quick", options.quick}, {"devices", devices}}.dump(1) + "\n");
+  }
+  return kExitGood;
+}
+
+}  // namespace hipforge::harness

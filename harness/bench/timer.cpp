@@ -1,0 +1,132 @@
+#include "harness/bench/timer.h"
+
+#include "harness/bench/bandwidth.h"
+#include "kernels/runtime/check.h"
+#include "kernels/runtime/device_buffer.h"
+#include "kernels/runtime/event.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <utility>
+
+namespace hipforge::harness {
+namespace {
+
+// Enough to hide the host behind the device, few enough not to fill the queue of launches.
+constexpr int kQueuedSamples = 16;
+constexpr std::int64_t kCacheMultiple = 4;
+
+struct Interval {
+  Event start;
+  Event stop;
+};
+
+Status queue_sample(std::span<const Launch> copies, const Launch& before, hipStream_t stream,
+                    const Interval& interval) {
+  if (before) HIPFORGE_TRY(before(stream));
+  HIPFORGE_TRY(interval.start.record(stream));
+  for (const Launch& launch : copies) HIPFORGE_TRY(launch(stream));
+  return interval.stop.record(stream);
+}
+
+}  // namespace
+
+std::int64_t cache_bytes() {
+#if defined(HIPFORGE_PLATFORM_CPU)
+  return 0;
+#else
+  int device = 0;
+  HIPFORGE_HIP_CHECK(hipGetDevice(&device));
+  hipDeviceProp_t properties{};
+  HIPFORGE_HIP_CHECK(hipGetDeviceProperties(&properties, device));
+  return properties.l2CacheSize;
+#endif
+}
+
+int rotation_copies(std::int64_t footprint, int most) {
+  const std::int64_t cache = cache_bytes();
+  if (cache == 0) return 1;
+  const std::int64_t wanted = (kCacheMultiple * cache + footprint - 1) / std::max<std::int64_t>(footprint, 1);
+  return static_cast<int>(std::clamp<std::int64_t>(wanted, 2, most));
+}
+
+Launch cache_flush(std::int64_t footprint, int copies) {
+  const std::int64_t cache = cache_bytes();
+  if (footprint * copies >= 2 * cache) return {};
+  // Buffers for the whole process, on each device its own: they hold nothing, and are read only.
+  struct Buffers {
+    DeviceBuffer read;
+    DeviceBuffer sink;
+  };
+  static std::map<int, Buffers> by_device;
+  int device = 0;
+  HIPFORGE_HIP_CHECK(hipGetDevice(&device));
+  auto found = by_device.find(device);
+  if (found == by_device.end()) {
+    Buffers made{DeviceBuffer(static_cast<std::size_t>(2 * cache)), DeviceBuffer(16)};
+    made.read.fill(0x3c);
+    made.sink.fill(0);
+    found = by_device.emplace(device, std::move(made)).first;
+  }
+  constexpr int kAnyVariant = 4;
+  return [&buffers = found->second](hipStream_t stream) {
+    return move_bytes(Traffic::kRead, kAnyVariant, buffers.read.data(), buffers.sink.data(),
+                      buffers.read.bytes(), stream);
+  };
+}
+
+double percentile(std::vector<double> samples, double share) {
+  if (samples.empty()) return 0.0;
+  std::sort(samples.begin(), samples.end());
+  const double at = share * static_cast<double>(samples.size() - 1);
+  const auto low = static_cast<std::size_t>(at);
+  const std::size_t high = std::min(low + 1, samples.size() - 1);
+  return samples[low] + (samples[high] - samples[low]) * (at - std::floor(at));
+}
+
+Status time_launches(std::span<const Launch> copies, const Launch& before, const TimerOptions& options,
+                     hipStream_t stream, Timing& timing) {
+  if (copies.empty()) return invalid_argument("time_launches: nothing to launch");
+  std::vector<Interval> intervals(kQueuedSamples);
+  const auto per_launch = static_cast<double>(copies.size());
+  // Runs `count` samples and adds their times; the total goes to `spent_ms`.
+  const auto run = [&](int count, std::vector<double>* samples, double& spent_ms) -> Status {
+    for (int i = 0; i < count; ++i) {
+      HIPFORGE_TRY(queue_sample(copies, before, stream, intervals[static_cast<std::size_t>(i)]));
+    }
+    HIPFORGE_TRY(intervals[static_cast<std::size_t>(count - 1)].stop.synchronize());
+    for (int i = 0; i < count; ++i) {
+      const Interval& interval = intervals[static_cast<std::size_t>(i)];
+      float milliseconds = 0.0f;
+      HIPFORGE_TRY(interval.stop.elapsed_ms(interval.start, milliseconds));
+      spent_ms += static_cast<double>(milliseconds);
+      if (samples != nullptr) samples->push_back(static_cast<double>(milliseconds) / per_launch);
+    }
+    return {};
+  };
+  double warm_ms = 0.0;
+  HIPFORGE_TRY(run(1, nullptr, warm_ms));
+  warm_ms = 0.0;
+  int warm_runs = 0;
+  while (warm_runs == 0 || (warm_ms < options.warm_up_ms && warm_runs < options.most_samples)) {
+    HIPFORGE_TRY(run(1, nullptr, warm_ms));
+    ++warm_runs;
+  }
+  const double sample_ms = std::max(warm_ms / warm_runs, 1e-4);
+  const double fitting = std::min(options.measure_ms / sample_ms, 1e6);
+  int left = std::clamp(static_cast<int>(fitting), options.least_samples, options.most_samples);
+  timing = {};
+  double spent_ms = 0.0;
+  while (left > 0) {
+    const int count = std::min(left, kQueuedSamples);
+    HIPFORGE_TRY(run(count, &timing.samples_ms, spent_ms));
+    left -= count;
+  }
+  timing.median_ms = percentile(timing.samples_ms, 0.5);
+  timing.low_ms = percentile(timing.samples_ms, 0.1);
+  timing.high_ms = percentile(timing.samples_ms, 0.9);
+  return {};
+}
+
+}  // namespace hipforge::harness

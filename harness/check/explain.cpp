@@ -1,0 +1,179 @@
+#include "harness/check/explain.h"
+
+#include "harness/core/device_info.h"
+#include "kernels/runtime/check.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <optional>
+#include <regex>
+#include <utility>
+
+namespace hipforge::harness {
+namespace {
+
+constexpr std::size_t kNamedCandidates = 5;
+
+// Indices by falling share; what has none stands in front.
+std::vector<std::size_t> worst_first(std::span<const double> shares, std::size_t count) {
+  std::vector<std::size_t> order(shares.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  const auto worse = [&](std::size_t a, std::size_t b) {
+    if (std::isnan(shares[a]) != std::isnan(shares[b])) return std::isnan(shares[a]);
+    return shares[a] != shares[b] ? shares[a] > shares[b] : a < b;
+  };
+  count = std::min(count, order.size());
+  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count), order.end(), worse);
+  order.resize(count);
+  return order;
+}
+
+ExplainedOutput explain_output(std::span<const double> actual, const OutputExpectation& expectation,
+                               std::size_t count) {
+  const Expected& expected = expectation.expected;
+  ExplainedOutput explained;
+  explained.output = expectation.output;
+  explained.elements = actual.size();
+  explained.exact = static_cast<std::size_t>(std::count(expected.bound.begin(), expected.bound.end(), 0.0));
+  const std::vector<double> shares = element_shares(actual, expected);
+  for (std::size_t i : worst_first(shares, count)) {
+    explained.worst.push_back({index_text(i, expected.shape), actual[i], expected.value[i], expected.bound[i],
+                               std::fabs(actual[i] - expected.value[i]), shares[i]});
+  }
+  return explained;
+}
+
+ExplainedOutput explain_judged(const Comparison& comparison, std::size_t count) {
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  ExplainedOutput explained;
+  explained.elements = comparison.elements;
+  std::vector<double> shares;
+  for (const Comparison::Judged& element : comparison.judged) shares.push_back(element.share);
+  for (std::size_t i : worst_first(shares, count)) {
+    const Comparison::Judged& element = comparison.judged[i];
+    explained.worst.push_back(
+        {fmt::format("[{}]", i), element.value, element.oracle, kNone, kNone, element.share});
+  }
+  return explained;
+}
+
+std::string share_text(double share) {
+  return std::isfinite(share) ? fmt::format("{:.4f}", share) : "wrong";
+}
+
+// The one case that `wanted` names, with its suite; a message where there is none.
+std::pair<const OpSuite*, const Case*> find_explained(const std::string& wanted, std::string& message) {
+  std::vector<std::pair<const OpSuite*, const Case*>> found;
+  std::optional<std::regex> pattern;
+  try {
+    pattern.emplace(wanted);
+  } catch (const std::regex_error&) {
+    // An id may be no regular expression.
+  }
+  for (const OpSuite& suite : all_suites()) {
+    for (const Case& test : suite.cases) {
+      if (test.id == wanted) return {&suite, &test};
+      if (pattern && std::regex_search(test.id, *pattern)) found.emplace_back(&suite, &test);
+    }
+  }
+  if (found.size() == 1) return found.front();
+  if (found.empty()) {
+    message = fmt::format("no case is or matches '{}'", wanted);
+  } else {
+    std::vector<std::string> ids;
+    for (const auto& [suite, test] : found) {
+      if (ids.size() < kNamedCandidates) ids.push_back(test->id);
+    }
+    message = fmt::format("'{}' matches {} cases, needs one: {}{}", wanted, found.size(),
+                          fmt::join(ids, ", "), found.size() > ids.size() ? ", ..." : "");
+  }
+  return {nullptr, nullptr};
+}
+
+}  // namespace
+
+Explanation explain_case(const Case& test, const CaseEnvironment& environment, std::size_t count) {
+  Explanation explanation;
+  try {
+    PreparedCase prepared = test.prepare(environment);
+    throw_if_error(prepared.rig->reset());
+    throw_if_error(prepared.launch(environment.stream));
+    explanation.result = check_case(prepared);
+    // A fault, a guard or the error word: there is nothing to compare.
+    if (explanation.result.outputs.empty()) return explanation;
+    if (prepared.judge) {
+      explanation.outputs.push_back(explain_judged(prepared.judge(*prepared.rig), count));
+      return explanation;
+    }
+    for (const OutputExpectation& expectation : prepared.expect()) {
+      const std::vector<double> actual = prepared.rig->read(expectation.output);
+      if (actual.size() != expectation.expected.value.size()) continue;  // the result says so
+      explanation.outputs.push_back(explain_output(actual, expectation, count));
+    }
+  } catch (const std::exception& error) {
+    explanation.result.passed = false;
+    explanation.result.message = error.what();
+  }
+  return explanation;
+}
+
+std::string explanation_text(const Explanation& explanation, const OpSuite& suite) {
+  std::string text;
+  if (!explanation.result.passed) text += fmt::format("  {}\n", explanation.result.message);
+  for (const ExplainedOutput& output : explanation.outputs) {
+    text +=
+        fmt::format("  {}{}{} elements", output.output, output.output.empty() ? "" : ": ", output.elements);
+    if (output.exact == output.elements && !output.output.empty()) {
+      text += ", all compared exactly";
+    } else if (output.exact > 0) {
+      text += fmt::format(", {} of them compared exactly", output.exact);
+    }
+    if (output.worst.size() < output.elements) text += fmt::format("; the worst {}", output.worst.size());
+    text += fmt::format("\n    {:<20}{:>18}{:>18}{:>12}{:>12}{:>10}\n", "at", "value", "oracle", "error",
+                        "bound", "share");
+    for (const ExplainedElement& element : output.worst) {
+      const auto known = [](double number) {
+        return std::isnan(number) ? std::string("-") : fmt::format("{:.3g}", number);
+      };
+      text +=
+          fmt::format("    {:<20}{:>18.9g}{:>18.9g}{:>12}{:>12}{:>10}\n", element.where, element.value,
+                      element.oracle, known(element.error), known(element.bound), share_text(element.share));
+    }
+  }
+  text += fmt::format("  bound of {}:\n", suite.op);
+  std::string bound = suite.bound;
+  bound.erase(0, bound.find_first_not_of('\n'));
+  text += "    ";
+  for (char c : bound) text += c == '\n' ? std::string("\n    ") : std::string(1, c);
+  return text + "\n";
+}
+
+int run_explain(const CheckOptions& options, const std::vector<Target>& targets) {
+  std::string message;
+  const auto [suite, test] = find_explained(options.explain, message);
+  if (test == nullptr) {
+    fmt::print(stderr, "hipforge check: --explain {}\n", message);
+    return kExitUsage;
+  }
+  bool passed = true;
+  for (const Target& target : targets) {
+    throw_if_error(set_target_override(target));
+    const Explanation explanation = explain_case(*test, {target, options.seed});
+    throw_if_error(set_target_override(std::nullopt));
+    if (!explanation.result.passed && !recover_device()) {
+      throw Error(failure(StatusCode::kHipError, "the device cannot go on after the fault of ", test->id,
+                          ": ", explanation.result.message));
+    }
+    passed = passed && explanation.result.passed;
+    fmt::print("{} ({}, wave {}, seed {}): {}, worst share {}\n{}", test->id, target.architecture,
+               target.wave, options.seed, explanation.result.passed ? "passed" : "FAILED",
+               share_text(explanation.result.worst_share), explanation_text(explanation, *suite));
+  }
+  return passed ? kExitGood : kExitFailed;
+}
+
+}  // namespace hipforge::harness

@@ -1,0 +1,155 @@
+#include "harness/core/case.h"
+
+#include "harness/candidate/candidate.h"
+#include "harness/core/device_info.h"
+#include "kernels/runtime/device_error.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+namespace hipforge::harness {
+namespace {
+
+CaseResult failed(Failure failure, std::string message) {
+  CaseResult result;
+  result.failure = failure;
+  result.worst_share = std::numeric_limits<double>::infinity();
+  result.message = std::move(message);
+  return result;
+}
+
+// Tells the recorder, where there is one, whose launches it sees.
+class RecordingScope {
+ public:
+  RecordingScope(const Case& test, const CaseEnvironment& environment) : recorder_(environment.recorder) {
+    if (recorder_ == nullptr) return;
+    recorder_->begin_case({test.id, test.op, dtype_name(test.dtype), environment.seed});
+  }
+  ~RecordingScope() { launched(); }
+  RecordingScope(const RecordingScope&) = delete;
+  RecordingScope& operator=(const RecordingScope&) = delete;
+
+  void inputs_made(const Rig& rig) const {
+    if (recorder_ != nullptr) recorder_->begin_launches(rig.operands());
+  }
+  // What is launched from here on only looks at the outcome.
+  void launched() const {
+    if (recorder_ != nullptr) recorder_->end_case();
+  }
+
+ private:
+  Recorder* recorder_;
+};
+
+}  // namespace
+
+const char* failure_name(Failure failure) {
+  switch (failure) {
+    case Failure::kNone:
+      return "none";
+    case Failure::kRefused:
+      return "refused";
+    case Failure::kFault:
+      return "fault";
+    case Failure::kErrorWord:
+      return "error_word";
+    case Failure::kOverwrite:
+      return "overwrite";
+    case Failure::kWrong:
+      return "wrong";
+    case Failure::kException:
+      return "exception";
+    case Failure::kCrash:
+      return "crash";
+    case Failure::kHang:
+      return "hang";
+    case Failure::kMemory:
+      return "memory";
+  }
+  return "unknown";
+}
+
+CaseResult check_case(PreparedCase& prepared) {
+  try {
+    if (const Status status = prepared.rig->finish(); !status.ok()) {
+      if (status.code == StatusCode::kInvalidArgument) return failed(Failure::kOverwrite, status.message);
+      const std::string fault = fault_text();
+      return failed(Failure::kFault,
+                    fault.empty() ? status.message : fmt::format("{}: {}", status.message, fault));
+    }
+    if (const std::uint32_t word = prepared.rig->read_error_word(); word != prepared.expected_error_word) {
+      return failed(
+          Failure::kErrorWord,
+          fmt::format("device error word is {:#x} ({}), needs {:#x} ({})", word, device_error_text(word),
+                      prepared.expected_error_word, device_error_text(prepared.expected_error_word)));
+    }
+    CaseResult result;
+    result.passed = true;
+    const auto take = [&](const Comparison& comparison, const std::string& output) {
+      result.bounded = result.bounded || comparison.bounded;
+      result.elements += comparison.elements;
+      result.outputs.push_back({output, comparison.bounded, comparison.worst_share});
+      if (comparison.worst_share >= result.worst_share) {
+        result.worst_share = comparison.worst_share;
+        result.where = output + comparison.where;
+      }
+      if (comparison.passed) return;
+      result.passed = false;
+      result.failure = Failure::kWrong;
+      result.message +=
+          fmt::format("{}{}: {}", result.message.empty() ? "" : "; ", output, comparison.message);
+    };
+    if (prepared.judge) {
+      take(prepared.judge(*prepared.rig), "");
+    } else {
+      const std::vector<OutputExpectation> expectations = prepared.expect();
+      if (expectations.empty()) return failed(Failure::kException, "the case compares nothing");
+      for (const OutputExpectation& expectation : expectations) {
+        take(compare(prepared.rig->read(expectation.output), expectation.expected), expectation.output);
+      }
+    }
+    return result;
+  } catch (const std::exception& error) {
+    return failed(Failure::kException, error.what());
+  }
+}
+
+CaseResult run_case(const Case& test, const CaseEnvironment& environment) {
+  const RecordingScope scope(test, environment);
+  try {
+    PreparedCase prepared = test.prepare(environment);
+    scope.inputs_made(*prepared.rig);
+    if (const Status status = prepared.rig->reset(); !status.ok()) {
+      return failed(Failure::kException, status.message);
+    }
+    const auto launch =
+        environment.candidate != nullptr ? bind_candidate(*environment.candidate, prepared) : prepared.launch;
+    if (const Status status = launch(environment.stream); !status.ok()) {
+      if (environment.candidate != nullptr && status.code == StatusCode::kUnsupported) {
+        CaseResult result;
+        result.unsupported = true;
+        result.message = status.message;
+        return result;
+      }
+      return failed(Failure::kRefused, status.message);
+    }
+    scope.launched();
+    return check_case(prepared);
+  } catch (const std::exception& error) {
+    return failed(Failure::kException, error.what());
+  }
+}
+
+std::string shape_name(const Shape& shape) {
+  std::string text;
+  for (std::int64_t size : shape) text += fmt::format("{}{}", text.empty() ? "" : "x", size);
+  return text;
+}
+
+bool any_odd(const Shape& shape) {
+  return std::any_of(shape.begin(), shape.end(), [](std::int64_t size) { return size > 1 && size % 2 != 0; });
+}
+
+}  // namespace hipforge::harness

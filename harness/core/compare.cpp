@@ -1,0 +1,88 @@
+#include "harness/core/compare.h"
+
+#include "harness/core/tolerance.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+
+namespace hipforge::harness {
+namespace {
+
+// Share of the bound that an element uses; infinity where it is of the wrong class.
+double element_share(double actual, double value, double bound, double overflow) {
+  constexpr double kWrong = std::numeric_limits<double>::infinity();
+  if (std::isnan(value)) return std::isnan(actual) ? 0.0 : kWrong;
+  if (std::isinf(value)) return actual == value ? 0.0 : kWrong;
+  if (std::isinf(actual)) {
+    // A finite oracle may still round to infinity in the output's dtype.
+    const bool may_overflow =
+        std::fabs(value) + bound >= overflow && std::signbit(actual) == std::signbit(value);
+    return may_overflow ? 0.0 : kWrong;
+  }
+  if (std::fabs(value) - bound >= overflow) return kWrong;  // had to be infinite
+  const double error = std::fabs(actual - value);
+  if (error == 0.0) return 0.0;
+  if (!(error <= bound)) return bound > 0.0 && !std::isnan(error) ? error / bound : kWrong;
+  return error / bound;
+}
+
+}  // namespace
+
+std::string index_text(std::size_t index, std::span<const std::int64_t> shape) {
+  std::string text;
+  for (std::size_t axis = shape.size(); axis-- > 0;) {
+    const auto size = static_cast<std::size_t>(shape[axis]);
+    const std::size_t at = size == 0 ? 0 : index % size;
+    text = text.empty() ? std::to_string(at) : fmt::format("{}, {}", at, text);
+    index = size == 0 ? 0 : index / size;
+  }
+  return "[" + text + "]";
+}
+
+std::vector<double> element_shares(std::span<const double> actual, const Expected& expected) {
+  const double overflow = dtype_is_float(expected.dtype) ? overflow_threshold(expected.dtype)
+                                                         : std::numeric_limits<double>::infinity();
+  std::vector<double> shares(actual.size());
+  for (std::size_t i = 0; i < shares.size(); ++i) {
+    shares[i] = element_share(actual[i], expected.value[i], expected.bound[i], overflow);
+  }
+  return shares;
+}
+
+Comparison compare(std::span<const double> actual, const Expected& expected) {
+  Comparison result;
+  result.elements = expected.value.size();
+  if (actual.size() != expected.value.size() || expected.bound.size() != expected.value.size()) {
+    result.passed = false;
+    result.worst_share = std::numeric_limits<double>::infinity();
+    result.message =
+        fmt::format("sizes differ: {} elements came back, the oracle has {} values and {} bounds",
+                    actual.size(), expected.value.size(), expected.bound.size());
+    return result;
+  }
+  const std::vector<double> shares = element_shares(actual, expected);
+  for (std::size_t i = 0; i < actual.size(); ++i) {
+    const double share = shares[i];
+    result.bounded = result.bounded || expected.bound[i] > 0.0;
+    if (!(share <= 1.0)) ++result.failures;
+    if (share > result.worst_share || i == 0) {
+      result.worst_share = share;
+      result.worst_index = i;
+    }
+  }
+  result.passed = result.failures == 0;
+  if (result.elements > 0) result.where = index_text(result.worst_index, expected.shape);
+  if (!result.passed) {
+    const std::size_t i = result.worst_index;
+    result.message = fmt::format(
+        "{} of {} elements over the bound; worst at {}: got {:.9g}, oracle {:.9g}, error {:.3g}, bound "
+        "{:.3g}",
+        result.failures, result.elements, result.where, actual[i], expected.value[i],
+        std::fabs(actual[i] - expected.value[i]), expected.bound[i]);
+  }
+  return result;
+}
+
+}  // namespace hipforge::harness

@@ -1,0 +1,335 @@
+#include "harness/core/rig.h"
+
+#include "harness/core/device_info.h"
+#include "harness/core/scan.h"
+#include "harness/core/tolerance.h"
+#include "kernels/device/dtype.h"
+#include "kernels/runtime/check.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace hipforge::harness {
+namespace {
+
+constexpr const char* kErrorWord = "error_word";
+
+// Gaps of a strided operand: along the rows an odd number, so that rows fall on every alignment class.
+constexpr std::int64_t kRowGap = 3;
+constexpr std::int64_t kOuterGap = 5;
+
+TensorView make_view(DType dtype, const Shape& shape, Layout layout) {
+  if (shape.size() > static_cast<std::size_t>(kMaxRank)) {
+    throw Error(invalid_argument("rig: rank ", shape.size(), ", needs at most ", kMaxRank));
+  }
+  TensorView view;
+  view.dtype = dtype;
+  view.rank = static_cast<int>(shape.size());
+  std::int64_t stride = 1;
+  for (std::size_t axis = shape.size(); axis-- > 0;) {
+    view.shape[axis] = shape[axis];
+    view.strides[axis] = stride;
+    stride *= std::max<std::int64_t>(shape[axis], 1);
+    if (layout == Layout::kStrided) stride += axis + 1 == shape.size() ? kRowGap : kOuterGap;
+  }
+  view.elements = view.extent();
+  return view;
+}
+
+// Calls visit(row-major index, element offset) for every element.
+template <class Visit>
+void for_each_element(const TensorView& view, Visit&& visit) {
+  const std::int64_t count = view.numel();
+  std::array<std::int64_t, kMaxRank> at{};
+  std::int64_t offset = 0;
+  for (std::int64_t index = 0; index < count; ++index) {
+    visit(static_cast<std::size_t>(index), static_cast<std::size_t>(offset));
+    for (int axis = view.rank - 1; axis >= 0; --axis) {
+      const auto a = static_cast<std::size_t>(axis);
+      offset += view.strides[a];
+      if (++at[a] < view.shape[a]) break;
+      offset -= view.strides[a] * view.shape[a];
+      at[a] = 0;
+    }
+  }
+}
+
+template <class T>
+T load(const std::byte* source) {
+  T value;
+  std::memcpy(&value, source, sizeof(T));
+  return value;
+}
+
+double load_element(DType dtype, const std::byte* source) {
+  switch (dtype) {
+    case DType::kF32:
+      return static_cast<double>(load<float>(source));
+    case DType::kF16:
+      return static_cast<double>(to_float(load<F16>(source)));
+    case DType::kBF16:
+      return static_cast<double>(to_float(load<BF16>(source)));
+    case DType::kI32:
+      return static_cast<double>(load<std::int32_t>(source));
+    case DType::kU32:
+      return static_cast<double>(load<std::uint32_t>(source));
+    case DType::kU8:
+      return static_cast<double>(load<std::uint8_t>(source));
+  }
+  return 0.0;
+}
+
+template <class T>
+void store(T value, std::byte* destination) {
+  std::memcpy(destination, &value, sizeof(T));
+}
+
+void store_element(DType dtype, double value, std::byte* destination) {
+  // Rounded once, in double; the conversion of the already rounded value is exact.
+  switch (dtype) {
+    case DType::kF32:
+      return store(static_cast<float>(value), destination);
+    case DType::kF16:
+      return store(from_float<F16>(static_cast<float>(round_to_dtype(dtype, value))), destination);
+    case DType::kBF16:
+      return store(from_float<BF16>(static_cast<float>(round_to_dtype(dtype, value))), destination);
+    case DType::kI32:
+      return store(static_cast<std::int32_t>(value), destination);
+    case DType::kU32:
+      return store(static_cast<std::uint32_t>(value), destination);
+    case DType::kU8:
+      return store(static_cast<std::uint8_t>(value), destination);
+  }
+}
+
+std::vector<double> gather(const TensorView& view, std::span<const std::byte> payload,
+                           std::size_t first_byte) {
+  std::vector<double> values(static_cast<std::size_t>(view.numel()));
+  const std::size_t size = dtype_size(view.dtype);
+  for_each_element(view, [&](std::size_t index, std::size_t offset) {
+    values[index] = load_element(view.dtype, payload.data() + first_byte + offset * size);
+  });
+  return values;
+}
+
+}  // namespace
+
+const char* layout_name(Layout layout) {
+  return layout == Layout::kContiguous ? "contiguous" : "strided";
+}
+
+Rig::Operand& Rig::add(const std::string& name, DType dtype, const Shape& shape, Layout layout) {
+  for (const Operand& operand : operands_) {
+    if (operand.name == name) throw Error(invalid_argument("rig: operand ", name, " made twice"));
+  }
+  Operand operand;
+  operand.name = name;
+  operand.view = make_view(dtype, shape, layout);
+  const std::size_t lead = layout == Layout::kStrided ? dtype_size(dtype) : 0;
+  operand.buffer = GuardBuffer(lead + static_cast<std::size_t>(operand.view.elements) * dtype_size(dtype));
+  operand.view.data = static_cast<std::byte*>(operand.buffer.data()) + lead;
+  operands_.push_back(std::move(operand));
+  return operands_.back();
+}
+
+const Rig::Operand& Rig::find(const std::string& name) const {
+  for (const Operand& operand : operands_) {
+    if (operand.name == name) return operand;
+  }
+  throw Error(invalid_argument("rig: no operand ", name));
+}
+
+Rig::Operand& Rig::find(const std::string& name) {
+  return const_cast<Operand&>(static_cast<const Rig*>(this)->find(name));
+}
+
+TensorView Rig::input(const std::string& name, DType dtype, const Shape& shape, Family family, double scale,
+                      Layout layout) {
+  const std::uint64_t tensor_id = operands_.size();
+  Operand& operand = add(name, dtype, shape, layout);
+  throw_if_error(fill(operand.view, family, scale, seed_, tensor_id, stream_));
+  HIPFORGE_HIP_CHECK(hipStreamSynchronize(stream_));
+  if (host_copy_ == HostCopy::kNone) {
+    operand.on_device = true;
+    operand.checksum = checksum(operand.buffer.data(), operand.buffer.bytes(), stream_);
+    return operand.view;
+  }
+  operand.readable = true;
+  operand.image = operand.buffer.download();
+  const auto lead = static_cast<std::size_t>(static_cast<std::byte*>(operand.view.data) -
+                                             static_cast<std::byte*>(operand.buffer.data()));
+  operand.values = gather(operand.view, operand.image, lead);
+  return operand.view;
+}
+
+TensorView Rig::input_values(const std::string& name, DType dtype, const Shape& shape,
+                             std::span<const double> values, Layout layout) {
+  Operand& operand = add(name, dtype, shape, layout);
+  if (static_cast<std::int64_t>(values.size()) != operand.view.numel()) {
+    throw Error(invalid_argument("rig: operand ", name, " of shape ", operand.view.shape_text(), " got ",
+                                 values.size(), " values"));
+  }
+  operand.readable = true;
+  operand.image.assign(operand.buffer.bytes(), std::byte{0xff});
+  const std::size_t size = dtype_size(dtype);
+  const std::size_t lead = layout == Layout::kStrided ? size : 0;
+  for_each_element(operand.view, [&](std::size_t index, std::size_t offset) {
+    store_element(dtype, values[index], operand.image.data() + lead + offset * size);
+  });
+  operand.buffer.upload(operand.image);
+  operand.values = gather(operand.view, operand.image, lead);
+  return operand.view;
+}
+
+TensorView Rig::output(const std::string& name, DType dtype, const Shape& shape, Layout layout) {
+  Operand& operand = add(name, dtype, shape, layout);
+  operand.writable = true;
+  if (host_copy_ == HostCopy::kNone) {
+    operand.on_device = true;
+    return operand.view;
+  }
+  operand.image.assign(operand.buffer.bytes(), std::byte{0xff});
+  return operand.view;
+}
+
+void Rig::make_inout(const std::string& name) {
+  Operand& operand = find(name);
+  if (operand.on_device) {
+    throw Error(invalid_argument("rig: operand ", name, " cannot be restored, it has no copy on the host"));
+  }
+  operand.writable = true;
+}
+
+std::uint32_t* Rig::error_word() {
+  if (!has_error_word_) {
+    const double zero = 0.0;
+    input_values(kErrorWord, DType::kU32, {1}, {&zero, 1});
+    make_inout(kErrorWord);
+    has_error_word_ = true;
+  }
+  return find(kErrorWord).view.as<std::uint32_t>();
+}
+
+const std::vector<double>& Rig::values(const std::string& name) const {
+  const Operand& operand = find(name);
+  if (!operand.readable) throw Error(invalid_argument("rig: operand ", name, " has no values on the host"));
+  return operand.values;
+}
+
+TensorView Rig::view(const std::string& name) const {
+  return find(name).view;
+}
+
+std::vector<RecordedCase::Operand> Rig::operands() const {
+  std::vector<RecordedCase::Operand> operands;
+  for (const Operand& operand : operands_) {
+    const void* const start = operand.buffer.allocation().data();
+    operands.push_back({operand.name, reinterpret_cast<std::uintptr_t>(start)});
+  }
+  return operands;
+}
+
+void Rig::restore(const std::string& name, std::span<const std::byte> allocation) {
+  GuardBuffer& buffer = find(name).buffer;
+  if (allocation.size() != buffer.allocation().bytes()) {
+    throw Error(invalid_argument("rig: operand ", name, " has an allocation of ", buffer.allocation().bytes(),
+                                 " bytes here, the contents have ", allocation.size()));
+  }
+  buffer.restore(allocation);
+}
+
+Status Rig::reset() {
+  for (Operand& operand : operands_) {
+    if (!operand.writable) continue;
+    if (operand.on_device) {
+      operand.buffer.poison(stream_);
+    } else {
+      operand.buffer.upload(operand.image);
+    }
+    // Poison is nothing that a kernel may read.
+    if (!operand.readable) forget_contents(operand.buffer.data(), operand.buffer.bytes());
+  }
+  HIPFORGE_HIP_TRY(hipStreamSynchronize(stream_));
+  return {};
+}
+
+Status Rig::finish() {
+  HIPFORGE_HIP_TRY(hipStreamSynchronize(stream_));
+  HIPFORGE_HIP_TRY(hipDeviceSynchronize());
+  for (const Operand& operand : operands_) {
+    if (const std::string damage = operand.buffer.check(); !damage.empty()) {
+      return failure(StatusCode::kInvalidArgument, "operand ", operand.name, ": ", damage);
+    }
+    if (operand.on_device) {
+      if (!operand.writable &&
+          checksum(operand.buffer.data(), operand.buffer.bytes(), stream_) != operand.checksum) {
+        return failure(StatusCode::kInvalidArgument, "operand ", operand.name, " of shape ",
+                       operand.view.shape_text(), ": an input was written");
+      }
+      continue;
+    }
+    const std::vector<std::byte> now = operand.buffer.download();
+    std::vector<std::byte> before = operand.image;
+    const auto lead = static_cast<std::size_t>(static_cast<std::byte*>(operand.view.data) -
+                                               static_cast<std::byte*>(operand.buffer.data()));
+    const std::size_t size = dtype_size(operand.view.dtype);
+    if (operand.writable) {
+      // What may change is taken out of the comparison: the rest is gaps.
+      for_each_element(operand.view, [&](std::size_t, std::size_t offset) {
+        std::copy_n(now.begin() + static_cast<std::ptrdiff_t>(lead + offset * size), size,
+                    before.begin() + static_cast<std::ptrdiff_t>(lead + offset * size));
+      });
+    }
+    const auto at = std::mismatch(now.begin(), now.end(), before.begin(), before.end());
+    if (at.first != now.end()) {
+      return failure(StatusCode::kInvalidArgument, "operand ", operand.name, " of shape ",
+                     operand.view.shape_text(), ": ",
+                     operand.writable ? "a gap between its rows was written" : "an input was written",
+                     ", byte ", at.first - now.begin());
+    }
+  }
+  return {};
+}
+
+std::vector<double> Rig::read(const std::string& name) const {
+  const Operand& operand = find(name);
+  const auto lead = static_cast<std::size_t>(static_cast<std::byte*>(operand.view.data) -
+                                             static_cast<std::byte*>(operand.buffer.data()));
+  return gather(operand.view, operand.buffer.download(), lead);
+}
+
+std::vector<double> Rig::sample(const std::string& name, std::span<const std::int64_t> indices) const {
+  const TensorView& view = find(name).view;
+  std::vector<std::int64_t> offsets;
+  offsets.reserve(indices.size());
+  for (std::int64_t index : indices) {
+    std::int64_t offset = 0;
+    for (int axis = view.rank - 1; axis >= 0; --axis) {
+      const auto a = static_cast<std::size_t>(axis);
+      offset += index % view.shape[a] * view.strides[a];
+      index /= view.shape[a];
+    }
+    if (index != 0) throw Error(invalid_argument("rig: a sampled index is outside of ", view.shape_text()));
+    offsets.push_back(offset);
+  }
+  const std::vector<std::byte> bytes = gather_elements(view, offsets, stream_);
+  std::vector<double> values(indices.size());
+  const std::size_t size = dtype_size(view.dtype);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = load_element(view.dtype, bytes.data() + i * size);
+  }
+  return values;
+}
+
+std::uint64_t Rig::not_finite(const std::string& name) const {
+  return count_not_finite(find(name).view, stream_);
+}
+
+std::uint32_t Rig::read_error_word() const {
+  return has_error_word_ ? static_cast<std::uint32_t>(read(kErrorWord)[0]) : 0;
+}
+
+}  // namespace hipforge::harness

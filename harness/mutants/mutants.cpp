@@ -1,0 +1,187 @@
+#include "harness/mutants/mutants.h"
+
+#include "harness/core/case.h"
+#include "harness/report/report.h"
+#include "harness/system/child_process.h"
+#include "harness/system/tool_output.h"
+#include "kernels/runtime/status.h"
+#include "kernels/runtime/target.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cctype>
+#include <string_view>
+
+namespace hipforge::harness {
+namespace {
+
+// rms_norm → RmsNorm, as tests of the op are named.
+std::string test_name(const std::string& op) {
+  std::string name;
+  bool capital = true;
+  for (const char c : op) {
+    if (c != '_') name += capital ? static_cast<char>(std::toupper(c)) : c;
+    capital = c == '_';
+  }
+  return name;
+}
+
+bool is_op(const std::string& name) {
+  const std::vector<OpSuite>& suites = all_suites();
+  return std::any_of(suites.begin(), suites.end(), [&](const OpSuite& suite) { return suite.op == name; });
+}
+
+std::vector<std::string> short_check(const std::string& op) {
+  return {"hipforge", "check", "--op", op, "--quick", "--shrink", "0"};
+}
+
+// The failure that a line of output tells of; empty where none.
+std::string failure_in(std::string_view line) {
+  constexpr std::string_view kCheck = "FAIL ";
+  constexpr std::string_view kTest = "[  FAILED  ] ";
+  if (line.starts_with(kCheck)) {
+    line.remove_prefix(kCheck.size());
+    return std::string(line.substr(0, line.find(' ')));
+  }
+  if (line.starts_with(kTest)) {
+    line.remove_prefix(kTest.size());
+    return std::string(line.substr(0, line.find_first_of(" ,")));
+  }
+  return {};
+}
+
+}  // namespace
+
+MutantBuild read_mutant_build(const std::string& folder) {
+  const std::string path = folder + "/mutants.json";
+  MutantBuild build;
+  build.folder = folder;
+  try {
+    const nlohmann::json root = nlohmann::json::parse(read_file(path));
+    build.platform = root.value("platform", "cpu");
+    build.discarded = root.value("discarded", 0);
+    for (const nlohmann::json& entry : root.at("mutants")) {
+      Mutant mutant;
+      entry.at("number").get_to(mutant.number);
+      entry.at("id").get_to(mutant.id);
+      entry.at("op").get_to(mutant.op);
+      entry.at("kind").get_to(mutant.kind);
+      entry.at("what").get_to(mutant.what);
+      mutant.chronicle = entry.value("chronicle", "");
+      mutant.reason = entry.value("reason", "");
+      mutant.left_out = entry.value("left_out", "");
+      mutant.equivalent = entry.value("equivalent", false);
+      mutant.where = fmt::format("{}", fmt::join(entry.at("where").get<std::vector<std::string>>(), ", "));
+      build.mutants.push_back(std::move(mutant));
+    }
+  } catch (const nlohmann::json::exception& error) {
+    throw Error(invalid_argument(path, ": ", error.what()));
+  }
+  return build;
+}
+
+std::vector<SuiteStep> suite_of(const std::string& op, const std::string& platform) {
+  const SuiteStep chronicle{"chronicle_test", {"chronicle_test"}, {}, {}};
+  if (op == "kv_cache")
+    return {{"model_runner_test", {"model_runner_test", "--gtest_filter=*KvCache*"}, {}, {}}, chronicle};
+  if (!is_op(op)) {
+    const char* const rooms = "--gtest_filter=Check*:DeviceBuffer*:KernelRegistry*:Launch*:Target*";
+    const char* const tools = "--gtest_filter=*Replay*:*CorruptRecord*:ContentName*:Timer*:DevicesCommand*";
+    std::vector<SuiteStep> steps{{"kernels_test", {"kernels_test", rooms}, {}, {}},
+                                 chronicle,
+                                 {"harness_test", {"harness_test", tools}, {}, {}},
+                                 {"check", {"hipforge", "check", "--quick", "--shrink", "0"}, {}, {}},
+                                 {"kernels_test", {"kernels_test"}, {}, {}}};
+    // CUDA's module functions are inline in our header: no fake can stand before them.
+    if (platform == "cpu") steps.push_back({"module_fake_test", {"module_fake_test"}, {}, {}});
+    return steps;
+  }
+  const std::string tests =
+      fmt::format("--gtest_filter=*{}*:*MatrixCore*:OrderKey*:Rotation*:Widen*", test_name(op));
+  std::vector<SuiteStep> steps{
+      {"check", short_check(op), {}, {}}, {"kernels_test", {"kernels_test", tests}, {}, {}}, chronicle};
+  if (platform != "cpu") return steps;
+  // As ctest runs them: the launches that each architecture would get, and the room again at the other wave
+  // size and with the threads of a block in another order.
+  for (const std::string& target : known_targets()) {
+    std::vector<std::string> command = short_check(op);
+    command.insert(command.end(), {"--target", target});
+    if (target != "cpu") steps.push_back({"check.target_" + target, std::move(command), {}, {}});
+  }
+  constexpr std::pair<int, int> kSchedules[] = {{64, 0}, {32, 7}, {64, 11}};
+  for (const auto& [wave, schedule] : kSchedules) {
+    steps.push_back(
+        {fmt::format("kernels_test.wave_{}.schedule_{}", wave, schedule),
+         {"kernels_test", tests},
+         {fmt::format("HIPFORGE_CPU_WAVE={}", wave), fmt::format("HIPFORGE_CPU_SCHEDULE={}", schedule)},
+         {}});
+  }
+  return steps;
+}
+
+std::vector<SuiteStep> thorough_suite_of(const std::string& op, const std::string& platform) {
+  if (!is_op(op)) return {};
+  std::vector<SuiteStep> steps{{"full check", {"hipforge", "check", "--op", op, "--shrink", "0"}, {}, {}}};
+  const std::string sanitizer =
+      platform == "nvidia" ? find_tool({"/usr/local/cuda/bin/compute-sanitizer"}, "compute-sanitizer") : "";
+  if (sanitizer.empty()) return steps;
+  for (const char* tool : {"memcheck", "initcheck", "racecheck", "synccheck"})
+    steps.push_back({tool, short_check(op), {}, {sanitizer, "--tool", tool, "--error-exitcode", "9"}});
+  return steps;
+}
+
+std::vector<SuiteStep> race_suite_of(const std::string& op, const std::string& /*platform*/) {
+  std::vector<std::string> command = short_check(op);
+  command.insert(command.end(), {"--race", "--schedules", "4"});
+  std::vector<SuiteStep> steps{{"race", command, {}, {}}};
+  // Warpgroups have kernels of their own.
+  command.insert(command.end(), {"--target", "sm_90"});
+  steps.push_back({"race.target_sm_90", std::move(command), {}, {}});
+  return steps;
+}
+
+StepOutcome run_step(const MutantBuild& build, const SuiteStep& step, int mutant, double timeout_s) {
+  std::vector<std::string> command = step.under;
+  command.insert(command.end(), step.command.begin(), step.command.end());
+  std::string& program = command[step.under.size()];
+  program = build.folder + "/" + program;
+  std::vector<std::string> variables = step.variables;
+  variables.push_back(fmt::format("HIPFORGE_MUTANT={}", mutant));
+  StepOutcome outcome;
+  std::string last_test;
+  const ChildOutcome child = run_child(command, variables, timeout_s, [&](const std::string& line) {
+    constexpr std::string_view kRun = "[ RUN      ] ";
+    if (line.starts_with(kRun)) last_test = line.substr(kRun.size());
+    outcome.by = failure_in(line);
+    return !outcome.by.empty();
+  });
+  outcome.seconds = child.seconds;
+  const std::string place = last_test.empty() ? step.check : step.check + ": " + last_test;
+  switch (child.end) {
+    case ChildOutcome::End::kStopped:
+      outcome.failed = true;
+      outcome.check = step.check;
+      outcome.by = step.check + ": " + outcome.by;
+      break;
+    case ChildOutcome::End::kTimeout:
+      outcome.failed = true;
+      outcome.check = "timeout";
+      outcome.by = fmt::format("timeout: {} takes over {:.0f} s", place, timeout_s);
+      break;
+    case ChildOutcome::End::kSignal:
+      outcome.failed = true;
+      outcome.check = "fault";
+      outcome.by = fmt::format("fault: {} ended by signal {}", place, child.number);
+      break;
+    case ChildOutcome::End::kExit:
+      outcome.failed = child.number != 0;
+      outcome.check = step.check;
+      if (outcome.failed) outcome.by = fmt::format("{}: exit code {}", place, child.number);
+      break;
+  }
+  return outcome;
+}
+
+}  // namespace hipforge::harness

@@ -1,0 +1,288 @@
+#include "harness/mutants/mutants_command.h"
+
+#include "harness/check/check_command.h"
+#include "harness/mutants/mutants.h"
+#include "harness/report/report.h"
+#include "harness/system/progress.h"
+#include "kernels/runtime/status.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <regex>
+#include <set>
+#include <thread>
+
+namespace hipforge::harness {
+namespace {
+
+// A mutant may take this much longer than the code as it is, and never less than the floor.
+constexpr double kTimeoutFactor = 5.0;
+constexpr double kTimeoutFloor = 20.0;
+constexpr double kUnmutatedTimeout = 900.0;
+
+struct Verdict {
+  bool caught = false;
+  std::string by;
+  std::string check;
+  double seconds = 0.0;
+};
+
+int usage_error(const std::string& message) {
+  fmt::print(stderr, "hipforge mutants: {}\n", message);
+  return kExitUsage;
+}
+
+// work(0) … work(count − 1), `jobs` at a time; the first exception is thrown here when all have stopped.
+void in_parallel(std::size_t count, int jobs, const std::function<void(std::size_t)>& work) {
+  std::atomic<std::size_t> next{0};
+  std::mutex mutex;
+  std::exception_ptr error;
+  const auto loop = [&] {
+    for (std::size_t i = next++; i < count; i = next++) {
+      try {
+        work(i);
+      } catch (...) {
+        const std::lock_guard lock(mutex);
+        if (!error) error = std::current_exception();
+        next = count;
+      }
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int job = 1; job < jobs; ++job) threads.emplace_back(loop);
+  loop();
+  for (std::thread& thread : threads) thread.join();
+  if (error) std::rethrow_exception(error);
+}
+
+using Suite = std::vector<SuiteStep> (*)(const std::string& op, const std::string& platform);
+
+std::string key_of(const SuiteStep& step) {
+  return fmt::format("{} {} {}", fmt::join(step.variables, " "), fmt::join(step.under, " "),
+                     fmt::join(step.command, " "));
+}
+
+// Seconds that each step takes with no mutant on, by key_of; `failure` says what failed.
+std::map<std::string, double> run_unmutated(const MutantBuild& build, Suite suite,
+                                            const std::set<std::string>& ops, int jobs,
+                                            std::string& failure) {
+  std::vector<SuiteStep> steps;
+  for (const std::string& op : ops) {
+    for (SuiteStep& step : suite(op, build.platform)) {
+      if (std::find(steps.begin(), steps.end(), step) == steps.end()) steps.push_back(std::move(step));
+    }
+  }
+  std::vector<StepOutcome> outcomes(steps.size());
+  Progress progress(steps.size());
+  std::mutex mutex;
+  in_parallel(steps.size(), jobs, [&](std::size_t i) {
+    outcomes[i] = run_step(build, steps[i], 0, kUnmutatedTimeout);
+    const std::lock_guard lock(mutex);
+    progress.step("without a mutant: " + steps[i].check);
+  });
+  std::map<std::string, double> seconds;
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    seconds[key_of(steps[i])] = outcomes[i].seconds;
+    if (outcomes[i].failed && failure.empty()) failure = outcomes[i].by;
+  }
+  return seconds;
+}
+
+void run_suite(const MutantBuild& build, Suite suite, const Mutant& mutant,
+               const std::map<std::string, double>& unmutated, Verdict& verdict) {
+  for (const SuiteStep& step : suite(mutant.op, build.platform)) {
+    const double timeout = std::max(kTimeoutFloor, kTimeoutFactor * unmutated.at(key_of(step)));
+    const StepOutcome outcome = run_step(build, step, mutant.number, timeout);
+    verdict.seconds += outcome.seconds;
+    if (!outcome.failed) continue;
+    verdict.caught = true;
+    verdict.by = outcome.by;
+    verdict.check = outcome.check;
+    break;
+  }
+}
+
+void print_verdict(const Mutant& mutant, const Verdict& verdict) {
+  const std::string row = mutant.chronicle.empty() ? "" : " (chronicle " + mutant.chronicle + ")";
+  fmt::print("{} {}{}: {}\n", verdict.caught ? "caught  " : "SURVIVED", mutant.id, row,
+             verdict.caught ? fmt::format("{} ({:.1f} s)", verdict.by, verdict.seconds)
+                            : fmt::format("{}, {}{}", mutant.where, mutant.what,
+                                          mutant.reason.empty() ? "" : "; " + mutant.reason));
+  std::fflush(stdout);
+}
+
+void print_counts(const std::string& title, const std::map<std::string, std::pair<int, int>>& counts) {
+  fmt::print("{}", title);
+  for (const auto& [name, count] : counts) {
+    fmt::print(" {} {}{}", name, count.first,
+               count.first == count.second ? "" : fmt::format(" of {}", count.second));
+  }
+  fmt::print("\n");
+}
+
+void write_mutants_json(const MutantsOptions& options, const MutantBuild& build,
+                        const std::vector<const Mutant*>& chosen, const std::vector<const Mutant*>& left_out,
+                        const std::vector<Verdict>& verdicts, const nlohmann::ordered_json& summary) {
+  nlohmann::ordered_json root = summary;
+  root["discarded"] = build.discarded;
+  root["mutants"] = nlohmann::ordered_json::array();
+  for (std::size_t i = 0; i < chosen.size(); ++i) {
+    const Mutant& mutant = *chosen[i];
+    nlohmann::ordered_json entry{{"id", mutant.id},       {"op", mutant.op},
+                                 {"kind", mutant.kind},   {"what", mutant.what},
+                                 {"where", mutant.where}, {"caught", verdicts[i].caught}};
+    if (!mutant.chronicle.empty()) entry["chronicle"] = mutant.chronicle;
+    if (verdicts[i].caught) entry["by"] = verdicts[i].by;
+    if (!verdicts[i].caught && !mutant.reason.empty()) {
+      entry["reason"] = mutant.reason;
+      entry["equivalent"] = mutant.equivalent;
+    }
+    root["mutants"].push_back(std::move(entry));
+  }
+  for (const Mutant* mutant : left_out) {
+    root["left_out"].push_back({{"id", mutant->id}, {"what", mutant->what}, {"reason", mutant->left_out}});
+  }
+  write_file(options.json_path, root.dump(1) + "\n");
+}
+
+}  // namespace
+
+std::string default_mutants_folder() {
+  std::error_code error;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
+  return (program.parent_path() / "mutants").string();
+}
+
+int run_mutants(const MutantsOptions& options) {
+  if (options.hand_made && options.generated)
+    return usage_error("--hand-made and --generated exclude each other");
+  if (options.race && options.generated) return usage_error("--race is for the mutants made by hand");
+  if (options.jobs < 1) return usage_error(fmt::format("--jobs is {}, needs 1 or more", options.jobs));
+  std::regex wanted;
+  try {
+    wanted = std::regex(options.id);
+  } catch (const std::regex_error& error) {
+    return usage_error(fmt::format("--id '{}' is no regular expression: {}", options.id, error.what()));
+  }
+  const std::string name = options.generated ? "generated" : "hand";
+  const std::string folder = options.folder + "/" + name;
+  if (!std::filesystem::exists(folder + "/mutants.json")) {
+    throw Error(failure(StatusCode::kNotFound, "no mutants in ", folder,
+                        ": configure with -DHIPFORGE_MUTANTS=ON and build the target mutants_", name));
+  }
+  const MutantBuild build = read_mutant_build(folder);
+  std::vector<const Mutant*> chosen;
+  std::vector<const Mutant*> left_out;
+  for (const Mutant& mutant : build.mutants) {
+    const auto& only = options.ops;
+    if (!only.empty() && std::find(only.begin(), only.end(), mutant.op) == only.end()) continue;
+    if (!std::regex_search(mutant.id, wanted)) continue;
+    if (options.race && mutant.kind != "barrier") continue;
+    (mutant.left_out.empty() || options.list ? chosen : left_out).push_back(&mutant);
+  }
+  if (chosen.empty()) return usage_error("no mutant matches");
+  if (options.list) {
+    for (const Mutant* mutant : chosen) fmt::print("{} {}: {}\n", mutant->id, mutant->where, mutant->what);
+    return kExitGood;
+  }
+
+  for (const Mutant* mutant : left_out)
+    fmt::print("left out {} on {}: {}\n", mutant->id, build.platform, mutant->left_out);
+
+  const auto begin = std::chrono::steady_clock::now();
+  std::vector<Verdict> verdicts(chosen.size());
+  std::mutex mutex;
+  // The full check takes minutes, so that only what survives the rest is put to it.
+  const std::vector<Suite> suites =
+      options.race ? std::vector<Suite>{race_suite_of} : std::vector<Suite>{suite_of, thorough_suite_of};
+  for (const Suite suite : suites) {
+    std::vector<std::size_t> alive;
+    std::set<std::string> ops;
+    for (std::size_t i = 0; i < chosen.size(); ++i) {
+      if (verdicts[i].caught) continue;
+      alive.push_back(i);
+      ops.insert(chosen[i]->op);
+    }
+    std::string failed;
+    const std::map<std::string, double> unmutated = run_unmutated(build, suite, ops, options.jobs, failed);
+    if (!failed.empty()) {
+      fmt::print("FAIL without a mutant: {}\n", failed);
+      fmt::print(stderr,
+                 "hipforge mutants: the suite fails without a mutant ({}), so it says nothing with one\n",
+                 failed);
+      return kExitFailed;
+    }
+    if (!unmutated.empty())
+      fmt::print("without a mutant: all {} steps of the suite pass\n", unmutated.size());
+    std::fflush(stdout);
+    Progress progress(alive.size());
+    in_parallel(alive.size(), options.jobs, [&](std::size_t at) {
+      const std::size_t i = alive[at];
+      run_suite(build, suite, *chosen[i], unmutated, verdicts[i]);
+      const std::lock_guard lock(mutex);
+      progress.clear();
+      if (verdicts[i].caught || suite == suites.back()) print_verdict(*chosen[i], verdicts[i]);
+      progress.step(chosen[i]->id);
+    });
+  }
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+
+  std::map<std::string, std::pair<int, int>> by_op;
+  std::map<std::string, std::pair<int, int>> by_check;
+  int caught = 0;
+  int unexplained = 0;
+  int equivalent = 0;
+  for (std::size_t i = 0; i < chosen.size(); ++i) {
+    auto& [op_caught, op_all] = by_op[chosen[i]->op];
+    ++op_all;
+    if (verdicts[i].caught) {
+      ++caught;
+      ++op_caught;
+      auto& [count, all] = by_check[verdicts[i].check];
+      all = ++count;
+    } else if (chosen[i]->reason.empty()) {
+      ++unexplained;
+    } else if (chosen[i]->equivalent) {
+      ++equivalent;
+    }
+  }
+  const int survived = static_cast<int>(chosen.size()) - caught;
+  const double share = static_cast<double>(caught) / static_cast<double>(chosen.size());
+  const double real_share =
+      static_cast<double>(caught) / std::max(1.0, static_cast<double>(chosen.size()) - equivalent);
+  print_counts("caught by op:", by_op);
+  print_counts("caught by check:", by_check);
+  if (options.generated) {
+    fmt::print(
+        "generated: {} more do not compile; of the survivors {} are listed as doing what the code does, {} "
+        "have no "
+        "reason listed; of all others {:.1f} % are caught\n",
+        build.discarded, equivalent, unexplained, 100.0 * real_share);
+  }
+  fmt::print(
+      "{} mutants: {} caught ({:.1f} %), {} survived, in {:.0f} s{}\n", chosen.size(), caught, 100.0 * share,
+      survived, seconds,
+      left_out.empty() ? "" : fmt::format("; {} more cannot show on {}", left_out.size(), build.platform));
+  if (!options.json_path.empty()) {
+    write_mutants_json(options, build, chosen, left_out, verdicts,
+                       {{"set", options.generated ? "generated" : "hand-made"},
+                        {"platform", build.platform},
+                        {"count", chosen.size()},
+                        {"caught", caught},
+                        {"survived", survived},
+                        {"equivalent", equivalent},
+                        {"seconds", seconds}});
+  }
+  const bool good = options.generated ? real_share >= kGeneratedShare && unexplained == 0 : survived == 0;
+  return good ? kExitGood : kExitFailed;
+}
+
+}  // namespace hipforge::harness

@@ -1,0 +1,95 @@
+#include "harness/sweep/families.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace hipforge::harness {
+namespace {
+
+bool has_size(const OpSuite& suite, DType dtype, const std::string& layout, const std::string& dimension,
+              std::int64_t size) {
+  return std::any_of(suite.cases.begin(), suite.cases.end(), [&](const Case& test) {
+    if (test.dtype != dtype || test.layout != layout) return false;
+    const auto at = test.sizes.find(dimension);
+    return at != test.sizes.end() && at->second == size;
+  });
+}
+
+// The sizes that an edge asks for.
+std::vector<std::int64_t> sizes_around(const SizeEdge& edge) {
+  std::vector<std::int64_t> sizes;
+  for (std::int64_t size = edge.at - 1; size <= edge.at + 1; ++size) {
+    if (size >= 1 && (edge.limit == 0 || size <= edge.limit)) sizes.push_back(size);
+  }
+  return sizes;
+}
+
+}  // namespace
+
+const char* input_family(Family family) {
+  return family == Family::kPositive ? "uniform" : family_name(family);
+}
+
+void set_sizes(Case& test, std::vector<std::pair<std::string, std::int64_t>> sizes) {
+  const auto any = [&](std::int64_t wanted) {
+    return std::any_of(sizes.begin(), sizes.end(), [&](const auto& size) { return size.second == wanted; });
+  };
+  if (any(0)) test.families.emplace_back("empty");
+  if (any(1)) test.families.emplace_back("size_1");
+  for (auto& [name, size] : sizes) test.sizes[std::move(name)] = size;
+}
+
+void exclude_families(OpSuite& suite, const std::vector<std::string>& families, const std::string& reason,
+                      const std::vector<DType>& dtypes) {
+  for (const std::string& family : families) suite.exclusions.push_back({family, "", reason, dtypes});
+}
+
+std::vector<std::string> counted_features(const OpSuite& suite) {
+  std::vector<std::string> features = suite.features;
+  for (const char* family : kInputFamilies) {
+    if (std::find(features.begin(), features.end(), family) == features.end()) features.emplace_back(family);
+  }
+  return features;
+}
+
+void fill_edges(OpSuite& suite, DType dtype, const std::string& layout,
+                const std::function<Case(const std::string& dimension, std::int64_t size)>& make) {
+  for (const SizeEdge& edge : suite.edges) {
+    for (std::int64_t size : sizes_around(edge)) {
+      if (!has_size(suite, dtype, layout, edge.dimension, size)) {
+        suite.cases.push_back(make(edge.dimension, size));
+      }
+    }
+  }
+}
+
+std::vector<std::string> family_holes(const OpSuite& suite) {
+  std::vector<std::string> holes;
+  for (const char* layout : {"contiguous", "strided"}) {
+    if (std::find(suite.layouts.begin(), suite.layouts.end(), layout) == suite.layouts.end()) {
+      holes.push_back(fmt::format("{}: no layout is {}", suite.op, layout));
+    }
+  }
+  if (suite.edges.empty())
+    holes.push_back(fmt::format("{}: no edge of a pack, wave, block or tile", suite.op));
+  for (const SizeEdge& edge : suite.edges) {
+    for (DType dtype : suite.dtypes) {
+      for (const std::string& layout : suite.layouts) {
+        for (std::int64_t size : sizes_around(edge)) {
+          if (has_size(suite, dtype, layout, edge.dimension, size)) continue;
+          holes.push_back(fmt::format("{} {} {}: no case has a {} of {}, beside the edge at {}", suite.op,
+                                      dtype_name(dtype), layout, edge.dimension, size, edge.at));
+        }
+      }
+    }
+  }
+  for (const Exclusion& exclusion : suite.exclusions) {
+    if (exclusion.reason.empty()) {
+      holes.push_back(fmt::format("{}: {} is excluded without a reason", suite.op, exclusion.feature));
+    }
+  }
+  return holes;
+}
+
+}  // namespace hipforge::harness

@@ -1,0 +1,80 @@
+#include "harness/sweep/large_cases.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <random>
+
+namespace hipforge::harness {
+
+std::vector<std::int64_t> spread(std::int64_t size, std::int64_t count, std::uint64_t seed) {
+  std::vector<std::int64_t> chosen;
+  if (size <= count) {
+    for (std::int64_t i = 0; i < size; ++i) chosen.push_back(i);
+    return chosen;
+  }
+  std::mt19937_64 random(seed);
+  for (std::int64_t part = 0; part < count; ++part) {
+    const std::int64_t begin = size * part / count;
+    const std::int64_t end = size * (part + 1) / count;
+    const auto width = static_cast<std::uint64_t>(end - begin);
+    std::int64_t at = begin + static_cast<std::int64_t>(random() % width);
+    if (part == 0) at = 0;
+    if (part + 1 == count) at = size - 1;
+    chosen.push_back(at);
+  }
+  return chosen;
+}
+
+std::vector<std::int64_t> row_indices(const std::vector<std::int64_t>& rows, std::int64_t row_size) {
+  std::vector<std::int64_t> indices;
+  indices.reserve(rows.size() * static_cast<std::size_t>(row_size));
+  for (std::int64_t row : rows) {
+    for (std::int64_t col = 0; col < row_size; ++col) indices.push_back(row * row_size + col);
+  }
+  return indices;
+}
+
+void append(Expected& whole, const Expected& part) {
+  whole.dtype = part.dtype;
+  whole.value.insert(whole.value.end(), part.value.begin(), part.value.end());
+  whole.bound.insert(whole.bound.end(), part.bound.begin(), part.bound.end());
+  whole.shape = {static_cast<std::int64_t>(whole.value.size())};
+}
+
+Comparison judge_samples(const Rig& rig, const std::string& output, const std::vector<std::int64_t>& indices,
+                         const Expected& expected) {
+  const TensorView view = rig.view(output);
+  Comparison comparison = compare(rig.sample(output, indices), expected);
+  const std::vector<std::int64_t> shape(view.shape.begin(), view.shape.begin() + view.rank);
+  std::string where = output;
+  if (comparison.worst_index < indices.size()) {
+    where += index_text(static_cast<std::size_t>(indices[comparison.worst_index]), shape);
+  }
+  comparison.where = where;
+  if (!comparison.passed) {
+    comparison.message = fmt::format("{} of {} sampled elements are wrong, the worst is {}: sample {}",
+                                     comparison.failures, comparison.elements, where, comparison.message);
+    return comparison;
+  }
+  if (const std::uint64_t count = rig.not_finite(output); count != 0) {
+    comparison.passed = false;
+    comparison.message =
+        fmt::format("{}: {} of {} elements are NaN or infinite", output, count, view.numel());
+  }
+  return comparison;
+}
+
+Case large_case(const std::string& op, DType dtype, const std::string& shape, const std::string& what,
+                std::function<PreparedCase(const CaseEnvironment&)> prepare) {
+  Case test;
+  test.op = op;
+  test.dtype = dtype;
+  test.layout = layout_name(Layout::kContiguous);
+  test.shape = shape;
+  test.id = fmt::format("{}/{}/large/{}/{}", op, dtype_name(dtype), shape, what);
+  test.prepare = std::move(prepare);
+  return test;
+}
+
+}  // namespace hipforge::harness

@@ -1,0 +1,139 @@
+#include "harness/sweep/metamorphic.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace hipforge::harness {
+namespace {
+
+double apart(double left, double right, double bound, bool same_bits) {
+  constexpr double kWrong = std::numeric_limits<double>::infinity();
+  if (std::isnan(left) || std::isnan(right)) return std::isnan(left) && std::isnan(right) ? 0.0 : kWrong;
+  if (left == right) return same_bits && std::signbit(left) != std::signbit(right) ? kWrong : 0.0;
+  const double error = std::fabs(left - right);
+  return !same_bits && bound > 0.0 && std::isfinite(error) ? error / bound : kWrong;
+}
+
+}  // namespace
+
+Comparison judge_agreements(const std::vector<Agreement>& agreements) {
+  Comparison result;
+  for (const Agreement& agreement : agreements) {
+    const bool same_bits = agreement.bound.empty();
+    result.bounded = result.bounded || !same_bits;
+    result.elements += agreement.left.size();
+    if (agreement.left.size() != agreement.right.size() ||
+        (!same_bits && agreement.bound.size() != agreement.left.size())) {
+      result.passed = false;
+      result.worst_share = std::numeric_limits<double>::infinity();
+      result.message = fmt::format("{}: {} elements against {}", agreement.what, agreement.left.size(),
+                                   agreement.right.size());
+      return result;
+    }
+    for (std::size_t i = 0; i < agreement.left.size(); ++i) {
+      const double bound = same_bits ? 0.0 : agreement.bound[i];
+      const double share = apart(agreement.left[i], agreement.right[i], bound, same_bits);
+      result.judged.push_back({agreement.left[i], agreement.right[i], share});
+      if (!(share <= 1.0)) {
+        ++result.failures;
+        if (result.passed) {
+          result.message =
+              fmt::format("{}: element {} is {:.9g} against {:.9g}, {}", agreement.what, i, agreement.left[i],
+                          agreement.right[i],
+                          same_bits ? "must be the same bits" : fmt::format("may be {:.3g} apart", bound));
+        }
+        result.passed = false;
+      }
+      if (share > result.worst_share || result.where.empty()) {
+        result.worst_share = share;
+        result.worst_index = result.judged.size() - 1;
+        result.where = fmt::format("{}[{}]", agreement.what, i);
+      }
+    }
+  }
+  // Nothing that agrees with nothing is no agreement.
+  if (result.elements == 0) {
+    result.passed = false;
+    result.message = "the relation compares nothing";
+  }
+  if (result.failures > 1) {
+    result.message =
+        fmt::format("{} of {} elements disagree; first {}", result.failures, result.elements, result.message);
+  }
+  return result;
+}
+
+TensorView slice_axis(TensorView view, std::size_t axis, std::int64_t first, std::int64_t count) {
+  const std::int64_t offset = first * view.strides[axis];
+  view.data = static_cast<std::byte*>(view.data) + static_cast<std::size_t>(offset) * dtype_size(view.dtype);
+  view.elements -= offset;
+  view.shape[axis] = count;
+  return view;
+}
+
+std::vector<double> slice_axis(const std::vector<double>& values, const Shape& shape, std::size_t axis,
+                               std::int64_t first, std::int64_t count) {
+  std::int64_t inner = 1;
+  for (std::size_t i = axis + 1; i < shape.size(); ++i) inner *= shape[i];
+  const std::int64_t step = inner * shape[axis];
+  std::vector<double> slice;
+  for (std::int64_t outer = 0; outer * step < static_cast<std::int64_t>(values.size()); ++outer) {
+    const auto begin = values.begin() + outer * step + first * inner;
+    slice.insert(slice.end(), begin, begin + count * inner);
+  }
+  return slice;
+}
+
+std::vector<double> scaled(std::vector<double> values, double factor) {
+  for (double& value : values) value *= factor;
+  return values;
+}
+
+std::vector<double> shifted(std::vector<double> values, double term) {
+  for (double& value : values) value += term;
+  return values;
+}
+
+Case metamorphic_case(const std::string& op, DType dtype, const std::string& layout,
+                      const std::string& relation, const Shape& shape, const std::string& options, bool quick,
+                      std::function<PreparedCase(const CaseEnvironment&)> prepare) {
+  Case test;
+  test.op = op;
+  test.dtype = dtype;
+  test.layout = layout;
+  test.features = {relation};
+  test.shape = shape_name(shape);
+  test.odd = any_odd(shape);
+  test.over_tile = true;  // several launches, of several blocks
+  test.quick = quick;
+  test.metamorphic = true;
+  test.id = fmt::format("{}/{}/{}/metamorphic/{}/{}{}{}", op, dtype_name(dtype), layout, test.shape, relation,
+                        options.empty() ? "" : ".", options);
+  test.prepare = std::move(prepare);
+  return test;
+}
+
+void add_metamorphic(OpSuite& suite, std::vector<Case> cases) {
+  for (Case& test : cases) {
+    for (const std::string& relation : test.features) {
+      if (std::find(suite.features.begin(), suite.features.end(), relation) == suite.features.end()) {
+        suite.features.push_back(relation);
+      }
+    }
+    suite.cases.push_back(std::move(test));
+  }
+}
+
+std::function<Status(hipStream_t)> launch_all(std::vector<std::function<Status(hipStream_t)>> launches) {
+  return [launches = std::move(launches)](hipStream_t stream) {
+    for (const auto& launch : launches) {
+      if (Status status = launch(stream); !status.ok()) return status;
+    }
+    return Status{};
+  };
+}
+
+}  // namespace hipforge::harness

@@ -1,0 +1,67 @@
+#pragma once
+
+#include "harness/candidate/candidate.h"
+#include "harness/core/case.h"
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace hipforge::harness {
+
+// Checks that need no oracle: what several launches of an op on related inputs must have in common. They are
+// cases like any other, with ids OP/DTYPE/LAYOUT/metamorphic/... Each op's stand in ops/OP_metamorphic.cpp.
+
+/// What a relation launches: the op, or in a test one with a defect.
+template <class Params>
+using Launcher = std::function<Status(const Params&, hipStream_t)>;
+
+/// `own`, or the environment's candidate where it has one.
+template <class Params>
+[[nodiscard]] Launcher<Params> launcher_of(const CaseEnvironment& environment, const Launcher<Params>& own) {
+  if (environment.candidate == nullptr) return own;
+  return [candidate = environment.candidate, own](const Params& params, hipStream_t stream) {
+    return candidate->launch(
+        params, [&](hipStream_t on) { return own(params, on); }, stream);
+  };
+}
+
+/// Two outputs that must agree, element by element.
+struct Agreement {
+  std::string what;  ///< "row 4, decoded", for messages
+  std::vector<double> left;
+  std::vector<double> right;
+  /// How far they may be apart: both outputs' bounds together. Empty: not a bit, zeros' signs included.
+  std::vector<double> bound;
+};
+
+/// Whether all agree; worst_share as of a comparison with an oracle.
+[[nodiscard]] Comparison judge_agreements(const std::vector<Agreement>& agreements);
+
+/// `count` indices of an axis from `first` on.
+[[nodiscard]] TensorView slice_axis(TensorView view, std::size_t axis, std::int64_t first,
+                                    std::int64_t count);
+/// The same of row-major values of this shape.
+[[nodiscard]] std::vector<double> slice_axis(const std::vector<double>& values, const Shape& shape,
+                                             std::size_t axis, std::int64_t first, std::int64_t count);
+
+/// Every element times `factor`, or plus `term`.
+[[nodiscard]] std::vector<double> scaled(std::vector<double> values, double factor);
+[[nodiscard]] std::vector<double> shifted(std::vector<double> values, double term);
+
+/// A case of a relation, which becomes its feature. `sizes` name its shape.
+[[nodiscard]] Case metamorphic_case(const std::string& op, DType dtype, const std::string& layout,
+                                    const std::string& relation, const Shape& shape,
+                                    const std::string& options, bool quick,
+                                    std::function<PreparedCase(const CaseEnvironment&)> prepare);
+
+/// Takes the cases into a suite, their relations among its features.
+void add_metamorphic(OpSuite& suite, std::vector<Case> cases);
+
+/// Launches in order; the first failure ends it.
+[[nodiscard]] std::function<Status(hipStream_t)> launch_all(
+    std::vector<std::function<Status(hipStream_t)>> launches);
+
+}  // namespace hipforge::harness

@@ -1,0 +1,112 @@
+#include "harness/core/compare.h"
+
+#include "harness/core/tolerance.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+namespace hipforge::harness {
+namespace {
+
+constexpr double kInf = std::numeric_limits<double>::infinity();
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+Expected expect_values(std::vector<double> values, double bound, DType dtype = DType::kF32) {
+  Expected expected;
+  expected.dtype = dtype;
+  expected.shape = {static_cast<std::int64_t>(values.size())};
+  expected.bound.assign(values.size(), bound);
+  expected.value = std::move(values);
+  return expected;
+}
+
+TEST(Compare, PassesWithinTheBoundAndReportsTheShareUsed) {
+  const Comparison result = compare(std::vector<double>{1.0, 2.05, 3.0}, expect_values({1.0, 2.0, 3.0}, 0.1));
+  EXPECT_TRUE(result.passed);
+  EXPECT_NEAR(result.worst_share, 0.5, 1e-9);
+  EXPECT_EQ(result.where, "[1]");
+  EXPECT_TRUE(result.message.empty());
+}
+
+TEST(Compare, OneBadElementAmongManyFails) {
+  std::vector<double> actual(10000, 1.0);
+  const Expected expected = expect_values(std::vector<double>(10000, 1.0), 1e-6);
+  EXPECT_TRUE(compare(actual, expected).passed);
+  actual[7777] = 1.0 + 2e-6;
+  const Comparison result = compare(actual, expected);
+  EXPECT_FALSE(result.passed);
+  EXPECT_EQ(result.failures, 1u);
+  EXPECT_EQ(result.worst_index, 7777u);
+  EXPECT_NE(result.message.find("[7777]"), std::string::npos);
+}
+
+TEST(Compare, NaNFailsEvenUnderAnInfiniteBound) {
+  EXPECT_FALSE(compare(std::vector<double>{kNaN}, expect_values({1.0}, 1.0)).passed);
+  EXPECT_FALSE(compare(std::vector<double>{kNaN}, expect_values({1.0}, kInf)).passed);
+  EXPECT_FALSE(compare(std::vector<double>{1.0}, expect_values({1.0}, kNaN)).passed == false)
+      << "an exact match needs no bound";
+  EXPECT_FALSE(compare(std::vector<double>{1.5}, expect_values({1.0}, kNaN)).passed);
+}
+
+TEST(Compare, NonFiniteOraclesWantTheSameClassAndSign) {
+  EXPECT_TRUE(
+      compare(std::vector<double>{kNaN, kInf, -kInf}, expect_values({kNaN, kInf, -kInf}, 0.0)).passed);
+  EXPECT_FALSE(compare(std::vector<double>{0.0}, expect_values({kNaN}, 0.0)).passed);
+  EXPECT_FALSE(compare(std::vector<double>{kInf}, expect_values({kNaN}, 0.0)).passed);
+  EXPECT_FALSE(compare(std::vector<double>{-kInf}, expect_values({kInf}, 0.0)).passed);
+  EXPECT_FALSE(compare(std::vector<double>{1e30}, expect_values({kInf}, 1.0)).passed);
+}
+
+TEST(Compare, InfinityPassesOnlyWhereTheOutputDtypeOverflows) {
+  EXPECT_FALSE(compare(std::vector<double>{kInf}, expect_values({60000.0}, 30.0, DType::kF16)).passed);
+  EXPECT_TRUE(compare(std::vector<double>{kInf}, expect_values({65519.0}, 30.0, DType::kF16)).passed);
+  EXPECT_TRUE(compare(std::vector<double>{kInf}, expect_values({70000.0}, 30.0, DType::kF16)).passed);
+  EXPECT_FALSE(compare(std::vector<double>{-kInf}, expect_values({70000.0}, 30.0, DType::kF16)).passed);
+  EXPECT_FALSE(compare(std::vector<double>{65504.0}, expect_values({70000.0}, 30.0, DType::kF16)).passed);
+}
+
+TEST(Compare, SwappedDimensionsFail) {
+  // A transposed 2 × 3 result holds the right numbers in the wrong places.
+  Expected expected = expect_values({1, 2, 3, 4, 5, 6}, 1e-6);
+  expected.shape = {2, 3};
+  const Comparison result = compare(std::vector<double>{1, 4, 2, 5, 3, 6}, expected);
+  EXPECT_FALSE(result.passed);
+  EXPECT_EQ(result.failures, 4u);
+}
+
+TEST(Compare, SizesThatDifferFail) {
+  EXPECT_FALSE(compare(std::vector<double>{1.0}, expect_values({1.0, 1.0}, 1.0)).passed);
+  Expected expected = expect_values({1.0, 1.0}, 1.0);
+  expected.bound.pop_back();
+  EXPECT_FALSE(compare(std::vector<double>{1.0, 1.0}, expected).passed);
+}
+
+TEST(Compare, AnExactBoundAllowsNothing) {
+  EXPECT_TRUE(compare(std::vector<double>{3.0}, expect_values({3.0}, 0.0, DType::kI32)).passed);
+  EXPECT_FALSE(compare(std::vector<double>{4.0}, expect_values({3.0}, 0.0, DType::kI32)).passed);
+}
+
+TEST(Tolerance, RoundsAsTheFormatsDo) {
+  EXPECT_EQ(round_to_dtype(DType::kF16, 1.0 + 0x1p-11), 1.0);               // a tie goes to even
+  EXPECT_EQ(round_to_dtype(DType::kF16, 1.0 + 3 * 0x1p-11), 1.0 + 0x1p-9);  // and up where even is up
+  EXPECT_EQ(round_to_dtype(DType::kF16, 65519.0), 65504.0);
+  EXPECT_EQ(round_to_dtype(DType::kF16, 65520.0), kInf);
+  EXPECT_EQ(round_to_dtype(DType::kF16, 0x1p-24), 0x1p-24);
+  EXPECT_EQ(round_to_dtype(DType::kF16, 0x1p-26), 0.0);
+  EXPECT_EQ(round_to_dtype(DType::kBF16, 1.0 + 0x1p-8), 1.0);
+  EXPECT_EQ(round_to_dtype(DType::kF32, 0.1), static_cast<double>(0.1f));
+}
+
+TEST(Tolerance, StoreRoundingCoversEveryRounding) {
+  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+    for (double value = 1e-9; value < 6e4; value *= 1.37) {
+      EXPECT_LE(std::fabs(round_to_dtype(dtype, value) - value), store_rounding(dtype, value)) << value;
+    }
+    EXPECT_EQ(unit_roundoff(dtype), store_rounding(dtype, 1.0));
+  }
+}
+
+}  // namespace
+}  // namespace hipforge::harness
