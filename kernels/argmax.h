@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/runtime/launch.h"
+#include "kernels/runtime/operands.h"
 #include "kernels/runtime/target.h"
 #include "kernels/runtime/tensor.h"
 
@@ -29,6 +30,15 @@ struct ArgmaxParams {
   TensorView ids;
   TensorView values;
 };
+
+template <ParamsOf<ArgmaxParams> P, class Visit>
+void for_each_operand(P& p, Visit&& visit) {
+  visit(OperandRole{"x", kIn}, p.x);
+  visit(OperandRole{"ids", kOut}, p.ids);
+  visit(OperandRole{"values", kOut | kOptional}, p.values);
+}
+template <ParamsOf<ArgmaxParams> P, class Visit>
+void for_each_scalar(P&, Visit&&) {}
 
 [[nodiscard]] Status argmax(const ArgmaxParams& params, hipStream_t stream);
 

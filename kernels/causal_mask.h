@@ -2,6 +2,7 @@
 
 #include "kernels/runtime/device_buffer.h"
 #include "kernels/runtime/launch.h"
+#include "kernels/runtime/operands.h"
 #include "kernels/runtime/target.h"
 #include "kernels/runtime/tensor.h"
 
@@ -39,6 +40,16 @@ struct CausalMaskParams {
   std::int64_t window = 0;
   std::int64_t prefix_len = 0;
 };
+
+template <ParamsOf<CausalMaskParams> P, class Visit>
+void for_each_operand(P& p, Visit&& visit) {
+  visit(OperandRole{"mask", kOut}, p.mask);
+}
+template <ParamsOf<CausalMaskParams> P, class Visit>
+void for_each_scalar(P& p, Visit&& visit) {
+  visit("window", p.window);
+  visit("prefix_len", p.prefix_len);
+}
 
 [[nodiscard]] Status causal_mask(const CausalMaskParams& params, hipStream_t stream);
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/runtime/launch.h"
+#include "kernels/runtime/operands.h"
 #include "kernels/runtime/target.h"
 #include "kernels/runtime/tensor.h"
 
@@ -48,6 +49,18 @@ struct EmbeddingParams {
   float scale = 1.0f;
   std::uint32_t* error_word = nullptr;
 };
+
+template <ParamsOf<EmbeddingParams> P, class Visit>
+void for_each_operand(P& p, Visit&& visit) {
+  visit(OperandRole{"table", kIn}, p.table);
+  visit(OperandRole{"ids", kIn}, p.ids);
+  visit(OperandRole{"y", kOut}, p.y);
+}
+template <ParamsOf<EmbeddingParams> P, class Visit>
+void for_each_scalar(P& p, Visit&& visit) {
+  visit("scale", p.scale);
+  visit("error_word", p.error_word);
+}
 
 [[nodiscard]] Status embedding(const EmbeddingParams& params, hipStream_t stream);
 

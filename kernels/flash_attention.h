@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/runtime/launch.h"
+#include "kernels/runtime/operands.h"
 #include "kernels/runtime/target.h"
 #include "kernels/runtime/tensor.h"
 
@@ -102,6 +103,32 @@ struct FlashAttentionParams {
   bool batch_invariant = true;  ///< one reduction order whatever the batch and the chunking of a prefill
   std::uint32_t* error_word = nullptr;  ///< optional, device; DeviceError bits are ORed in
 };
+
+template <ParamsOf<FlashAttentionParams> P, class Visit>
+void for_each_operand(P& p, Visit&& visit) {
+  visit(OperandRole{"q", kIn}, p.q);
+  visit(OperandRole{"k", kIn}, p.k);
+  visit(OperandRole{"v", kIn}, p.v);
+  visit(OperandRole{"o", kOut}, p.o);
+  visit(OperandRole{"lse", kOut | kOptional}, p.lse);
+  visit(OperandRole{"mask", kIn | kOptional}, p.mask);
+  visit(OperandRole{"q_offsets", kIn | kOptional}, p.q_offsets);
+  visit(OperandRole{"kv_offsets", kIn | kOptional}, p.kv_offsets);
+  visit(OperandRole{"kv_lens", kIn | kOptional}, p.kv_lens);
+  visit(OperandRole{"block_table", kIn | kOptional}, p.block_table);
+}
+template <ParamsOf<FlashAttentionParams> P, class Visit>
+void for_each_scalar(P& p, Visit&& visit) {
+  visit("max_q_len", p.max_q_len);
+  visit("max_kv_len", p.max_kv_len);
+  visit("scale", p.scale);
+  visit("soft_cap", p.soft_cap);
+  visit("causal", p.causal);
+  visit("window", p.window);
+  visit("prefix_len", p.prefix_len);
+  visit("batch_invariant", p.batch_invariant);
+  visit("error_word", p.error_word);
+}
 
 [[nodiscard]] Status flash_attention(const FlashAttentionParams& params, hipStream_t stream);
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/runtime/launch.h"
+#include "kernels/runtime/operands.h"
 #include "kernels/runtime/target.h"
 #include "kernels/runtime/tensor.h"
 
@@ -52,6 +53,21 @@ struct KvAppendParams {
   TensorView block_table;
   std::uint32_t* error_word = nullptr;  ///< optional, device; DeviceError bits are ORed in
 };
+
+template <ParamsOf<KvAppendParams> P, class Visit>
+void for_each_operand(P& p, Visit&& visit) {
+  visit(OperandRole{"k", kIn}, p.k);
+  visit(OperandRole{"v", kIn}, p.v);
+  visit(OperandRole{"k_cache", kInOut}, p.k_cache);
+  visit(OperandRole{"v_cache", kInOut}, p.v_cache);
+  visit(OperandRole{"offsets", kIn}, p.offsets);
+  visit(OperandRole{"kv_lens", kIn}, p.kv_lens);
+  visit(OperandRole{"block_table", kIn}, p.block_table);
+}
+template <ParamsOf<KvAppendParams> P, class Visit>
+void for_each_scalar(P& p, Visit&& visit) {
+  visit("error_word", p.error_word);
+}
 
 [[nodiscard]] Status kv_append(const KvAppendParams& params, hipStream_t stream);
 

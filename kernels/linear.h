@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/runtime/launch.h"
+#include "kernels/runtime/operands.h"
 #include "kernels/runtime/target.h"
 #include "kernels/runtime/tensor.h"
 
@@ -55,6 +56,18 @@ struct LinearParams {
   TensorView y;
   bool batch_invariant = true;
 };
+
+template <ParamsOf<LinearParams> P, class Visit>
+void for_each_operand(P& p, Visit&& visit) {
+  visit(OperandRole{"x", kIn}, p.x);
+  visit(OperandRole{"weight", kIn}, p.weight);
+  visit(OperandRole{"bias", kIn | kOptional}, p.bias);
+  visit(OperandRole{"y", kOut}, p.y);
+}
+template <ParamsOf<LinearParams> P, class Visit>
+void for_each_scalar(P& p, Visit&& visit) {
+  visit("batch_invariant", p.batch_invariant);
+}
 
 [[nodiscard]] Status linear(const LinearParams& params, hipStream_t stream);
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/runtime/launch.h"
+#include "kernels/runtime/operands.h"
 #include "kernels/runtime/target.h"
 #include "kernels/runtime/tensor.h"
 
@@ -48,6 +49,19 @@ struct RmsNormParams {
   TensorView y;
   float eps = 1e-5f;
 };
+
+template <ParamsOf<RmsNormParams> P, class Visit>
+void for_each_operand(P& p, Visit&& visit) {
+  visit(OperandRole{"x", kIn}, p.x);
+  visit(OperandRole{"residual", kIn | kOptional}, p.residual);
+  visit(OperandRole{"residual_out", kOut | kOptional, {"residual"}}, p.residual_out);
+  visit(OperandRole{"weight", kIn}, p.weight);
+  visit(OperandRole{"y", kOut, {"x"}}, p.y);
+}
+template <ParamsOf<RmsNormParams> P, class Visit>
+void for_each_scalar(P& p, Visit&& visit) {
+  visit("eps", p.eps);
+}
 
 [[nodiscard]] Status rms_norm(const RmsNormParams& params, hipStream_t stream);
 

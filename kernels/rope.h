@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/runtime/launch.h"
+#include "kernels/runtime/operands.h"
 #include "kernels/runtime/target.h"
 #include "kernels/runtime/tensor.h"
 
@@ -58,6 +59,21 @@ struct RopeParams {
   float magnitude = 1.0f;               ///< YaRN's attention factor
   std::uint32_t* error_word = nullptr;  ///< optional, device; DeviceError bits are ORed in
 };
+
+template <ParamsOf<RopeParams> P, class Visit>
+void for_each_operand(P& p, Visit&& visit) {
+  visit(OperandRole{"x", kIn}, p.x);
+  visit(OperandRole{"y", kOut, {"x"}}, p.y);
+  visit(OperandRole{"positions", kIn}, p.positions);
+  visit(OperandRole{"inv_freq", kIn}, p.inv_freq);
+}
+template <ParamsOf<RopeParams> P, class Visit>
+void for_each_scalar(P& p, Visit&& visit) {
+  visit("rotary_dim", p.rotary_dim);
+  visit("style", p.style);
+  visit("magnitude", p.magnitude);
+  visit("error_word", p.error_word);
+}
 
 [[nodiscard]] Status rope(const RopeParams& params, hipStream_t stream);
 

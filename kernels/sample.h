@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/runtime/launch.h"
+#include "kernels/runtime/operands.h"
 #include "kernels/runtime/target.h"
 #include "kernels/runtime/tensor.h"
 
@@ -54,6 +55,21 @@ struct SampleParams {
   std::uint64_t seed = 0;
   std::uint64_t position = 0;
 };
+
+template <ParamsOf<SampleParams> P, class Visit>
+void for_each_operand(P& p, Visit&& visit) {
+  visit(OperandRole{"logits", kIn}, p.logits);
+  visit(OperandRole{"ids", kOut}, p.ids);
+  visit(OperandRole{"draws", kOut | kOptional}, p.draws);
+}
+template <ParamsOf<SampleParams> P, class Visit>
+void for_each_scalar(P& p, Visit&& visit) {
+  visit("temperature", p.temperature);
+  visit("top_k", p.top_k);
+  visit("top_p", p.top_p);
+  visit("seed", p.seed);
+  visit("position", p.position);
+}
 
 [[nodiscard]] Status sample(const SampleParams& params, hipStream_t stream);
 

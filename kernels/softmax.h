@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/runtime/launch.h"
+#include "kernels/runtime/operands.h"
 #include "kernels/runtime/target.h"
 #include "kernels/runtime/tensor.h"
 
@@ -59,6 +60,20 @@ struct SoftmaxParams {
   std::int64_t causal_offset = 0;
   EmptyRow empty_row = EmptyRow::kZero;
 };
+
+template <ParamsOf<SoftmaxParams> P, class Visit>
+void for_each_operand(P& p, Visit&& visit) {
+  visit(OperandRole{"x", kIn}, p.x);
+  visit(OperandRole{"y", kOut, {"x"}}, p.y);
+  visit(OperandRole{"mask", kIn | kOptional}, p.mask);
+}
+template <ParamsOf<SoftmaxParams> P, class Visit>
+void for_each_scalar(P& p, Visit&& visit) {
+  visit("scale", p.scale);
+  visit("causal", p.causal);
+  visit("causal_offset", p.causal_offset);
+  visit("empty_row", p.empty_row);
+}
 
 [[nodiscard]] Status softmax(const SoftmaxParams& params, hipStream_t stream);
 

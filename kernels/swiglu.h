@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/runtime/launch.h"
+#include "kernels/runtime/operands.h"
 #include "kernels/runtime/target.h"
 #include "kernels/runtime/tensor.h"
 
@@ -44,6 +45,15 @@ struct SwigluParams {
   TensorView up;
   TensorView y;
 };
+
+template <ParamsOf<SwigluParams> P, class Visit>
+void for_each_operand(P& p, Visit&& visit) {
+  visit(OperandRole{"gate", kIn}, p.gate);
+  visit(OperandRole{"up", kIn}, p.up);
+  visit(OperandRole{"y", kOut, {"gate", "up"}}, p.y);
+}
+template <ParamsOf<SwigluParams> P, class Visit>
+void for_each_scalar(P&, Visit&&) {}
 
 [[nodiscard]] Status swiglu(const SwigluParams& params, hipStream_t stream);
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/runtime/launch.h"
+#include "kernels/runtime/operands.h"
 #include "kernels/runtime/target.h"
 #include "kernels/runtime/tensor.h"
 
@@ -46,6 +47,15 @@ struct WeightedMatmulParams {
   TensorView values;
   TensorView out;
 };
+
+template <ParamsOf<WeightedMatmulParams> P, class Visit>
+void for_each_operand(P& p, Visit&& visit) {
+  visit(OperandRole{"weights", kIn}, p.weights);
+  visit(OperandRole{"values", kIn}, p.values);
+  visit(OperandRole{"out", kOut}, p.out);
+}
+template <ParamsOf<WeightedMatmulParams> P, class Visit>
+void for_each_scalar(P&, Visit&&) {}
 
 [[nodiscard]] Status weighted_matmul(const WeightedMatmulParams& params, hipStream_t stream);
 
