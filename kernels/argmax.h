@@ -31,6 +31,9 @@ struct ArgmaxParams {
   TensorView values;
 };
 
+constexpr const char* op_name(const ArgmaxParams&) {
+  return "argmax";
+}
 template <ParamsOf<ArgmaxParams> P, class Visit>
 void for_each_operand(P& p, Visit&& visit) {
   visit(OperandRole{"x", kIn}, p.x);

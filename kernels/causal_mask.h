@@ -41,6 +41,9 @@ struct CausalMaskParams {
   std::int64_t prefix_len = 0;
 };
 
+constexpr const char* op_name(const CausalMaskParams&) {
+  return "causal_mask";
+}
 template <ParamsOf<CausalMaskParams> P, class Visit>
 void for_each_operand(P& p, Visit&& visit) {
   visit(OperandRole{"mask", kOut}, p.mask);

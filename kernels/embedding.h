@@ -50,6 +50,9 @@ struct EmbeddingParams {
   std::uint32_t* error_word = nullptr;
 };
 
+constexpr const char* op_name(const EmbeddingParams&) {
+  return "embedding";
+}
 template <ParamsOf<EmbeddingParams> P, class Visit>
 void for_each_operand(P& p, Visit&& visit) {
   visit(OperandRole{"table", kIn}, p.table);

@@ -104,6 +104,9 @@ struct FlashAttentionParams {
   std::uint32_t* error_word = nullptr;  ///< optional, device; DeviceError bits are ORed in
 };
 
+constexpr const char* op_name(const FlashAttentionParams&) {
+  return "flash_attention";
+}
 template <ParamsOf<FlashAttentionParams> P, class Visit>
 void for_each_operand(P& p, Visit&& visit) {
   visit(OperandRole{"q", kIn}, p.q);

@@ -54,6 +54,9 @@ struct KvAppendParams {
   std::uint32_t* error_word = nullptr;  ///< optional, device; DeviceError bits are ORed in
 };
 
+constexpr const char* op_name(const KvAppendParams&) {
+  return "kv_append";
+}
 template <ParamsOf<KvAppendParams> P, class Visit>
 void for_each_operand(P& p, Visit&& visit) {
   visit(OperandRole{"k", kIn}, p.k);

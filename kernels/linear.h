@@ -57,6 +57,9 @@ struct LinearParams {
   bool batch_invariant = true;
 };
 
+constexpr const char* op_name(const LinearParams&) {
+  return "linear";
+}
 template <ParamsOf<LinearParams> P, class Visit>
 void for_each_operand(P& p, Visit&& visit) {
   visit(OperandRole{"x", kIn}, p.x);

@@ -50,6 +50,9 @@ struct RmsNormParams {
   float eps = 1e-5f;
 };
 
+constexpr const char* op_name(const RmsNormParams&) {
+  return "rms_norm";
+}
 template <ParamsOf<RmsNormParams> P, class Visit>
 void for_each_operand(P& p, Visit&& visit) {
   visit(OperandRole{"x", kIn}, p.x);

@@ -60,6 +60,9 @@ struct RopeParams {
   std::uint32_t* error_word = nullptr;  ///< optional, device; DeviceError bits are ORed in
 };
 
+constexpr const char* op_name(const RopeParams&) {
+  return "rope";
+}
 template <ParamsOf<RopeParams> P, class Visit>
 void for_each_operand(P& p, Visit&& visit) {
   visit(OperandRole{"x", kIn}, p.x);

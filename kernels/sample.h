@@ -56,6 +56,9 @@ struct SampleParams {
   std::uint64_t position = 0;
 };
 
+constexpr const char* op_name(const SampleParams&) {
+  return "sample";
+}
 template <ParamsOf<SampleParams> P, class Visit>
 void for_each_operand(P& p, Visit&& visit) {
   visit(OperandRole{"logits", kIn}, p.logits);

@@ -61,6 +61,9 @@ struct SoftmaxParams {
   EmptyRow empty_row = EmptyRow::kZero;
 };
 
+constexpr const char* op_name(const SoftmaxParams&) {
+  return "softmax";
+}
 template <ParamsOf<SoftmaxParams> P, class Visit>
 void for_each_operand(P& p, Visit&& visit) {
   visit(OperandRole{"x", kIn}, p.x);

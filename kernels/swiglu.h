@@ -46,6 +46,9 @@ struct SwigluParams {
   TensorView y;
 };
 
+constexpr const char* op_name(const SwigluParams&) {
+  return "swiglu";
+}
 template <ParamsOf<SwigluParams> P, class Visit>
 void for_each_operand(P& p, Visit&& visit) {
   visit(OperandRole{"gate", kIn}, p.gate);

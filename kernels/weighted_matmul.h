@@ -48,6 +48,9 @@ struct WeightedMatmulParams {
   TensorView out;
 };
 
+constexpr const char* op_name(const WeightedMatmulParams&) {
+  return "weighted_matmul";
+}
 template <ParamsOf<WeightedMatmulParams> P, class Visit>
 void for_each_operand(P& p, Visit&& visit) {
   visit(OperandRole{"weights", kIn}, p.weights);

@@ -157,17 +157,14 @@ void Verifier::save(const RmsNormParams& params) {
 }
 
 void Verifier::check(const RmsNormParams& params, Outcome& outcome) {
-  const harness::RmsNormInputs inputs{.x = saved_["x"],
-                                      .residual = saved_["residual"],
-                                      .weight = saved_["weight"],
-                                      .rows = params.x.shape[0],
-                                      .hidden = params.x.shape[1],
-                                      .eps = static_cast<double>(params.eps),
-                                      .y_dtype = params.y.dtype,
-                                      .residual_dtype = params.residual.dtype};
-  const harness::RmsNormExpected expected = harness::rms_norm_expected(inputs, target_);
-  outcome.add("y", params.y, expected.y);
-  if (params.residual.present()) outcome.add("residual_out", params.residual_out, expected.residual_out);
+  const harness::HostTensors host(params, [&](const TensorView& view) {
+    return view.data == params.x.data          ? saved_["x"]
+           : view.data == params.residual.data ? saved_["residual"]
+                                               : saved_["weight"];
+  });
+  const auto expected = harness::expect(params, host, target_, params);
+  outcome.add("y", params.y, expected[0].expected);
+  if (params.residual.present()) outcome.add("residual_out", params.residual_out, expected[1].expected);
 }
 
 void Verifier::save(const LinearParams& params) {

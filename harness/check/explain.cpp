@@ -110,7 +110,11 @@ Explanation explain_case(const Case& test, const CaseEnvironment& environment, s
       return explanation;
     }
     for (const OutputExpectation& expectation : prepared.expect()) {
-      const std::vector<double> actual = prepared.rig->read(expectation.output);
+      const std::vector<double> actual = read_output(*prepared.rig, expectation);
+      if (expectation.judge) {
+        explanation.outputs.push_back(explain_judged(expectation.judge(actual), count));
+        continue;
+      }
       if (actual.size() != expectation.expected.value.size()) continue;  // the result says so
       explanation.outputs.push_back(explain_output(actual, expectation, count));
     }

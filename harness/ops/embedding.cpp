@@ -117,7 +117,7 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
     params.y = slice_columns(params.y, first_col, spec.hidden);
   }
   params.error_word = rig.error_word();
-  if (spec.bad_ids && spec.tokens * spec.hidden > 0) prepared.expected_error_word = kDeviceErrorToken;
+  if (spec.bad_ids && spec.tokens * spec.hidden > 0) rig.expect_error_word(kDeviceErrorToken);
   const auto size = [](DType dtype) { return static_cast<std::int64_t>(dtype_size(dtype)); };
   prepared.bytes = spec.tokens * (size(DType::kI32) + spec.hidden * (size(spec.table) + size(spec.y)));
   prepared.flops = spec.tokens * spec.hidden;

@@ -230,7 +230,7 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   params.inv_freq = rig.input_values("inv_freq", DType::kF32, {pairs}, frequencies, spec.layout);
   params.error_word = rig.error_word();
   if (std::any_of(positions.begin(), positions.end(), [](double position) { return position < 0.0; })) {
-    prepared.expected_error_word = kDeviceErrorPosition;
+    rig.expect_error_word(kDeviceErrorPosition);
   }
 
   const std::int64_t tokens = spec.shape[0] * spec.shape[1];

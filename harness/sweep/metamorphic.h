@@ -1,6 +1,5 @@
 #pragma once
 
-#include "harness/candidate/candidate.h"
 #include "harness/core/case.h"
 
 #include <cstdint>
@@ -40,10 +39,7 @@ struct Agreement {
 /// Whether all agree; worst_share as of a comparison with an oracle.
 [[nodiscard]] Comparison judge_agreements(const std::vector<Agreement>& agreements);
 
-/// `count` indices of an axis from `first` on.
-[[nodiscard]] TensorView slice_axis(TensorView view, std::size_t axis, std::int64_t first,
-                                    std::int64_t count);
-/// The same of row-major values of this shape.
+/// `count` indices of an axis of row-major values of this shape.
 [[nodiscard]] std::vector<double> slice_axis(const std::vector<double>& values, const Shape& shape,
                                              std::size_t axis, std::int64_t first, std::int64_t count);
 

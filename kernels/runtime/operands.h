@@ -8,6 +8,7 @@
 
 /// How code walks the params of an op without knowing which op it is. Beside its params every kernels/<op>.h has
 ///
+///   op_name(params)                   "rms_norm"
 ///   for_each_operand(params, visit)   calls visit(OperandRole, TensorView&) for each tensor, absent ones included
 ///   for_each_scalar(params, visit)    calls visit(name, value&) for the rest: numbers, flags, enumerations, and the
 ///                                     error word
@@ -31,7 +32,7 @@ struct OperandRole {
   [[nodiscard]] bool out() const { return (use & kOut) != 0; }
   [[nodiscard]] bool may_be(std::string_view other) const {
     return std::any_of(same_as.begin(), same_as.end(),
-                       [&](const char* name) { return name != nullptr && name == other; });
+                       [&](const char* one) { return one != nullptr && one == other; });
   }
   [[nodiscard]] bool optional() const { return (use & kOptional) != 0; }
 };
