@@ -132,7 +132,9 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
                    spec.hidden * size(spec.weight);
   prepared.flops = 4 * elements;
   prepared.params = params;
-  prepared.launch = [params](hipStream_t stream) { return rms_norm(params, stream); };
+  prepared.launch = [params, target = environment.target](hipStream_t stream) {
+    return rms_norm(params, stream, target);
+  };
   prepared.expect = [spec, &rig, target = environment.target] {
     RmsNormInputs inputs;
     inputs.x = rig.values("x");

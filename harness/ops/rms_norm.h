@@ -43,7 +43,7 @@ struct RmsNormExpected {
 [[nodiscard]] OpSuite rms_norm_suite();
 /// Its metamorphic cases, of `launcher`.
 [[nodiscard]] std::vector<Case> rms_norm_metamorphic_cases(
-    const Launcher<RmsNormParams>& launcher = rms_norm);
+    const OpLauncher<RmsNormParams>& launcher = rms_norm);
 /// Its large_cases.
 [[nodiscard]] std::vector<Case> rms_norm_large_cases(std::int64_t shrink);
 

@@ -25,7 +25,9 @@ PreparedCase prepare(DType dtype, std::int64_t rows, std::int64_t hidden, bool f
   prepared.bytes = (rows * hidden * (fused ? 4 : 2) + hidden) * size;
   prepared.flops = 4 * rows * hidden;
   prepared.params = params;
-  prepared.launch = [params](hipStream_t stream) { return rms_norm(params, stream); };
+  prepared.launch = [params, target = environment.target](hipStream_t stream) {
+    return rms_norm(params, stream, target);
+  };
   prepared.judge = [=, target = environment.target, seed = environment.seed](const Rig& judged) {
     const std::vector<std::int64_t> sampled = spread(rows, kSampledRows, seed);
     const std::vector<std::int64_t> indices = row_indices(sampled, hidden);

@@ -22,7 +22,8 @@ struct Config {
 /// Read from the environment at the first call.
 Config& config();
 
-/// What the calling thread's launches get: what it asked for (hipforge_cpu_set_thread_target), else the device's.
+/// What the calling thread's launches get: what it asked for (hipforge_cpu_set_thread_target), else the
+/// device's own.
 int launch_wave();
 size_t launch_shared_limit();
 
