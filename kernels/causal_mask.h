@@ -54,7 +54,9 @@ void for_each_scalar(P& p, Visit&& visit) {
   visit("prefix_len", p.prefix_len);
 }
 
-[[nodiscard]] Status causal_mask(const CausalMaskParams& params, hipStream_t stream);
+/// Launches what causal_mask_plan plans for `target`.
+[[nodiscard]] Status causal_mask(const CausalMaskParams& params, hipStream_t stream,
+                                 const Target& target = kCurrentDevice);
 
 /// What causal_mask would launch on `target`; grid 0 where it would launch nothing.
 [[nodiscard]] Status causal_mask_plan(const CausalMaskParams& params, const Target& target, LaunchPlan& plan);

@@ -65,7 +65,9 @@ void for_each_scalar(P& p, Visit&& visit) {
   visit("error_word", p.error_word);
 }
 
-[[nodiscard]] Status embedding(const EmbeddingParams& params, hipStream_t stream);
+/// Launches what embedding_plan plans for `target`.
+[[nodiscard]] Status embedding(const EmbeddingParams& params, hipStream_t stream,
+                               const Target& target = kCurrentDevice);
 
 /// What embedding would launch on `target`; grid 0 where it would launch nothing.
 [[nodiscard]] Status embedding_plan(const EmbeddingParams& params, const Target& target, LaunchPlan& plan);

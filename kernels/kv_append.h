@@ -72,7 +72,9 @@ void for_each_scalar(P& p, Visit&& visit) {
   visit("error_word", p.error_word);
 }
 
-[[nodiscard]] Status kv_append(const KvAppendParams& params, hipStream_t stream);
+/// Launches what kv_append_plan plans for `target`.
+[[nodiscard]] Status kv_append(const KvAppendParams& params, hipStream_t stream,
+                               const Target& target = kCurrentDevice);
 
 /// What kv_append would launch on `target`; grid 0 where it would launch nothing.
 [[nodiscard]] Status kv_append_plan(const KvAppendParams& params, const Target& target, LaunchPlan& plan);

@@ -72,7 +72,9 @@ void for_each_scalar(P& p, Visit&& visit) {
   visit("batch_invariant", p.batch_invariant);
 }
 
-[[nodiscard]] Status linear(const LinearParams& params, hipStream_t stream);
+/// Launches what linear_plan plans for `target`.
+[[nodiscard]] Status linear(const LinearParams& params, hipStream_t stream,
+                            const Target& target = kCurrentDevice);
 
 /// What linear would launch on `target`; grid 0 where it would launch nothing.
 [[nodiscard]] Status linear_plan(const LinearParams& params, const Target& target, LaunchPlan& plan);

@@ -78,7 +78,9 @@ void for_each_scalar(P& p, Visit&& visit) {
   visit("empty_row", p.empty_row);
 }
 
-[[nodiscard]] Status softmax(const SoftmaxParams& params, hipStream_t stream);
+/// Launches what softmax_plan plans for `target`.
+[[nodiscard]] Status softmax(const SoftmaxParams& params, hipStream_t stream,
+                             const Target& target = kCurrentDevice);
 
 /// What softmax would launch on `target`; grid 0 where it would launch nothing.
 [[nodiscard]] Status softmax_plan(const SoftmaxParams& params, const Target& target, LaunchPlan& plan);

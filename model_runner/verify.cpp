@@ -54,7 +54,7 @@ struct Verifier::Outcome {
 };
 
 Verifier::Verifier() {
-  throw_if_error(current_target(target_));
+  throw_if_error(device_target(target_));
 }
 
 void Verifier::before(const OpSite&, const OpParams& params) {

@@ -25,7 +25,7 @@ struct OpVerdict {
 /// gets what the kernel got, so an error shows in the op that made it and nowhere else.
 class Verifier : public OpObserver {
  public:
-  /// Bounds depend on the kernels that run here: asks for the current target. Throws hipforge::Error.
+  /// Bounds depend on the kernels that run here: asks for the device's target. Throws hipforge::Error.
   Verifier();
 
   void before(const OpSite& site, const OpParams& params) override;

@@ -165,9 +165,9 @@ int run_explain(const CheckOptions& options, const std::vector<Target>& targets)
   }
   bool passed = true;
   for (const Target& target : targets) {
-    throw_if_error(set_target_override(target));
+    const TargetScope scope(target);
+    throw_if_error(scope.status());
     const Explanation explanation = explain_case(*test, {target, options.seed});
-    throw_if_error(set_target_override(std::nullopt));
     if (!explanation.result.passed && !recover_device()) {
       throw Error(failure(StatusCode::kHipError, "the device cannot go on after the fault of ", test->id,
                           ": ", explanation.result.message));

@@ -122,7 +122,9 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   prepared.bytes = spec.tokens * (size(DType::kI32) + spec.hidden * (size(spec.table) + size(spec.y)));
   prepared.flops = spec.tokens * spec.hidden;
   prepared.params = params;
-  prepared.launch = [params](hipStream_t stream) { return embedding(params, stream); };
+  prepared.launch = [params, target = environment.target](hipStream_t stream) {
+    return embedding(params, stream, target);
+  };
   prepared.expect = [spec, ids, &rig, table_cols, y_cols, first_col, target = environment.target] {
     const std::vector<double> table = slice_columns(rig.values("table"), table_cols, first_col, spec.hidden);
     EmbeddingInputs inputs;

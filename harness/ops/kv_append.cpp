@@ -162,7 +162,9 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   prepared.bytes =
       4 * rows * spec.kv_heads * spec.head_dim * static_cast<std::int64_t>(dtype_size(spec.dtype));
   prepared.params = params;
-  prepared.launch = [params](hipStream_t stream) { return kv_append(params, stream); };
+  prepared.launch = [params, target = environment.target](hipStream_t stream) {
+    return kv_append(params, stream, target);
+  };
   prepared.expect = [spec, &rig, tokens, pages, batch, cache_shape, target = environment.target] {
     std::vector<OutputExpectation> outputs;
     for (const auto& [rows_name, cache_name] : {std::pair{"k", "k_cache"}, std::pair{"v", "v_cache"}}) {

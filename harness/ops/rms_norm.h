@@ -26,6 +26,6 @@ f32 holds), y is the oracle's value rounded once, exactly.)";
 [[nodiscard]] OpSuite rms_norm_suite();
 /// Its metamorphic cases, of `launcher`.
 [[nodiscard]] std::vector<Case> rms_norm_metamorphic_cases(
-    const Launcher<RmsNormParams>& launcher = rms_norm);
+    const OpLauncher<RmsNormParams>& launcher = rms_norm);
 
 }  // namespace hipforge::harness

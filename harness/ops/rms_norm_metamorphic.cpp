@@ -65,7 +65,7 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment,
 
 }  // namespace
 
-std::vector<Case> rms_norm_metamorphic_cases(const Launcher<RmsNormParams>& launcher) {
+std::vector<Case> rms_norm_metamorphic_cases(const OpLauncher<RmsNormParams>& launcher) {
   std::vector<Case> cases;
   for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
     for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {

@@ -238,7 +238,9 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   prepared.bytes = 2 * tokens * spec.shape[2] * spec.shape[3] * size + 4 * (params.positions.numel() + pairs);
   prepared.flops = 6 * tokens * spec.shape[2] * pairs;
   prepared.params = params;
-  prepared.launch = [params](hipStream_t stream) { return rope(params, stream); };
+  prepared.launch = [params, target = environment.target](hipStream_t stream) {
+    return rope(params, stream, target);
+  };
   prepared.expect = [spec, &rig, magnitude = params.magnitude, target = environment.target] {
     RopeInputs inputs;
     inputs.x = rig.values("x");

@@ -25,7 +25,7 @@ struct Work {
 /// What the harness must know of an op to make its cases: each fact once.
 template <class Spec, class Params>
 struct OpCases {
-  Status (*launch)(const Params&, hipStream_t);
+  Status (*launch)(const Params&, hipStream_t, const Target&);
   const Fields<Spec>& (*fields)();
   /// The only maker of the op's params: its operands in a rig.
   Params (*make)(const Spec&, Rig&);
@@ -69,7 +69,9 @@ template <class Spec, class Params>
   prepared.flops = work.flops;
   prepared.ceiling = work.ceiling;
   prepared.params = params;
-  prepared.launch = [params, launch = op.launch](hipStream_t stream) { return launch(params, stream); };
+  prepared.launch = [params, launch = op.launch, target = environment.target](hipStream_t stream) {
+    return launch(params, stream, target);
+  };
   const auto before = [rig](const TensorView& view) { return rig->before(view); };
   if (host_copy == HostCopy::kAll) {
     prepared.expect = [params, before, expect = op.expect, target = environment.target] {
