@@ -1,5 +1,7 @@
 #include "harness/candidate/build.h"
 
+#include "harness/candidate/entry.h"
+
 #include "harness/candidate/rewrite.h"
 #include "harness/report/report.h"
 #include "harness/system/tool_output.h"
@@ -72,6 +74,8 @@ std::string compile_candidate(const std::string& source, const std::filesystem::
   for (const std::string& option : split(HIPFORGE_CANDIDATE_OPTIONS)) command.push_back(option);
   for (const std::string& include : split(HIPFORGE_CANDIDATE_INCLUDES)) command.push_back("-I" + include);
   command.push_back("-I" + std::filesystem::absolute(source).parent_path().string());
+  write_file(folder / "hipforge_candidate_ops.h", candidate_ops_header());
+  command.push_back("-I" + folder.string());
 #if defined(HIPFORGE_PLATFORM_NVIDIA)
   command.push_back(architecture_option());
 #endif
