@@ -1,6 +1,4 @@
-# hipforge::kernels and hipforge::reference, from the slices that add_op named.
-
-get_property(hipforge_ops GLOBAL PROPERTY HIPFORGE_BUILT_OPS)
+# hipforge::kernels and hipforge::reference, from the slices that choose_ops chose.
 
 # Nothing but the headers that the others read precompiled.
 file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/precompiled.cpp CONTENT "")
