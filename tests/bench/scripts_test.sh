@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$1"
 . scripts/setup.sh
+. scripts/counts.sh
 . scripts/nvidia_parts.sh
 . scripts/amd_code.sh
 work=$(mktemp -d)
@@ -39,6 +40,21 @@ printf '{\n"sources": "old",\n"result":\n{}}\n' >"$results/devices.json"
 [ -z "$(latest_bench "$work/kernels")" ] || fail "a folder without benches has a newest one"
 stale=$(cd "$work" && list_stale_results | sed 's/ was made.*//')
 [ "$stale" = $'stale: results/gpu/b.json\nstale: results/gpu/devices.json' ] || fail "stale are: $stale"
+
+# What a run wrote is added to the totals; one that died is one that failed.
+cat >"$work/junit.xml" <<'EOF'
+<testsuites><testsuite name="rope"><testcase name="a"/><testcase name="b"><skipped/></testcase></testsuite></testsuites>
+EOF
+count_junit "$work/junit.xml" 0
+count_junit "$work/junit.xml" 1
+count_junit "$work/none.xml" 0
+printf 'ok\n7 passed, 2 failed, 08 skipped\n' >"$work/log"
+count_closing "$work/log"
+printf '5 passed, 0 failed\n' >"$work/log"
+count_closing "$work/log"
+echo "Segmentation fault" >"$work/log"
+count_closing "$work/log"
+[ "$passed $failed $skipped ${skipped_names[*]}" = "14 5 10 b b" ] || fail "counted: $passed $failed $skipped ${skipped_names[*]}"
 
 # A skip on the list passes and is explained; another fails; one that did not happen is reported.
 only="" failed=0
