@@ -7,10 +7,11 @@
 # needs none is built and run, the rest is counted as skipped, and 3 says that it is not the whole.
 set -euo pipefail
 cd "$(dirname "$0")"
-. cmake/setup.sh
-. cmake/amd_code.sh
-. cmake/amd_host.sh
-. cmake/nvidia_parts.sh
+. scripts/setup.sh
+. scripts/counts.sh
+. scripts/amd_code.sh
+. scripts/amd_host.sh
+. scripts/nvidia_parts.sh
 
 parts=(build ctest check mutants asan races amd-code amd-host nvidia-compile sass sanitizers)
 
@@ -36,7 +37,6 @@ command -v python3 >/dev/null || packages+=(python3)
 command -v chromium >/dev/null || ! grep -qx 'ID=debian' /etc/os-release || packages+=(chromium)
 install_packages "${packages[@]}"
 
-passed=0 failed=0 skipped=0
 summary=()
 
 # part NAME COMMAND...: runs it unless --only names another, and notes its time.
@@ -49,49 +49,33 @@ part() {
   summary+=("$(printf '%-14s %-7s %4d s' "$name" "$outcome" $((SECONDS - begin)))")
 }
 
-# count_ctest LOG: adds ctest's verdicts to the totals.
-count_ctest() {
-  passed=$((passed + $(grep -c ' Passed  ' "$1" || true)))
-  local name
-  while read -r name; do
-    skipped=$((skipped + 1))
-    skipped_names+=("$name")
-  done < <(sed -nE 's/^ *[0-9]+\/[0-9]+ +Test +#[0-9]+: +([^ ]+) .*\*\*\*Skipped.*/\1/p' "$1")
-  # A disabled case is one that another case starts in a process of its own.
-  failed=$((failed + $(grep -E '\*\*\*(Failed|Timeout|Exception|Not Run)' "$1" | grep -vc '(Disabled)' || true)))
+build_part() { build "$platform"; }
+
+# run_ctest PRESET [CTEST ARGUMENT...]: runs and counts; prints the failures.
+run_ctest() {
+  local preset="$1" log="build/$1/ctest.log" junit="$PWD/build/$1/ctest.xml" status=0
+  shift
+  rm -f "$junit"
+  ctest --test-dir "build/$preset" --output-junit "$junit" --no-tests=error --parallel "$(nproc)" "$@" >"$log" 2>&1 ||
+    status=$?
+  count_junit "$junit" $status
+  [ $status -eq 0 ] || python3 scripts/junit_counts.py --failures "$junit" | head -n 200
+  sed -n '/tests passed/,/^Total Test time/p' "$log"
+  return $status
 }
 
-# count_check LOG: adds the closing line of `hipforge check` to the totals. A run that died before it counts as failed.
-count_check() {
-  local line
-  line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$1" | tail -n 1 || true)
-  [ -n "$line" ] || line="0 passed, 1 failed"
-  passed=$((passed + $(cut -d ' ' -f 1 <<<"$line")))
-  failed=$((failed + $(cut -d ' ' -f 3 <<<"$line")))
+# run_check PRESET NAME [ARGUMENT...]: `hipforge check`, its text in the build's NAME.log, counted.
+run_check() {
+  local preset="$1" files="build/$1/$2" status=0
+  shift 2
+  rm -f "$files.xml"
+  "build/$preset/hipforge" check --junit "$files.xml" "$@" >"$files.log" || status=$?
+  count_junit "$files.xml" $status
   local name count
   while read -r name count; do
     skipped=$((skipped + count))
     skipped_names+=("$name")
-  done < <(sed -nE 's/^SKIP ([^:]+): ([0-9]+) cases.*/\1 \2/p' "$1")
-}
-
-build_part() { build "$platform"; }
-
-# failures_in LOG: what ctest wrote of the tests that failed, with their output.
-failures_in() {
-  awk '/^ *[0-9]+\/[0-9]+ +Test +#/ { shown = /\*\*\*(Failed|Timeout|Exception|Not Run)/ && !/\(Disabled\)/ }
-       /^ +Start +[0-9]+:|tests passed,/ { shown = 0 }
-       shown' "$1"
-}
-
-# run_ctest PRESET [CTEST ARGUMENT...]: runs and counts; prints the failures.
-run_ctest() {
-  local preset="$1" log="build/$1/ctest.log" status=0
-  shift
-  ctest --test-dir "build/$preset" --output-on-failure --parallel "$(nproc)" "$@" >"$log" 2>&1 || status=1
-  count_ctest "$log"
-  [ $status -eq 0 ] || failures_in "$log" | head -n 200
-  sed -n '/tests passed/,/^Total Test time/p' "$log"
+  done < <(sed -nE 's/^SKIP ([^:]+): ([0-9]+) cases.*/\1 \2/p' "$files.log")
   return $status
 }
 
@@ -114,14 +98,13 @@ check_part() {
     skipped=$((skipped + $("build/$platform/hipforge" check --list | wc -l)))
     return 0
   fi
-  local log="build/$platform/check.log" status=0 baseline=()
+  local status=0 baseline=()
   # Of a GPU each has its own, where one was recorded; the cpu platform's is here.
   [ "$platform" != cpu ] || baseline=(--baseline)
-  "build/$platform/hipforge" check "${baseline[@]}" --junit "build/$platform/check.xml" >"$log" || status=1
-  cat "$log"
+  run_check "$platform" check "${baseline[@]}" || status=1
+  cat "build/$platform/check.log"
   "build/$platform/hipforge" check --coverage >"build/$platform/coverage.log" || status=1
   grep -E 'HOLE|cases in all' "build/$platform/coverage.log" || true
-  count_check "$log"
   return $status
 }
 
@@ -149,11 +132,10 @@ asan_part() {
   run_ctest cpu-asan -R "^platform_cpu|^(TensorView|Rig)Properties" || status=1
   run_ctest cpu-asan -L '^(harness|model_runner)_test$' || status=1
   local out=build/cpu-asan
-  HIPFORGE_CPU_WAVE=32 $out/hipforge check --quick --json $out/check.json --junit $out/check.xml --csv $out/check.csv \
-    --markdown $out/check.md >$out/check.log || status=1
+  HIPFORGE_CPU_WAVE=32 run_check cpu-asan check --quick --json $out/check.json --csv $out/check.csv \
+    --markdown $out/check.md || status=1
   $out/hipforge report -o $out/report.html --check $out/check.json || status=1
   tail -n 2 $out/check.log
-  count_check $out/check.log
   return $status
 }
 
@@ -161,22 +143,24 @@ asan_part() {
 # and one for the kernels of warpgroups, which only sm_90 launches.
 races_part() {
   build cpu-race race_test hipforge
-  local status=0 run log words jobs=()
+  local status=0 run files words jobs=()
   local runs=("--wave 32" "--wave 64" "--target sm_90 --filter ^(flash_attention|linear|weighted_matmul)(?!.*kv131072)")
   run_ctest cpu-race -R 'Race\.' || status=1
   for run in "${!runs[@]}"; do
     read -ra words <<<"${runs[run]}"
-    build/cpu-race/hipforge check --race --quick --schedules 8 "${words[@]}" >"build/cpu-race/races-$run.log" 2>&1 &
+    files="build/cpu-race/races-$run"
+    rm -f "$files.xml"
+    build/cpu-race/hipforge check --race --quick --schedules 8 --junit "$files.xml" "${words[@]}" >"$files.log" 2>&1 &
     jobs+=($!)
   done
-  for run in "${jobs[@]}"; do
-    wait "$run" || status=1
-  done
+  local ended
   for run in "${!runs[@]}"; do
-    log="build/cpu-race/races-$run.log"
-    grep -E '^(FAIL|     repeat|races:)' "$log" | head -n 20 || true
-    tail -n 1 "$log"
-    count_check "$log"
+    ended=0
+    wait "${jobs[run]}" || ended=$? status=1
+    files="build/cpu-race/races-$run"
+    grep -E '^(FAIL|     repeat|races:)' "$files.log" | head -n 20 || true
+    tail -n 1 "$files.log"
+    count_junit "$files.xml" $ended
   done
   return $status
 }
@@ -194,8 +178,7 @@ amd_code_part() {
   "build/$platform/hipforge" isa --dir "$amd_code_dir" --json "$amd_code_dir/isa.json" >"$log" || status=1
   # Without the table of every kernel.
   grep -E '^(FAILED|gone|[0-9]+ kernels|--accept|[0-9]+ passed)' "$log" || true
-  count_check "$log"
-  skipped=$((skipped + $(sed -nE 's/^.* failed, ([0-9]+) skipped$/\1/p' "$log" | grep . || echo 0)))
+  count_closing "$log"
   return $status
 }
 

@@ -74,3 +74,38 @@ function(hipforge_warnings target)
     endif()
   endif()
 endfunction()
+
+# What nearly every source of ours reads, for hipforge_precompile. Not JSON, regular expressions and dates: every source
+# would pay for their templates, more than a source that needs them saves.
+set(hipforge_kernel_headers <hip/hip_runtime.h> <algorithm> <array> <cmath> <functional> <limits> <optional> <string>
+    <type_traits> <vector>)
+set(hipforge_common_headers ${hipforge_kernel_headers} <fmt/format.h> <map> <set> <span>)
+
+# hipforge_precompile(target headers... | REUSE_FROM other): reads the headers once, or what `other` reads once serves
+# here too. Of a build for races every source reads its own: one that forgot a header shows.
+function(hipforge_precompile target)
+  if(HIPFORGE_RACE)
+    return()
+  endif()
+  if(ARGV1 STREQUAL "REUSE_FROM")
+    target_precompile_headers(${target} ${ARGN})
+  else()
+    target_precompile_headers(${target} PRIVATE ${ARGN})
+  endif()
+  # What was precompiled for a library serves an executable only if their code is of one kind.
+  get_target_property(type ${target} TYPE)
+  if(type STREQUAL "EXECUTABLE")
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fPIC>)
+  endif()
+endfunction()
+
+# hipforge_quick_to_build(target [SOURCES files...]): what prints, parses and starts processes is not worth -O2's time.
+function(hipforge_quick_to_build target)
+  cmake_parse_arguments(arg "" "" "SOURCES" ${ARGN})
+  if(arg_SOURCES)
+    set_property(SOURCE ${arg_SOURCES} TARGET_DIRECTORY ${target} APPEND PROPERTY COMPILE_OPTIONS
+                 $<$<COMPILE_LANGUAGE:CXX>:-O1>)
+  else()
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-O1>)
+  endif()
+endfunction()

@@ -1,6 +1,11 @@
-# hipforge::kernels and hipforge::reference, from the slices that add_op named.
+# hipforge::kernels and hipforge::reference, from the slices that choose_ops chose.
 
-get_property(hipforge_ops GLOBAL PROPERTY HIPFORGE_BUILT_OPS)
+# Nothing but the headers that the others read precompiled.
+file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/precompiled.cpp CONTENT "")
+add_library(hipforge_common OBJECT ${PROJECT_BINARY_DIR}/precompiled.cpp)
+target_link_libraries(hipforge_common PRIVATE hipforge_platform fmt::fmt)
+hipforge_warnings(hipforge_common)
+hipforge_precompile(hipforge_common ${hipforge_common_headers})
 
 file(GLOB runtime_sources CONFIGURE_DEPENDS kernels/runtime/*.cpp)
 add_library(hipforge_kernels STATIC ${runtime_sources})
@@ -13,12 +18,14 @@ target_include_directories(hipforge_kernels PUBLIC $<BUILD_INTERFACE:${PROJECT_S
 target_include_directories(hipforge_kernels SYSTEM PRIVATE ${ROCRAND_INCLUDE_DIR})
 target_compile_features(hipforge_kernels PUBLIC cxx_std_20)
 hipforge_warnings(hipforge_kernels)
+hipforge_precompile(hipforge_kernels ${hipforge_kernel_headers})
 
 add_library(hipforge_reference STATIC)
 add_library(hipforge::reference ALIAS hipforge_reference)
 target_link_libraries(hipforge_reference PUBLIC Eigen3::Eigen)
 target_include_directories(hipforge_reference PUBLIC ${PROJECT_SOURCE_DIR})
 hipforge_warnings(hipforge_reference)
+hipforge_precompile(hipforge_reference <Eigen/Core> <cmath> <limits> <span> <vector>)
 
 foreach(op ${hipforge_ops})
   hipforge_kernel_sources(hipforge_kernels ${PROJECT_SOURCE_DIR}/kernels/${op}.hip)

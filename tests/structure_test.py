@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The structure of the sources: no circle between modules, and no folder of the harness that is a heap.
+"""The structure of the sources: no circle between modules, no folder of the harness that is a heap, and every test's
+file beside its module.
 
   structure_test.py [ROOT]
 
@@ -10,6 +11,7 @@ import re
 import sys
 
 ROOMS = ("kernels", "reference", "harness", "bench", "model_runner", "tests")
+MIRRORED = ("kernels", "reference", "harness", "bench", "model_runner")  # rooms whose tests/ has the same folders
 MOST_FILES = 20  # of a folder of the harness that has no folders of its own
 
 
@@ -65,11 +67,21 @@ def heaps(root):
             yield f"{folder.relative_to(root)} holds {files} files and no folder, at most {MOST_FILES} may"
 
 
+def strays(root):
+    """tests/<room>/.../x_test.cpp is about the module <room>/.../x."""
+    for room in MIRRORED:
+        for test in sorted((root / "tests" / room).rglob("*_test.cpp")):
+            module = test.relative_to(root / "tests").with_name(test.name.removesuffix("_test.cpp"))
+            if not any((root / module).with_suffix(suffix).exists() for suffix in (".h", ".cpp", ".hip")):
+                yield f"{test.relative_to(root)} is the test of no module: there is no {module}.h, .cpp or .hip"
+
+
 def main():
     root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
     graph = modules(root)
     faults = [f"circle of {len(part)} modules: {' '.join(part)}" for part in circles(graph)]
     faults += heaps(root)
+    faults += strays(root)
     for fault in faults:
         print(fault)
     print(f"{len(graph)} modules, {len(faults)} faults")

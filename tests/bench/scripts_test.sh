@@ -3,9 +3,10 @@
 #   scripts_test.sh SOURCE_DIR
 set -euo pipefail
 cd "$1"
-. cmake/setup.sh
-. cmake/nvidia_parts.sh
-. cmake/amd_code.sh
+. scripts/setup.sh
+. scripts/counts.sh
+. scripts/nvidia_parts.sh
+. scripts/amd_code.sh
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() {
@@ -15,8 +16,7 @@ fail() {
 
 # A bare copy of the tree has the hash of the tree; what tools leave behind does not count, any change does.
 tree=$(source_hash)
-tar -c --exclude=.git --exclude=build CMakeLists.txt CMakePresets.json cmake kernels reference harness bench model_runner |
-  tar -C "$work" -x
+tar -c --exclude=.git --exclude=build "${hashed_sources[@]}" | tar -C "$work" -x
 here=$PWD
 cd "$work"
 [ "$(source_hash)" = "$tree" ] || fail "a copy of the tree has another hash"
@@ -40,6 +40,21 @@ printf '{\n"sources": "old",\n"result":\n{}}\n' >"$results/devices.json"
 [ -z "$(latest_bench "$work/kernels")" ] || fail "a folder without benches has a newest one"
 stale=$(cd "$work" && list_stale_results | sed 's/ was made.*//')
 [ "$stale" = $'stale: results/gpu/b.json\nstale: results/gpu/devices.json' ] || fail "stale are: $stale"
+
+# What a run wrote is added to the totals; one that died is one that failed.
+cat >"$work/junit.xml" <<'EOF'
+<testsuites><testsuite name="rope"><testcase name="a"/><testcase name="b"><skipped/></testcase></testsuite></testsuites>
+EOF
+count_junit "$work/junit.xml" 0
+count_junit "$work/junit.xml" 1
+count_junit "$work/none.xml" 0
+printf 'ok\n7 passed, 2 failed, 08 skipped\n' >"$work/log"
+count_closing "$work/log"
+printf '5 passed, 0 failed\n' >"$work/log"
+count_closing "$work/log"
+echo "Segmentation fault" >"$work/log"
+count_closing "$work/log"
+[ "$passed $failed $skipped ${skipped_names[*]}" = "14 5 10 b b" ] || fail "counted: $passed $failed $skipped ${skipped_names[*]}"
 
 # A skip on the list passes and is explained; another fails; one that did not happen is reported.
 only="" failed=0

@@ -1,8 +1,7 @@
-# The parts of test.sh that are about the nvidia platform. Sourced after setup.sh; adds to passed, failed and skipped.
+# The parts of test.sh that are about the nvidia platform. Sourced after setup.sh and counts.sh; adds to passed,
+# failed and skipped.
 
 nvidia_skip_list=tests/nvidia_skips.txt
-# Tests that were skipped, by name.
-skipped_names=()
 
 # listed_skip_reason NAME: prints its reason; 1 where it is not on the list.
 listed_skip_reason() {
@@ -116,6 +115,6 @@ sass_part() {
   local log="build/$platform/sass.log" status=0
   PATH="$(dirname "$CUDACXX"):$PATH" "build/$platform/hipforge" isa --cubin "build/$platform/hipforge" >"$log" || status=1
   grep -v '^ok' "$log" || true
-  count_check "$log"
+  count_closing "$log"
   return $status
 }
