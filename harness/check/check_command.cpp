@@ -14,6 +14,7 @@
 #include "harness/run/race_runner.h"
 #include "harness/sweep/families.h"
 #include "harness/sweep/variants.h"
+#include "harness/system/number.h"
 #include "harness/system/progress.h"
 #include "kernels/runtime/check.h"
 #include "kernels/runtime/device.h"
@@ -295,15 +296,13 @@ std::string repro_command(const CaseRecord& record, const CheckOptions& options)
 }
 
 bool parse_shard(const std::string& text, CheckOptions& options) {
-  std::size_t shard = 0;
-  std::size_t shards = 0;
-  int end = 0;
-  if (std::sscanf(text.c_str(), "%zu/%zu%n", &shard, &shards, &end) != 2 ||
-      static_cast<std::size_t>(end) != text.size() || shard >= shards) {
-    return false;
-  }
-  options.shard = shard;
-  options.shards = shards;
+  const std::size_t slash = std::min(text.find('/'), text.size() - 1);
+  const auto shards = parse_number(text.substr(slash + 1), kAboveZero<std::size_t>);
+  if (!shards) return false;
+  const auto shard = parse_number<std::size_t>(text.substr(0, slash), {0, *shards - 1});
+  if (!shard) return false;
+  options.shard = *shard;
+  options.shards = *shards;
   return true;
 }
 
