@@ -1,9 +1,9 @@
 #include "harness/bench/compare_command.h"
 
 #include "harness/bench/statistics.h"
-#include "harness/check/check_command.h"
+#include "harness/system/exit_code.h"
 #include "harness/check/sheet.h"
-#include "harness/report/report.h"
+#include "harness/system/file.h"
 #include "harness/system/number.h"
 #include "harness/system/result_file.h"
 #include "kernels/runtime/check.h"

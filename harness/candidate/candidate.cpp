@@ -2,6 +2,7 @@
 
 #include "harness/candidate/build.h"
 #include "harness/candidate/entry.h"
+#include "harness/system/cleanup.h"
 #include "kernels/runtime/launch.h"
 #include "kernels/runtime/module.h"
 

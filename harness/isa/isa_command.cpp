@@ -1,9 +1,9 @@
 #include "harness/isa/isa_command.h"
 
-#include "harness/check/check_command.h"
+#include "harness/system/exit_code.h"
 #include "harness/isa/amd_toolchain.h"
-#include "harness/report/report.h"
-#include "harness/system/tool_output.h"
+#include "harness/system/file.h"
+#include "harness/system/child_process.h"
 #include "kernels/runtime/status.h"
 
 #include <fmt/chrono.h>

@@ -1,8 +1,8 @@
 #include "harness/mutants/mutants_command.h"
 
-#include "harness/check/check_command.h"
+#include "harness/system/exit_code.h"
 #include "harness/mutants/mutants.h"
-#include "harness/report/report.h"
+#include "harness/system/file.h"
 #include "harness/system/progress.h"
 #include "kernels/runtime/status.h"
 

@@ -1,12 +1,12 @@
 #include "harness/replay/replay_command.h"
 
-#include "harness/check/check_command.h"
-#include "harness/check/rerun.h"
+#include "harness/system/exit_code.h"
+#include "harness/replay/rerun.h"
 #include "harness/core/case.h"
 #include "harness/core/device_info.h"
 #include "harness/replay/emulation.h"
 #include "harness/replay/recording.h"
-#include "harness/report/report.h"
+#include "harness/system/file.h"
 #include "harness/system/progress.h"
 #include "kernels/runtime/target.h"
 

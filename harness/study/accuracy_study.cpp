@@ -1,11 +1,11 @@
 #include "harness/study/accuracy_study.h"
 
 #include "harness/check/accuracy_baseline.h"
-#include "harness/check/check_command.h"
+#include "harness/system/exit_code.h"
 #include "harness/core/device_info.h"
 #include "harness/core/rig.h"
 #include "harness/core/tolerance.h"
-#include "harness/report/report.h"
+#include "harness/system/file.h"
 #include "harness/study/naive_sums.h"
 #include "kernels/flash_attention.h"
 #include "kernels/runtime/check.h"

@@ -1,7 +1,9 @@
 #include "harness/check/check_command.h"
 
 #include "harness/check/check_sheets.h"
-#include "harness/report/report.h"
+#include "harness/check/coverage.h"
+#include "harness/system/exit_code.h"
+#include "harness/system/file.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>

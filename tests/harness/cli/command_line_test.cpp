@@ -1,12 +1,18 @@
 // The command line of `hipforge` as a user meets it.
 
-#include "harness/check/check_command.h"
 #include "harness/system/child_process.h"
+#include "harness/system/exit_code.h"
+#include "harness/system/file.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <sstream>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <thread>
 
 namespace hipforge::harness {
 namespace {
@@ -60,6 +66,40 @@ TEST(CommandLine, ASeedIsDecimal) {
   const Said said = hipforge({"check", "--seed", "010", "--filter", "rms_norm/f16/strided/5x257/"});
   ASSERT_EQ(said.exit_code, kExitGood);
   EXPECT_TRUE(said.lines.at(said.lines.size() - 2).ends_with(" s, seed 10")) << said.lines.back();
+}
+
+// A suite whose first program says that it runs and then hangs.
+TEST(CommandLine, KillingMutantsLeavesNoChildBehind) {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::path(::testing::TempDir()) / "hipforge_killed_mutants" / "hand";
+  fs::create_directories(folder);
+  write_file(
+      folder / "mutants.json",
+      R"({"mutants": [{"number": 1, "id": "x", "op": "softmax", "kind": "", "what": "", "where": []}]})");
+  for (const char* program : {"hipforge", "kernels_test", "chronicle_test"}) {
+    write_file(folder / program,
+               fmt::format("#!/bin/sh\necho $$ >'{}/{}.id'\nexec sleep 300\n", folder.string(), program));
+    fs::permissions(folder / program, fs::perms::owner_all);
+  }
+  for (const int signal : {SIGTERM, SIGKILL}) {
+    ChildProcess mutants({{HIPFORGE_EXECUTABLE, "mutants", "--jobs", "1", "--dir", folder.parent_path()}});
+    fs::path started;
+    for (int i = 0; i < 2000 && started.empty(); ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+        if (entry.path().extension() == ".id" && fs::file_size(entry) > 0) started = entry.path();
+      }
+    }
+    ASSERT_FALSE(started.empty());
+    const pid_t child = std::stoi(read_file(started));
+    fs::remove(started);
+    ASSERT_EQ(::kill(mutants.id(), signal), 0);
+    const ChildOutcome outcome = mutants.wait();
+    EXPECT_EQ(outcome.end, ChildOutcome::End::kSignal);
+    EXPECT_EQ(outcome.number, signal);
+    EXPECT_TRUE(testing::dies(child)) << "after signal " << signal;
+  }
+  fs::remove_all(folder.parent_path());
 }
 
 // CLI11 names the types of what it converts itself.

@@ -1,7 +1,7 @@
 #include "harness/report/report_command.h"
 
-#include "harness/check/check_command.h"
-#include "harness/report/report.h"
+#include "harness/system/exit_code.h"
+#include "harness/system/file.h"
 #include "harness/report/report_data.h"
 #include "harness/report/report_page.h"
 #include "kernels/runtime/status.h"

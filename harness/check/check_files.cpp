@@ -1,15 +1,13 @@
-#include "harness/report/report.h"
+#include "harness/check/check_files.h"
 
 #include "harness/core/device_info.h"
+#include "harness/system/file.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <cmath>
-#include <cstdio>
-#include <fstream>
 #include <map>
-#include <sstream>
 
 namespace hipforge::harness {
 namespace {
@@ -38,27 +36,6 @@ std::string xml_escape(const std::string& text) {
 }
 
 }  // namespace
-
-std::string read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream bytes;
-  // A folder opens and then does not read.
-  if (!file || (file.peek() != EOF && !(bytes << file.rdbuf())) || file.bad()) {
-    throw Error(failure(StatusCode::kNotFound, "cannot read ", path));
-  }
-  return std::move(bytes).str();
-}
-
-void write_file(const std::string& path, const std::string& text) {
-  const std::string partial = path + ".partial";
-  std::ofstream file(partial, std::ios::binary);
-  file << text;
-  file.close();
-  if (!file || std::rename(partial.c_str(), path.c_str()) != 0) {
-    std::remove(partial.c_str());
-    throw Error(failure(StatusCode::kNotFound, "cannot write ", path));
-  }
-}
 
 void write_json(const CheckOptions& options, const std::vector<CaseRecord>& records, double seconds) {
   const DeviceInfo info = device_info();
