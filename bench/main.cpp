@@ -4,7 +4,7 @@
 #include "bench/bench.h"
 #include "bench/table.h"
 #include "harness/system/exit_code.h"
-#include "harness/check/sheet.h"
+#include "harness/output/sheet.h"
 #include "harness/core/device_info.h"
 #include "harness/system/file.h"
 

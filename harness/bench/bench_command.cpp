@@ -4,7 +4,7 @@
 #include "harness/bench/timer.h"
 #include "harness/candidate/candidate.h"
 #include "harness/system/exit_code.h"
-#include "harness/check/sheet.h"
+#include "harness/output/sheet.h"
 #include "harness/core/device_info.h"
 #include "harness/system/file.h"
 #include "harness/system/progress.h"

@@ -2,7 +2,7 @@
 
 #include "harness/bench/statistics.h"
 #include "harness/system/exit_code.h"
-#include "harness/check/sheet.h"
+#include "harness/output/sheet.h"
 #include "harness/system/file.h"
 #include "harness/system/number.h"
 #include "harness/system/result_file.h"
