@@ -36,15 +36,14 @@ struct Verdict {
   double seconds = 0.0;
 };
 
-int usage_error(const std::string &message) {
+int usage_error(const std::string& message) {
   fmt::print(stderr, "hipforge mutants: {}\n", message);
   return kExitUsage;
 }
 
 // work(0) … work(count − 1), `jobs` at a time; the first exception is thrown
 // here when all have stopped.
-void in_parallel(std::size_t count, int jobs,
-                 const std::function<void(std::size_t)> &work) {
+void in_parallel(std::size_t count, int jobs, const std::function<void(std::size_t)>& work) {
   std::atomic<std::size_t> next{0};
   std::mutex mutex;
   std::exception_ptr error;
@@ -54,41 +53,34 @@ void in_parallel(std::size_t count, int jobs,
         work(i);
       } catch (...) {
         const std::lock_guard lock(mutex);
-        if (!error)
-          error = std::current_exception();
+        if (!error) error = std::current_exception();
         next = count;
       }
     }
   };
   std::vector<std::thread> threads;
-  for (int job = 1; job < jobs; ++job)
-    threads.emplace_back(loop);
+  for (int job = 1; job < jobs; ++job) threads.emplace_back(loop);
   loop();
-  for (std::thread &thread : threads)
-    thread.join();
-  if (error)
-    std::rethrow_exception(error);
+  for (std::thread& thread : threads) thread.join();
+  if (error) std::rethrow_exception(error);
 }
 
-using Suite = std::vector<SuiteStep> (*)(const std::string &op,
-                                         const std::string &platform);
+using Suite = std::vector<SuiteStep> (*)(const std::string& op, const std::string& platform);
 
-std::string key_of(const SuiteStep &step) {
-  return fmt::format("{} {} {}", fmt::join(step.variables, " "),
-                     fmt::join(step.under, " "), fmt::join(step.command, " "));
+std::string key_of(const SuiteStep& step) {
+  return fmt::format("{} {} {}", fmt::join(step.variables, " "), fmt::join(step.under, " "),
+                     fmt::join(step.command, " "));
 }
 
 // Seconds that each step takes with no mutant on, by key_of; `failure` says
 // what failed.
-std::map<std::string, double> run_unmutated(const MutantBuild &build,
-                                            Suite suite,
-                                            const std::set<std::string> &ops,
-                                            int jobs, std::string &failure) {
+std::map<std::string, double> run_unmutated(const MutantBuild& build, Suite suite,
+                                            const std::set<std::string>& ops, int jobs,
+                                            std::string& failure) {
   std::vector<SuiteStep> steps;
-  for (const std::string &op : ops) {
-    for (SuiteStep &step : suite(op, build.platform)) {
-      if (std::find(steps.begin(), steps.end(), step) == steps.end())
-        steps.push_back(std::move(step));
+  for (const std::string& op : ops) {
+    for (SuiteStep& step : suite(op, build.platform)) {
+      if (std::find(steps.begin(), steps.end(), step) == steps.end()) steps.push_back(std::move(step));
     }
   }
   std::vector<StepOutcome> outcomes(steps.size());
@@ -102,22 +94,18 @@ std::map<std::string, double> run_unmutated(const MutantBuild &build,
   std::map<std::string, double> seconds;
   for (std::size_t i = 0; i < steps.size(); ++i) {
     seconds[key_of(steps[i])] = outcomes[i].seconds;
-    if (outcomes[i].failed && failure.empty())
-      failure = outcomes[i].by;
+    if (outcomes[i].failed && failure.empty()) failure = outcomes[i].by;
   }
   return seconds;
 }
 
-void run_suite(const MutantBuild &build, Suite suite, const Mutant &mutant,
-               const std::map<std::string, double> &unmutated,
-               Verdict &verdict) {
-  for (const SuiteStep &step : suite(mutant.op, build.platform)) {
-    const double timeout =
-        std::max(kTimeoutFloor, kTimeoutFactor * unmutated.at(key_of(step)));
+void run_suite(const MutantBuild& build, Suite suite, const Mutant& mutant,
+               const std::map<std::string, double>& unmutated, Verdict& verdict) {
+  for (const SuiteStep& step : suite(mutant.op, build.platform)) {
+    const double timeout = std::max(kTimeoutFloor, kTimeoutFactor * unmutated.at(key_of(step)));
     const StepOutcome outcome = run_step(build, step, mutant.number, timeout);
     verdict.seconds += outcome.seconds;
-    if (!outcome.failed)
-      continue;
+    if (!outcome.failed) continue;
     verdict.caught = true;
     verdict.by = outcome.by;
     verdict.check = outcome.check;
@@ -125,43 +113,34 @@ void run_suite(const MutantBuild &build, Suite suite, const Mutant &mutant,
   }
 }
 
-void print_verdict(const Mutant &mutant, const Verdict &verdict) {
-  const std::string row =
-      mutant.chronicle.empty() ? "" : " (chronicle " + mutant.chronicle + ")";
-  fmt::print(
-      "{} {}{}: {}\n", verdict.caught ? "caught  " : "SURVIVED", mutant.id, row,
-      verdict.caught
-          ? fmt::format("{} ({:.1f} s)", verdict.by, verdict.seconds)
-          : fmt::format("{}, {}{}", mutant.where, mutant.what,
-                        mutant.reason.empty() ? "" : "; " + mutant.reason));
+void print_verdict(const Mutant& mutant, const Verdict& verdict) {
+  const std::string row = mutant.chronicle.empty() ? "" : " (chronicle " + mutant.chronicle + ")";
+  fmt::print("{} {}{}: {}\n", verdict.caught ? "caught  " : "SURVIVED", mutant.id, row,
+             verdict.caught ? fmt::format("{} ({:.1f} s)", verdict.by, verdict.seconds)
+                            : fmt::format("{}, {}{}", mutant.where, mutant.what,
+                                          mutant.reason.empty() ? "" : "; " + mutant.reason));
   std::fflush(stdout);
 }
 
-void print_counts(const std::string &title,
-                  const std::map<std::string, std::pair<int, int>> &counts) {
+void print_counts(const std::string& title, const std::map<std::string, std::pair<int, int>>& counts) {
   fmt::print("{}", title);
-  for (const auto &[name, count] : counts) {
-    fmt::print(
-        " {} {}{}", name, count.first,
-        count.first == count.second ? "" : fmt::format(" of {}", count.second));
+  for (const auto& [name, count] : counts) {
+    fmt::print(" {} {}{}", name, count.first,
+               count.first == count.second ? "" : fmt::format(" of {}", count.second));
   }
   fmt::print("\n");
 }
 
-void write_mutants_json(const MutantsOptions &options, const MutantBuild &build,
-                        const std::vector<const Mutant *> &chosen,
-                        const std::vector<const Mutant *> &left_out,
-                        const std::vector<Verdict> &verdicts, Fields root) {
+void write_mutants_json(const MutantsOptions& options, const MutantBuild& build,
+                        const std::vector<const Mutant*>& chosen, const std::vector<const Mutant*>& left_out,
+                        const std::vector<Verdict>& verdicts, Fields root) {
   std::vector<Fields> rows;
   for (std::size_t i = 0; i < chosen.size(); ++i) {
-    const Mutant &mutant = *chosen[i];
-    Fields row{{"id", mutant.id},       {"op", mutant.op},
-               {"kind", mutant.kind},   {"what", mutant.what},
-               {"where", mutant.where}, {"caught", verdicts[i].caught}};
-    if (!mutant.chronicle.empty())
-      row.emplace_back("chronicle", mutant.chronicle);
-    if (verdicts[i].caught)
-      row.emplace_back("by", verdicts[i].by);
+    const Mutant& mutant = *chosen[i];
+    Fields row{{"id", mutant.id},     {"op", mutant.op},       {"kind", mutant.kind},
+               {"what", mutant.what}, {"where", mutant.where}, {"caught", verdicts[i].caught}};
+    if (!mutant.chronicle.empty()) row.emplace_back("chronicle", mutant.chronicle);
+    if (verdicts[i].caught) row.emplace_back("by", verdicts[i].by);
     if (!verdicts[i].caught && !mutant.reason.empty()) {
       row.emplace_back("reason", mutant.reason);
       row.emplace_back("equivalent", mutant.equivalent);
@@ -169,76 +148,58 @@ void write_mutants_json(const MutantsOptions &options, const MutantBuild &build,
     rows.push_back(std::move(row));
   }
   std::vector<Fields> others;
-  for (const Mutant *mutant : left_out) {
-    others.push_back({{"id", mutant->id},
-                      {"what", mutant->what},
-                      {"reason", mutant->left_out}});
+  for (const Mutant* mutant : left_out) {
+    others.push_back({{"id", mutant->id}, {"what", mutant->what}, {"reason", mutant->left_out}});
   }
   root.emplace_back("discarded", build.discarded);
   root.emplace_back("mutants", std::move(rows));
-  if (!others.empty())
-    root.emplace_back("left_out", std::move(others));
+  if (!others.empty()) root.emplace_back("left_out", std::move(others));
   write_file(options.json_path, json_text(root));
 }
 
-} // namespace
+}  // namespace
 
 std::string default_mutants_folder() {
   std::error_code error;
-  const std::filesystem::path program =
-      std::filesystem::read_symlink("/proc/self/exe", error);
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
   return (program.parent_path() / "mutants").string();
 }
 
-int run_mutants(const MutantsOptions &options) {
+int run_mutants(const MutantsOptions& options) {
   if (options.hand_made && options.generated)
     return usage_error("--hand-made and --generated exclude each other");
-  if (options.race && options.generated)
-    return usage_error("--race is for the mutants made by hand");
-  if (options.jobs < 1)
-    return usage_error(
-        fmt::format("--jobs is {}, needs 1 or more", options.jobs));
+  if (options.race && options.generated) return usage_error("--race is for the mutants made by hand");
+  if (options.jobs < 1) return usage_error(fmt::format("--jobs is {}, needs 1 or more", options.jobs));
   std::regex wanted;
   try {
     wanted = std::regex(options.id);
-  } catch (const std::regex_error &error) {
-    return usage_error(fmt::format("--id '{}' is no regular expression: {}",
-                                   options.id, error.what()));
+  } catch (const std::regex_error& error) {
+    return usage_error(fmt::format("--id '{}' is no regular expression: {}", options.id, error.what()));
   }
   const std::string name = options.generated ? "generated" : "hand";
   const std::string folder = options.folder + "/" + name;
   if (!std::filesystem::exists(folder + "/mutants.json")) {
-    throw Error(failure(
-        StatusCode::kNotFound, "no mutants in ", folder,
-        ": configure with -DHIPFORGE_MUTANTS=ON and build the target mutants_",
-        name));
+    throw Error(failure(StatusCode::kNotFound, "no mutants in ", folder,
+                        ": configure with -DHIPFORGE_MUTANTS=ON and build the target mutants_", name));
   }
   const MutantBuild build = read_mutant_build(folder);
-  std::vector<const Mutant *> chosen;
-  std::vector<const Mutant *> left_out;
-  for (const Mutant &mutant : build.mutants) {
-    const auto &only = options.ops;
-    if (!only.empty() &&
-        std::find(only.begin(), only.end(), mutant.op) == only.end())
-      continue;
-    if (!std::regex_search(mutant.id, wanted))
-      continue;
-    if (options.race && mutant.kind != "barrier")
-      continue;
-    (mutant.left_out.empty() || options.list ? chosen : left_out)
-        .push_back(&mutant);
+  std::vector<const Mutant*> chosen;
+  std::vector<const Mutant*> left_out;
+  for (const Mutant& mutant : build.mutants) {
+    const auto& only = options.ops;
+    if (!only.empty() && std::find(only.begin(), only.end(), mutant.op) == only.end()) continue;
+    if (!std::regex_search(mutant.id, wanted)) continue;
+    if (options.race && mutant.kind != "barrier") continue;
+    (mutant.left_out.empty() || options.list ? chosen : left_out).push_back(&mutant);
   }
-  if (chosen.empty())
-    return usage_error("no mutant matches");
+  if (chosen.empty()) return usage_error("no mutant matches");
   if (options.list) {
-    for (const Mutant *mutant : chosen)
-      fmt::print("{} {}: {}\n", mutant->id, mutant->where, mutant->what);
+    for (const Mutant* mutant : chosen) fmt::print("{} {}: {}\n", mutant->id, mutant->where, mutant->what);
     return kExitGood;
   }
 
-  for (const Mutant *mutant : left_out)
-    fmt::print("left out {} on {}: {}\n", mutant->id, build.platform,
-               mutant->left_out);
+  for (const Mutant* mutant : left_out)
+    fmt::print("left out {} on {}: {}\n", mutant->id, build.platform, mutant->left_out);
 
   const auto begin = std::chrono::steady_clock::now();
   std::vector<Verdict> verdicts(chosen.size());
@@ -246,20 +207,17 @@ int run_mutants(const MutantsOptions &options) {
   // The full check takes minutes, so that only what survives the rest is put to
   // it.
   const std::vector<Suite> suites =
-      options.race ? std::vector<Suite>{race_suite_of}
-                   : std::vector<Suite>{suite_of, thorough_suite_of};
+      options.race ? std::vector<Suite>{race_suite_of} : std::vector<Suite>{suite_of, thorough_suite_of};
   for (const Suite suite : suites) {
     std::vector<std::size_t> alive;
     std::set<std::string> ops;
     for (std::size_t i = 0; i < chosen.size(); ++i) {
-      if (verdicts[i].caught)
-        continue;
+      if (verdicts[i].caught) continue;
       alive.push_back(i);
       ops.insert(chosen[i]->op);
     }
     std::string failed;
-    const std::map<std::string, double> unmutated =
-        run_unmutated(build, suite, ops, options.jobs, failed);
+    const std::map<std::string, double> unmutated = run_unmutated(build, suite, ops, options.jobs, failed);
     if (!failed.empty()) {
       fmt::print("FAIL without a mutant: {}\n", failed);
       fmt::print(stderr,
@@ -269,8 +227,7 @@ int run_mutants(const MutantsOptions &options) {
       return kExitFailed;
     }
     if (!unmutated.empty())
-      fmt::print("without a mutant: all {} steps of the suite pass\n",
-                 unmutated.size());
+      fmt::print("without a mutant: all {} steps of the suite pass\n", unmutated.size());
     std::fflush(stdout);
     Progress progress(alive.size());
     in_parallel(alive.size(), options.jobs, [&](std::size_t at) {
@@ -278,14 +235,11 @@ int run_mutants(const MutantsOptions &options) {
       run_suite(build, suite, *chosen[i], unmutated, verdicts[i]);
       const std::lock_guard lock(mutex);
       progress.clear();
-      if (verdicts[i].caught || suite == suites.back())
-        print_verdict(*chosen[i], verdicts[i]);
+      if (verdicts[i].caught || suite == suites.back()) print_verdict(*chosen[i], verdicts[i]);
       progress.step(chosen[i]->id);
     });
   }
-  const double seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin)
-          .count();
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 
   std::map<std::string, std::pair<int, int>> by_op;
   std::map<std::string, std::pair<int, int>> by_check;
@@ -293,12 +247,12 @@ int run_mutants(const MutantsOptions &options) {
   int unexplained = 0;
   int equivalent = 0;
   for (std::size_t i = 0; i < chosen.size(); ++i) {
-    auto &[op_caught, op_all] = by_op[chosen[i]->op];
+    auto& [op_caught, op_all] = by_op[chosen[i]->op];
     ++op_all;
     if (verdicts[i].caught) {
       ++caught;
       ++op_caught;
-      auto &[count, all] = by_check[verdicts[i].check];
+      auto& [count, all] = by_check[verdicts[i].check];
       all = ++count;
     } else if (chosen[i]->reason.empty()) {
       ++unexplained;
@@ -307,25 +261,23 @@ int run_mutants(const MutantsOptions &options) {
     }
   }
   const int survived = static_cast<int>(chosen.size()) - caught;
-  const double share =
-      static_cast<double>(caught) / static_cast<double>(chosen.size());
+  const double share = static_cast<double>(caught) / static_cast<double>(chosen.size());
   const double real_share =
-      static_cast<double>(caught) /
-      std::max(1.0, static_cast<double>(chosen.size()) - equivalent);
+      static_cast<double>(caught) / std::max(1.0, static_cast<double>(chosen.size()) - equivalent);
   print_counts("caught by op:", by_op);
   print_counts("caught by check:", by_check);
   if (options.generated) {
-    fmt::print("generated: {} more do not compile; of the survivors {} are "
-               "listed as doing what the code does, {} "
-               "have no "
-               "reason listed; of all others {:.1f} % are caught\n",
-               build.discarded, equivalent, unexplained, 100.0 * real_share);
+    fmt::print(
+        "generated: {} more do not compile; of the survivors {} are "
+        "listed as doing what the code does, {} "
+        "have no "
+        "reason listed; of all others {:.1f} % are caught\n",
+        build.discarded, equivalent, unexplained, 100.0 * real_share);
   }
-  fmt::print("{} mutants: {} caught ({:.1f} %), {} survived, in {:.0f} s{}\n",
-             chosen.size(), caught, 100.0 * share, survived, seconds,
-             left_out.empty() ? ""
-                              : fmt::format("; {} more cannot show on {}",
-                                            left_out.size(), build.platform));
+  fmt::print(
+      "{} mutants: {} caught ({:.1f} %), {} survived, in {:.0f} s{}\n", chosen.size(), caught, 100.0 * share,
+      survived, seconds,
+      left_out.empty() ? "" : fmt::format("; {} more cannot show on {}", left_out.size(), build.platform));
   if (!options.json_path.empty()) {
     write_mutants_json(options, build, chosen, left_out, verdicts,
                        {{"set", options.generated ? "generated" : "hand-made"},
@@ -336,10 +288,8 @@ int run_mutants(const MutantsOptions &options) {
                         {"equivalent", equivalent},
                         {"seconds", seconds}});
   }
-  const bool good = options.generated
-                        ? real_share >= kGeneratedShare && unexplained == 0
-                        : survived == 0;
+  const bool good = options.generated ? real_share >= kGeneratedShare && unexplained == 0 : survived == 0;
   return good ? kExitGood : kExitFailed;
 }
 
-} // namespace hipforge::harness
+}  // namespace hipforge::harness

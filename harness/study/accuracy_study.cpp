@@ -33,17 +33,14 @@ constexpr std::int64_t kRows = 16;
 constexpr std::int64_t kHeadDim = 16;
 constexpr std::int64_t kSoftmaxRows = 16;
 
-StudyPoint point_of(std::int64_t kv_len, const std::vector<double> &actual,
-                    const std::vector<double> &value,
-                    const std::vector<double> &magnitude) {
+StudyPoint point_of(std::int64_t kv_len, const std::vector<double>& actual, const std::vector<double>& value,
+                    const std::vector<double>& magnitude) {
   StudyPoint point{kv_len, 0.0, 0.0};
   for (std::size_t i = 0; i < actual.size(); ++i) {
-    const double error =
-        std::fabs(actual[i] - value[i]) / (kF32Roundoff * magnitude[i]);
+    const double error = std::fabs(actual[i] - value[i]) / (kF32Roundoff * magnitude[i]);
     point.error += error * error;
     // A NaN stays the worst.
-    if (!(error <= point.worst))
-      point.worst = error;
+    if (!(error <= point.worst)) point.worst = error;
   }
   point.error = std::sqrt(point.error / static_cast<double>(actual.size()));
   return point;
@@ -58,19 +55,16 @@ struct Pair {
 struct Trial {
   std::int64_t kv_len;
   Rig rig;
-  Trial(std::int64_t length, std::uint64_t seed)
-      : kv_len(length), rig(seed, nullptr) {}
+  Trial(std::int64_t length, std::uint64_t seed) : kv_len(length), rig(seed, nullptr) {}
 
-  TensorView positive(const std::string &name, const Shape &shape) {
+  TensorView positive(const std::string& name, const Shape& shape) {
     return rig.input(name, DType::kF32, shape, Family::kPositive);
   }
-  TensorView output(const std::string &name, const Shape &shape) {
+  TensorView output(const std::string& name, const Shape& shape) {
     return rig.output(name, DType::kF32, shape);
   }
-  Pair judge(const std::function<Status()> &ours,
-             const std::function<Status()> &naive,
-             const std::function<void(std::vector<double> &,
-                                      std::vector<double> &)> &oracle) {
+  Pair judge(const std::function<Status()>& ours, const std::function<Status()>& naive,
+             const std::function<void(std::vector<double>&, std::vector<double>&)>& oracle) {
     throw_if_error(rig.reset());
     throw_if_error(ours());
     throw_if_error(naive());
@@ -89,22 +83,19 @@ Pair try_weighted_matmul(std::int64_t kv_len, std::uint64_t seed) {
   params.weights = trial.positive("weights", {1, 1, kRows, kv_len});
   params.values = trial.positive("values", {1, kv_len, 1, kHeadDim});
   params.out = trial.output("ours", {1, kRows, 1, kHeadDim});
-  float *const naive =
-      trial.output("naive", {1, kRows, 1, kHeadDim}).as<float>();
-  return trial.judge(
-      [&] { return weighted_matmul(params, nullptr); },
-      [&] {
-        return naive_weighted_matmul(params.weights.as<float>(),
-                                     params.values.as<float>(), naive, kRows,
-                                     kv_len, kHeadDim, nullptr);
-      },
-      [&](std::vector<double> &value, std::vector<double> &magnitude) {
-        reference::WeightedMatmulResult oracle = reference::weighted_matmul(
-            trial.rig.values("weights"), trial.rig.values("values"),
-            {1, kRows, kv_len, 1, 1, kHeadDim});
-        value = std::move(oracle.value);
-        magnitude = std::move(oracle.magnitude);
-      });
+  float* const naive = trial.output("naive", {1, kRows, 1, kHeadDim}).as<float>();
+  return trial.judge([&] { return weighted_matmul(params, nullptr); },
+                     [&] {
+                       return naive_weighted_matmul(params.weights.as<float>(), params.values.as<float>(),
+                                                    naive, kRows, kv_len, kHeadDim, nullptr);
+                     },
+                     [&](std::vector<double>& value, std::vector<double>& magnitude) {
+                       reference::WeightedMatmulResult oracle =
+                           reference::weighted_matmul(trial.rig.values("weights"), trial.rig.values("values"),
+                                                      {1, kRows, kv_len, 1, 1, kHeadDim});
+                       value = std::move(oracle.value);
+                       magnitude = std::move(oracle.magnitude);
+                     });
 }
 
 Pair try_softmax(std::int64_t kv_len, std::uint64_t seed) {
@@ -112,15 +103,11 @@ Pair try_softmax(std::int64_t kv_len, std::uint64_t seed) {
   SoftmaxParams params;
   params.x = trial.positive("x", {1, 1, kSoftmaxRows, kv_len});
   params.y = trial.output("ours", {1, 1, kSoftmaxRows, kv_len});
-  float *const naive =
-      trial.output("naive", {1, 1, kSoftmaxRows, kv_len}).as<float>();
+  float* const naive = trial.output("naive", {1, 1, kSoftmaxRows, kv_len}).as<float>();
   return trial.judge(
       [&] { return softmax(params, nullptr); },
-      [&] {
-        return naive_softmax(params.x.as<float>(), naive, kSoftmaxRows, kv_len,
-                             nullptr);
-      },
-      [&](std::vector<double> &value, std::vector<double> &magnitude) {
+      [&] { return naive_softmax(params.x.as<float>(), naive, kSoftmaxRows, kv_len, nullptr); },
+      [&](std::vector<double>& value, std::vector<double>& magnitude) {
         reference::SoftmaxOptions options;
         options.batch = options.heads = 1;
         options.rows = kSoftmaxRows;
@@ -137,87 +124,79 @@ Pair try_attention(std::int64_t kv_len, std::uint64_t seed) {
   params.k = trial.positive("k", {1, kv_len, 1, kHeadDim});
   params.v = trial.positive("v", {1, kv_len, 1, kHeadDim});
   params.o = trial.output("ours", {1, kRows, 1, kHeadDim});
-  float *const naive =
-      trial.output("naive", {1, kRows, 1, kHeadDim}).as<float>();
-  return trial.judge(
-      [&] { return flash_attention(params, nullptr); },
-      [&] {
-        return naive_attention(params.q.as<float>(), params.k.as<float>(),
-                               params.v.as<float>(), naive, kRows, kv_len,
-                               kHeadDim, nullptr);
-      },
-      [&](std::vector<double> &value, std::vector<double> &magnitude) {
-        reference::AttentionRule rule;
-        rule.scale = 1.0 / std::sqrt(static_cast<double>(kHeadDim));
-        reference::AttentionResult oracle = reference::flash_attention(
-            trial.rig.values("q"), trial.rig.values("k"), trial.rig.values("v"),
-            {kRows, kv_len, 1, 1, kHeadDim}, rule, {}, {});
-        value = std::move(oracle.o);
-        magnitude = std::move(oracle.weighted);
-      });
+  float* const naive = trial.output("naive", {1, kRows, 1, kHeadDim}).as<float>();
+  return trial.judge([&] { return flash_attention(params, nullptr); },
+                     [&] {
+                       return naive_attention(params.q.as<float>(), params.k.as<float>(),
+                                              params.v.as<float>(), naive, kRows, kv_len, kHeadDim, nullptr);
+                     },
+                     [&](std::vector<double>& value, std::vector<double>& magnitude) {
+                       reference::AttentionRule rule;
+                       rule.scale = 1.0 / std::sqrt(static_cast<double>(kHeadDim));
+                       reference::AttentionResult oracle = reference::flash_attention(
+                           trial.rig.values("q"), trial.rig.values("k"), trial.rig.values("v"),
+                           {kRows, kv_len, 1, 1, kHeadDim}, rule, {}, {});
+                       value = std::move(oracle.o);
+                       magnitude = std::move(oracle.weighted);
+                     });
 }
 
-std::string label_of(const StudySeries &series) {
+std::string label_of(const StudySeries& series) {
   return series.op + (series.naive ? ", plain f32 sum" : "");
 }
 
-void write_json(const StudyOptions &options, const Target &target,
-                const std::vector<StudySeries> &all, const std::string &path) {
+void write_json(const StudyOptions& options, const Target& target, const std::vector<StudySeries>& all,
+                const std::string& path) {
   const DeviceInfo info = device_info();
   std::vector<Fields> rows;
-  for (const StudySeries &series : all) {
+  for (const StudySeries& series : all) {
     std::vector<Fields> points;
-    for (const StudyPoint &point : series.points) {
-      points.push_back({{"kv_len", point.kv_len},
-                        {"error", point.error},
-                        {"worst", point.worst}});
+    for (const StudyPoint& point : series.points) {
+      points.push_back({{"kv_len", point.kv_len}, {"error", point.error}, {"worst", point.worst}});
     }
     rows.push_back({{"op", series.op},
                     {"kernel", series.naive ? "plain f32 sum" : "hipforge"},
                     {"slope", series.slope},
                     {"points", std::move(points)}});
   }
-  write_file(path,
-             json_text({{"sources", options.sources},
-                        {"platform", info.platform},
-                        {"device", info.name},
-                        {"compiler", info.compiler},
-                        {"wave", target.wave},
-                        {"seed", options.seed},
-                        {"inputs", "f32, uniform in (0, 1]"},
-                        {"error", "root mean square over the outputs of |value "
-                                  "- oracle| / (2^-24 * sum of |a*b|)"},
-                        {"max_slope", kMaxErrorSlope},
-                        {"min_control_slope", kMinControlSlope},
-                        {"series", std::move(rows)}}));
+  write_file(path, json_text({{"sources", options.sources},
+                              {"platform", info.platform},
+                              {"device", info.name},
+                              {"compiler", info.compiler},
+                              {"wave", target.wave},
+                              {"seed", options.seed},
+                              {"inputs", "f32, uniform in (0, 1]"},
+                              {"error",
+                               "root mean square over the outputs of |value "
+                               "- oracle| / (2^-24 * sum of |a*b|)"},
+                              {"max_slope", kMaxErrorSlope},
+                              {"min_control_slope", kMinControlSlope},
+                              {"series", std::move(rows)}}));
 }
 
-void print_table(const std::vector<StudySeries> &all) {
+void print_table(const std::vector<StudySeries>& all) {
   fmt::print("{:>8}", "kv_len");
-  for (const StudySeries &series : all)
-    fmt::print("  {:>18}", series.op + (series.naive ? " plain" : ""));
+  for (const StudySeries& series : all) fmt::print("  {:>18}", series.op + (series.naive ? " plain" : ""));
   fmt::print("\n");
   for (std::size_t i = 0; i < all.front().points.size(); ++i) {
     fmt::print("{:>8}", all.front().points[i].kv_len);
-    for (const StudySeries &series : all)
-      fmt::print("  {:>18.3f}", series.points[i].error);
+    for (const StudySeries& series : all) fmt::print("  {:>18.3f}", series.points[i].error);
     fmt::print("\n");
   }
   fmt::print("{:>8}", "slope");
-  for (const StudySeries &series : all)
-    fmt::print("  {:>18.3f}", series.slope);
+  for (const StudySeries& series : all) fmt::print("  {:>18.3f}", series.slope);
   fmt::print("\n");
 }
 
-} // namespace
+}  // namespace
 
-double log_log_slope(const std::vector<StudyPoint> &points) {
+double log_log_slope(const std::vector<StudyPoint>& points) {
   const auto count = static_cast<double>(points.size());
   double x_sum = 0.0;
   double y_sum = 0.0;
   double xx_sum = 0.0;
   double xy_sum = 0.0;
-  for (const StudyPoint &point : points) {
+  for (const StudyPoint& point : points) {
     const double x = std::log(static_cast<double>(point.kv_len));
     const double y = std::log(point.error);
     x_sum += x;
@@ -228,25 +207,21 @@ double log_log_slope(const std::vector<StudyPoint> &points) {
   return (count * xy_sum - x_sum * y_sum) / (count * xx_sum - x_sum * x_sum);
 }
 
-std::vector<StudySeries> run_study(const StudyOptions &options,
-                                   const Target &target) {
+std::vector<StudySeries> run_study(const StudyOptions& options, const Target& target) {
   using Try = Pair (*)(std::int64_t, std::uint64_t);
-  const std::pair<const char *, Try> ops[] = {
-      {"flash_attention", try_attention},
-      {"softmax", try_softmax},
-      {"weighted_matmul", try_weighted_matmul}};
+  const std::pair<const char*, Try> ops[] = {
+      {"flash_attention", try_attention}, {"softmax", try_softmax}, {"weighted_matmul", try_weighted_matmul}};
   throw_if_error(set_target_override(target));
   std::vector<StudySeries> all;
-  for (const auto &[op, attempt] : ops) {
+  for (const auto& [op, attempt] : ops) {
     StudySeries ours{op, false, {}, 0.0};
     StudySeries naive{op, true, {}, 0.0};
-    for (std::int64_t kv_len = kStudyMinKvLen; kv_len <= options.max_kv_len;
-         kv_len *= 2) {
+    for (std::int64_t kv_len = kStudyMinKvLen; kv_len <= options.max_kv_len; kv_len *= 2) {
       const Pair pair = attempt(kv_len, options.seed);
       ours.points.push_back(pair.ours);
       naive.points.push_back(pair.naive);
     }
-    for (StudySeries *series : {&ours, &naive}) {
+    for (StudySeries* series : {&ours, &naive}) {
       series->slope = log_log_slope(series->points);
       all.push_back(std::move(*series));
     }
@@ -255,13 +230,12 @@ std::vector<StudySeries> run_study(const StudyOptions &options,
   return all;
 }
 
-std::vector<std::string> study_problems(const std::vector<StudySeries> &all) {
+std::vector<std::string> study_problems(const std::vector<StudySeries>& all) {
   std::vector<std::string> problems;
-  for (const StudySeries &series : all) {
+  for (const StudySeries& series : all) {
     if (!series.naive && !(series.slope <= kMaxErrorSlope)) {
-      problems.push_back(fmt::format(
-          "{}: the error grows with kv_len, slope {:.3f}, allowed {}",
-          series.op, series.slope, kMaxErrorSlope));
+      problems.push_back(fmt::format("{}: the error grows with kv_len, slope {:.3f}, allowed {}", series.op,
+                                     series.slope, kMaxErrorSlope));
     }
     if (series.naive && !(series.slope >= kMinControlSlope)) {
       problems.push_back(
@@ -273,7 +247,7 @@ std::vector<std::string> study_problems(const std::vector<StudySeries> &all) {
   return problems;
 }
 
-std::string study_svg(const std::vector<StudySeries> &all) {
+std::string study_svg(const std::vector<StudySeries>& all) {
   constexpr double kWidth = 760.0;
   constexpr double kHeight = 460.0;
   constexpr double kLeft = 64.0;
@@ -283,8 +257,8 @@ std::string study_svg(const std::vector<StudySeries> &all) {
   double low = 1.0;
   double high = 1.0;
   std::int64_t most = kStudyMinKvLen;
-  for (const StudySeries &series : all) {
-    for (const StudyPoint &point : series.points) {
+  for (const StudySeries& series : all) {
+    for (const StudyPoint& point : series.points) {
       low = std::min(low, point.error);
       high = std::max(high, point.error);
       most = std::max(most, point.kv_len);
@@ -292,16 +266,13 @@ std::string study_svg(const std::vector<StudySeries> &all) {
   }
   const double bottom = std::floor(std::log10(low));
   const double top = std::max(std::ceil(std::log10(high)), bottom + 1.0);
-  const double octaves =
-      std::max(std::log2(static_cast<double>(most) / kStudyMinKvLen), 1.0);
+  const double octaves = std::max(std::log2(static_cast<double>(most) / kStudyMinKvLen), 1.0);
   const auto x_of = [&](std::int64_t kv_len) {
-    return kLeft + (kWidth - kLeft - kRight) *
-                       std::log2(static_cast<double>(kv_len) / kStudyMinKvLen) /
-                       octaves;
+    return kLeft +
+           (kWidth - kLeft - kRight) * std::log2(static_cast<double>(kv_len) / kStudyMinKvLen) / octaves;
   };
   const auto y_of = [&](double error) {
-    return kTop + (kHeight - kTop - kBottom) * (top - std::log10(error)) /
-                      (top - bottom);
+    return kTop + (kHeight - kTop - kBottom) * (top - std::log10(error)) / (top - bottom);
   };
   std::string svg = fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" "
@@ -326,50 +297,49 @@ std::string study_svg(const std::vector<StudySeries> &all) {
       kWidth, kHeight, kLeft);
   for (double decade = bottom; decade <= top; decade += 1.0) {
     const double y = y_of(std::pow(10.0, decade));
-    svg += fmt::format("<line class=\"grid\" x1=\"{}\" y1=\"{:.1f}\" x2=\"{}\" "
-                       "y2=\"{:.1f}\"/>\n",
-                       kLeft, y, kWidth - kRight, y);
-    svg += fmt::format("<text class=\"text\" x=\"{}\" y=\"{:.1f}\" "
-                       "text-anchor=\"end\">{:g}</text>\n",
-                       kLeft - 8.0, y + 4.0, std::pow(10.0, decade));
+    svg += fmt::format(
+        "<line class=\"grid\" x1=\"{}\" y1=\"{:.1f}\" x2=\"{}\" "
+        "y2=\"{:.1f}\"/>\n",
+        kLeft, y, kWidth - kRight, y);
+    svg += fmt::format(
+        "<text class=\"text\" x=\"{}\" y=\"{:.1f}\" "
+        "text-anchor=\"end\">{:g}</text>\n",
+        kLeft - 8.0, y + 4.0, std::pow(10.0, decade));
   }
   for (std::int64_t kv_len = kStudyMinKvLen; kv_len <= most; kv_len *= 4) {
-    svg += fmt::format("<text class=\"text\" x=\"{:.1f}\" y=\"{}\" "
-                       "text-anchor=\"middle\">{}</text>\n",
-                       x_of(kv_len), kHeight - kBottom + 20.0, kv_len);
+    svg += fmt::format(
+        "<text class=\"text\" x=\"{:.1f}\" y=\"{}\" "
+        "text-anchor=\"middle\">{}</text>\n",
+        x_of(kv_len), kHeight - kBottom + 20.0, kv_len);
   }
-  svg += fmt::format("<text class=\"text\" x=\"{}\" y=\"{}\" "
-                     "text-anchor=\"middle\">kv_len</text>\n",
-                     (kLeft + kWidth - kRight) / 2.0, kHeight - kBottom + 40.0);
+  svg += fmt::format(
+      "<text class=\"text\" x=\"{}\" y=\"{}\" "
+      "text-anchor=\"middle\">kv_len</text>\n",
+      (kLeft + kWidth - kRight) / 2.0, kHeight - kBottom + 40.0);
   for (std::size_t i = 0; i < all.size(); ++i) {
-    const StudySeries &series = all[i];
-    const std::string classes =
-        fmt::format("s{}{}", i / 2 % 3, series.naive ? " plain" : "");
+    const StudySeries& series = all[i];
+    const std::string classes = fmt::format("s{}{}", i / 2 % 3, series.naive ? " plain" : "");
     std::string path;
-    for (const StudyPoint &point : series.points) {
-      path += fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : " L",
-                          x_of(point.kv_len), y_of(point.error));
+    for (const StudyPoint& point : series.points) {
+      path +=
+          fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : " L", x_of(point.kv_len), y_of(point.error));
     }
     svg += fmt::format("<path class=\"{}\" d=\"{}\"/>\n", classes, path);
-    const double x =
-        kLeft + (series.naive ? (kWidth - kLeft - kRight) / 2.0 : 0.0);
+    const double x = kLeft + (series.naive ? (kWidth - kLeft - kRight) / 2.0 : 0.0);
     const double y = kHeight - 52.0 + 20.0 * static_cast<double>(i / 2);
-    svg += fmt::format("<path class=\"{}\" d=\"M{:.1f} {:.1f} h28\"/>\n",
-                       classes, x, y - 4.0);
-    svg += fmt::format("<text class=\"text\" x=\"{:.1f}\" y=\"{:.1f}\">{} "
-                       "(slope {:.2f})</text>\n",
-                       x + 36.0, y, label_of(series), series.slope);
+    svg += fmt::format("<path class=\"{}\" d=\"M{:.1f} {:.1f} h28\"/>\n", classes, x, y - 4.0);
+    svg += fmt::format(
+        "<text class=\"text\" x=\"{:.1f}\" y=\"{:.1f}\">{} "
+        "(slope {:.2f})</text>\n",
+        x + 36.0, y, label_of(series), series.slope);
   }
   return svg + "</svg>\n";
 }
 
-int run_accuracy_study(const StudyOptions &options) {
-  if (options.max_kv_len < 2 * kStudyMinKvLen ||
-      options.max_kv_len > kStudyMostKvLen) {
-    fmt::print(
-        stderr,
-        "hipforge accuracy-study: --max-kv-len {} is not from {} to {}\n",
-        options.max_kv_len, 2 * kStudyMinKvLen, kStudyMostKvLen);
+int run_accuracy_study(const StudyOptions& options) {
+  if (options.max_kv_len < 2 * kStudyMinKvLen || options.max_kv_len > kStudyMostKvLen) {
+    fmt::print(stderr, "hipforge accuracy-study: --max-kv-len {} is not from {} to {}\n", options.max_kv_len,
+               2 * kStudyMinKvLen, kStudyMostKvLen);
     return kExitUsage;
   }
   int devices = 0;
@@ -381,8 +351,7 @@ int run_accuracy_study(const StudyOptions &options) {
 #else
   throw_if_error(current_target(target));
   if (target.wave != wave) {
-    throw Error(invalid_argument("wave ", wave, ": this device has waves of ",
-                                 target.wave));
+    throw Error(invalid_argument("wave ", wave, ": this device has waves of ", target.wave));
   }
 #endif
   const std::vector<StudySeries> all = run_study(options, target);
@@ -392,16 +361,12 @@ int run_accuracy_study(const StudyOptions &options) {
     write_json(options, target, all, path + ".json");
     write_file(path + ".svg", study_svg(all));
   }
-  if (!options.json_path.empty())
-    write_json(options, target, all, options.json_path);
-  if (!options.svg_path.empty())
-    write_file(options.svg_path, study_svg(all));
+  if (!options.json_path.empty()) write_json(options, target, all, options.json_path);
+  if (!options.svg_path.empty()) write_file(options.svg_path, study_svg(all));
   const std::vector<std::string> problems = study_problems(all);
-  for (const std::string &problem : problems)
-    fmt::print("FAIL {}\n", problem);
-  fmt::print("{} passed, {} failed\n", all.size() - problems.size(),
-             problems.size());
+  for (const std::string& problem : problems) fmt::print("FAIL {}\n", problem);
+  fmt::print("{} passed, {} failed\n", all.size() - problems.size(), problems.size());
   return problems.empty() ? kExitGood : kExitFailed;
 }
 
-} // namespace hipforge::harness
+}  // namespace hipforge::harness

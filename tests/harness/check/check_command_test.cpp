@@ -19,24 +19,21 @@ namespace hipforge::harness {
 namespace {
 
 TEST(Coverage, EveryCellOfEverySuiteIsCovered) {
-  for (const OpSuite &suite : all_suites()) {
-    for (const std::string &hole : coverage_holes(suite))
-      ADD_FAILURE() << hole;
+  for (const OpSuite& suite : all_suites()) {
+    for (const std::string& hole : coverage_holes(suite)) ADD_FAILURE() << hole;
   }
 }
 
 TEST(Coverage, AnEmptyCellAndAMissingShapeAreHoles) {
   OpSuite suite = all_suites().front();
   suite.features.emplace_back("no_such_feature");
-  EXPECT_GE(coverage_holes(suite).size(),
-            suite.dtypes.size() * suite.layouts.size());
+  EXPECT_GE(coverage_holes(suite).size(), suite.dtypes.size() * suite.layouts.size());
   suite = all_suites().front();
-  std::erase_if(suite.cases, [](const Case &test) { return test.odd; });
+  std::erase_if(suite.cases, [](const Case& test) { return test.odd; });
   const std::vector<std::string> holes = coverage_holes(suite);
-  EXPECT_TRUE(
-      std::any_of(holes.begin(), holes.end(), [](const std::string &hole) {
-        return hole.find("no odd shape") != std::string::npos;
-      }));
+  EXPECT_TRUE(std::any_of(holes.begin(), holes.end(), [](const std::string& hole) {
+    return hole.find("no odd shape") != std::string::npos;
+  }));
   suite = all_suites().front();
   suite.cases.front().features.emplace_back("undeclared");
   EXPECT_FALSE(coverage_holes(suite).empty());
@@ -44,23 +41,18 @@ TEST(Coverage, AnEmptyCellAndAMissingShapeAreHoles) {
 
 TEST(Suites, IdsAreUniqueAndPlain) {
   std::set<std::string> ids;
-  for (const OpSuite &suite : all_suites()) {
-    for (const std::vector<Case> *cases : {&suite.cases, &suite.bench_cases}) {
+  for (const OpSuite& suite : all_suites()) {
+    for (const std::vector<Case>* cases : {&suite.cases, &suite.bench_cases}) {
       std::set<std::string> within;
-      for (const Case &test : *cases) {
-        EXPECT_TRUE(within.insert(test.id).second)
-            << test.id << " stands twice";
-        EXPECT_EQ(test.id.find_first_not_of(
-                      "abcdefghijklmnopqrstuvwxyz0123456789_./-"),
-                  std::string::npos)
+      for (const Case& test : *cases) {
+        EXPECT_TRUE(within.insert(test.id).second) << test.id << " stands twice";
+        EXPECT_EQ(test.id.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_./-"), std::string::npos)
             << test.id;
-        EXPECT_EQ(
-            test.id.rfind(suite.op + "/" + dtype_name(test.dtype) + "/", 0), 0u)
-            << test.id;
+        EXPECT_EQ(test.id.rfind(suite.op + "/" + dtype_name(test.dtype) + "/", 0), 0u) << test.id;
       }
     }
-    EXPECT_TRUE(std::any_of(suite.cases.begin(), suite.cases.end(),
-                            [](const Case &test) { return test.quick; }))
+    EXPECT_TRUE(
+        std::any_of(suite.cases.begin(), suite.cases.end(), [](const Case& test) { return test.quick; }))
         << suite.op << " has no quick case";
   }
 }
@@ -86,8 +78,7 @@ TEST(CheckCommand, UsageErrors) {
 }
 
 TEST(CheckCommand, WritesFormsThatAgree) {
-  const auto folder =
-      std::filesystem::temp_directory_path() / "hipforge_check_command_test";
+  const auto folder = std::filesystem::temp_directory_path() / "hipforge_check_command_test";
   std::filesystem::create_directories(folder);
   CheckOptions options;
   options.filter = "rms_norm/f16/strided/5x257/";
@@ -101,30 +92,24 @@ TEST(CheckCommand, WritesFormsThatAgree) {
   EXPECT_EQ(root["failed"], 0);
   EXPECT_EQ(root["passed"], root["results"].size());
   EXPECT_GT(root["results"].size(), 0u);
-  for (const auto &row : root["results"]) {
+  for (const auto& row : root["results"]) {
     EXPECT_GT(row["worst_share"].get<double>(), 0.0);
     EXPECT_LE(row["worst_share"].get<double>(), 1.0);
   }
   std::ifstream xml_file(options.junit_path);
   const std::string xml((std::istreambuf_iterator<char>(xml_file)), {});
   std::size_t cases = 0;
-  for (std::size_t at = xml.find("<testcase"); at != std::string::npos;
-       at = xml.find("<testcase", at + 1))
+  for (std::size_t at = xml.find("<testcase"); at != std::string::npos; at = xml.find("<testcase", at + 1))
     ++cases;
   EXPECT_EQ(cases, root["results"].size());
   const std::string csv = read_file(options.csv_path);
-  EXPECT_EQ(static_cast<std::size_t>(std::count(csv.begin(), csv.end(), '\n')),
-            root["results"].size() + 1);
-  EXPECT_NE(csv.find("\n" + root["results"][0]["id"].get<std::string>() +
-                     ",rms_norm,f16,strided,"),
+  EXPECT_EQ(static_cast<std::size_t>(std::count(csv.begin(), csv.end(), '\n')), root["results"].size() + 1);
+  EXPECT_NE(csv.find("\n" + root["results"][0]["id"].get<std::string>() + ",rms_norm,f16,strided,"),
             std::string::npos);
   const std::string markdown = read_file(options.markdown_path);
-  EXPECT_NE(markdown.find(
-                fmt::format("\n{} passed, 0 failed\n", root["results"].size())),
-            std::string::npos)
+  EXPECT_NE(markdown.find(fmt::format("\n{} passed, 0 failed\n", root["results"].size())), std::string::npos)
       << markdown;
-  EXPECT_NE(markdown.find("| rms\\_norm | f16 | "), std::string::npos)
-      << markdown;
+  EXPECT_NE(markdown.find("| rms\\_norm | f16 | "), std::string::npos) << markdown;
   std::filesystem::remove_all(folder);
 }
 
@@ -145,19 +130,15 @@ TEST(CheckSummary, AFailureHasItsMessageAndItsCommandInEveryForm) {
   const CheckOptions options;
   const Summary summary = check_summary(options, records, 1.0);
   const std::string table = summary_csv(summary);
-  EXPECT_NE(table.find(",no,wrong,,0.5000,\"y[0]: 1 | 2, \"\"off\"\"\","),
-            std::string::npos)
-      << table;
-  EXPECT_NE(table.find(repro_command(failed, options)), std::string::npos)
-      << table;
-  EXPECT_EQ(summary.groups.rows,
-            (std::vector<std::vector<std::string>>{
-                {"softmax", "f32", "64", "2", "1", "wrong", "1.0", test.id}}));
+  EXPECT_NE(table.find(",no,wrong,,0.5000,\"y[0]: 1 | 2, \"\"off\"\"\","), std::string::npos) << table;
+  EXPECT_NE(table.find(repro_command(failed, options)), std::string::npos) << table;
+  EXPECT_EQ(
+      summary.groups.rows,
+      (std::vector<std::vector<std::string>>{{"softmax", "f32", "64", "2", "1", "wrong", "1.0", test.id}}));
   const std::string text = summary_markdown(summary);
   EXPECT_NE(text.find("y\\[0\\]: 1 \\| 2"), std::string::npos) << text;
   EXPECT_NE(text.find("\n1 passed, 1 failed\n"), std::string::npos) << text;
-  const nlohmann::json row =
-      nlohmann::json::parse(summary_json(summary))["results"][1];
+  const nlohmann::json row = nlohmann::json::parse(summary_json(summary))["results"][1];
   EXPECT_TRUE(row["worst_share"].is_null());
   EXPECT_EQ(row["repeat"], repro_command(failed, options));
 }
@@ -169,9 +150,8 @@ TEST(CheckCommand, AnUnwritableReportIsAnErrorThatNamesIt) {
   try {
     (void)run_check(options);
     FAIL() << "no error";
-  } catch (const Error &error) {
-    EXPECT_NE(std::string(error.what()).find("/no/such/folder/out.json"),
-              std::string::npos);
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("/no/such/folder/out.json"), std::string::npos);
   }
 }
 
@@ -189,19 +169,17 @@ TEST(CheckCommand, RacesNeedABuildThatTellsThem) {
   try {
     (void)run_check(options);
     FAIL() << "no error";
-  } catch (const Error &error) {
+  } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("cpu-race"), std::string::npos);
   }
 #endif
   CaseRecord record;
   record.test = &all_suites().front().cases.front();
-  EXPECT_NE(repro_command(record, options)
-                .find(" check --race --schedules 1 --case "),
-            std::string::npos);
+  EXPECT_NE(repro_command(record, options).find(" check --race --schedules 1 --case "), std::string::npos);
 }
 
 TEST(CheckCommand, ReproLinesNameTheCaseTheSeedAndTheWave) {
-  const Case &test = all_suites().front().cases.front();
+  const Case& test = all_suites().front().cases.front();
   CaseRecord record;
   record.test = &test;
   record.target.wave = 64;
@@ -211,8 +189,7 @@ TEST(CheckCommand, ReproLinesNameTheCaseTheSeedAndTheWave) {
   EXPECT_NE(line.find("--seed 9"), std::string::npos);
   EXPECT_NE(line.find("--wave 64"), std::string::npos);
 #if defined(HIPFORGE_PLATFORM_CPU)
-  for (const char *name : {"HIPFORGE_CPU_WAVE=64",
-                           "HIPFORGE_CPU_SCHEDULE=", "HIPFORGE_CPU_WORKERS="}) {
+  for (const char* name : {"HIPFORGE_CPU_WAVE=64", "HIPFORGE_CPU_SCHEDULE=", "HIPFORGE_CPU_WORKERS="}) {
     EXPECT_NE(line.find(name), std::string::npos) << line;
   }
 #endif
@@ -220,7 +197,7 @@ TEST(CheckCommand, ReproLinesNameTheCaseTheSeedAndTheWave) {
 
 TEST(CheckCommand, ShardsPartTheCases) {
   CheckOptions options;
-  for (const char *bad : {"", "1", "2/2", "0/0", "1/2x", "-1/2", "a/b", "1/"}) {
+  for (const char* bad : {"", "1", "2/2", "0/0", "1/2x", "-1/2", "a/b", "1/"}) {
     EXPECT_FALSE(parse_shard(bad, options)) << bad;
     EXPECT_EQ(options.shards, 1u);
   }
@@ -234,15 +211,12 @@ TEST(CheckCommand, ShardsPartTheCases) {
     testing::internal::CaptureStdout();
     EXPECT_EQ(run_check(options), kExitGood);
     std::istringstream lines(testing::internal::GetCapturedStdout());
-    for (std::string line; std::getline(lines, line);)
-      together.push_back(line);
+    for (std::string line; std::getline(lines, line);) together.push_back(line);
   }
   std::vector<std::string> all;
-  for (const OpSuite &suite : all_suites()) {
-    if (suite.op != "argmax")
-      continue;
-    for (const Case &test : suite.cases)
-      all.push_back(test.id);
+  for (const OpSuite& suite : all_suites()) {
+    if (suite.op != "argmax") continue;
+    for (const Case& test : suite.cases) all.push_back(test.id);
   }
   EXPECT_FALSE(all.empty());
   std::sort(together.begin(), together.end());
@@ -250,5 +224,5 @@ TEST(CheckCommand, ShardsPartTheCases) {
   EXPECT_EQ(together, all);
 }
 
-} // namespace
-} // namespace hipforge::harness
+}  // namespace
+}  // namespace hipforge::harness

@@ -1,7 +1,7 @@
 #include "harness/study/accuracy_study.h"
 
-#include "harness/system/exit_code.h"
 #include "harness/core/device_info.h"
+#include "harness/system/exit_code.h"
 #include "harness/system/file.h"
 #include "kernels/runtime/check.h"
 
