@@ -87,7 +87,7 @@ Summary isa_summary(const std::string& toolchain, const std::vector<IsaRecord>& 
   summary.head = {{"toolchain", toolchain}};
   summary.rows = "kernels";
   summary.groups.headings = {"arch",  "kernel", "VGPRs",  "AGPRs",  "SGPRs",  "LDS",    "scratch",
-                             "waves", "matrix", "vector", "LDS op", "global", "scalar", "loop"};
+                             "waves", "matrix", "vector", "LDS op", "global", "scalar", ""};
   for (const IsaRecord& r : records) {
     const IsaFigures& f = r.figures;
     Entry entry{r.kernel, r.architecture, Entry::Verdict::kPassed, 0.0, {}, {}, {}};
