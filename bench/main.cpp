@@ -3,10 +3,10 @@
 
 #include "bench/bench.h"
 #include "bench/table.h"
-#include "harness/check/check_command.h"
-#include "harness/check/sheet.h"
+#include "harness/system/exit_code.h"
+#include "harness/output/sheet.h"
 #include "harness/core/device_info.h"
-#include "harness/report/report.h"
+#include "harness/system/file.h"
 
 #include <benchmark/benchmark.h>
 

@@ -2,7 +2,7 @@
 
 #include "harness/bench/timer.h"
 #include "harness/core/device_info.h"
-#include "harness/report/report.h"
+#include "harness/system/file.h"
 #include "kernels/runtime/check.h"
 
 #include <fmt/chrono.h>

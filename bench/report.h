@@ -1,7 +1,7 @@
 #pragma once
 
 #include "harness/bench/ceilings.h"
-#include "harness/check/sheet.h"
+#include "harness/output/sheet.h"
 #include "harness/core/case.h"
 
 #include <cstdint>

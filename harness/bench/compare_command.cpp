@@ -1,9 +1,10 @@
 #include "harness/bench/compare_command.h"
 
 #include "harness/bench/statistics.h"
-#include "harness/check/check_command.h"
-#include "harness/check/sheet.h"
-#include "harness/report/report.h"
+#include "harness/system/exit_code.h"
+#include "harness/output/sheet.h"
+#include "harness/system/file.h"
+#include "harness/system/number.h"
 #include "harness/system/result_file.h"
 #include "kernels/runtime/check.h"
 
@@ -141,13 +142,10 @@ void print_differences(const TimedRun& before, const TimedRun& after) {
 }  // namespace
 
 bool parse_percent(const std::string& text, double& fraction) {
-  char* end = nullptr;
-  const double percent = std::strtod(text.c_str(), &end);
-  if (end == text.c_str()) return false;
-  if (*end == '%') ++end;
-  if (*end != '\0' || !(percent >= 0.0 && percent <= 1000.0)) return false;
-  fraction = percent * 0.01;
-  return true;
+  const std::string_view number(text.data(), text.size() - (text.ends_with('%') ? 1 : 0));
+  const auto percent = parse_number<double>(number, {0.0, 1000.0});
+  if (percent) fraction = *percent * 0.01;
+  return percent.has_value();
 }
 
 int run_compare(const CompareOptions& options) {

@@ -1,7 +1,7 @@
 #include "harness/system/result_file.h"
 
 #include "harness/bench/timer.h"
-#include "harness/report/report.h"
+#include "harness/system/file.h"
 #include "kernels/runtime/check.h"
 
 #include <nlohmann/json.hpp>

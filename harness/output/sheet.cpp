@@ -1,4 +1,4 @@
-#include "harness/check/sheet.h"
+#include "harness/output/sheet.h"
 
 #include <algorithm>
 #include <cctype>

@@ -1,4 +1,4 @@
-#include "harness/check/rerun.h"
+#include "harness/replay/rerun.h"
 
 #include "harness/core/device_info.h"
 #include "kernels/runtime/check.h"
