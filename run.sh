@@ -4,7 +4,7 @@
 # Exit codes: 0 good, 1 a check failed, 2 usage, 3 could not run.
 set -euo pipefail
 cd "$(dirname "$0")"
-. cmake/setup.sh
+. scripts/setup.sh
 
 asked=""
 if [ "${1:-}" = "--platform" ]; then

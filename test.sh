@@ -7,10 +7,10 @@
 # needs none is built and run, the rest is counted as skipped, and 3 says that it is not the whole.
 set -euo pipefail
 cd "$(dirname "$0")"
-. cmake/setup.sh
-. cmake/amd_code.sh
-. cmake/amd_host.sh
-. cmake/nvidia_parts.sh
+. scripts/setup.sh
+. scripts/amd_code.sh
+. scripts/amd_host.sh
+. scripts/nvidia_parts.sh
 
 parts=(build ctest check mutants asan races amd-code amd-host nvidia-compile sass sanitizers)
 

@@ -8,8 +8,8 @@
 # Exit codes: 0 all passed or were not emulated, 1 a launch failed, 2 usage, 3 could not run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. cmake/setup.sh
-. cmake/amd_code.sh
+. scripts/setup.sh
+. scripts/amd_code.sh
 
 architectures=("$@")
 [ $# -gt 0 ] || architectures=(gfx1100 gfx942 gfx90a)

@@ -4,7 +4,7 @@
 # --check changes nothing. Exit codes: 0 in place, 1 --check and the README has other text, 2 usage, 3 no such results.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. cmake/setup.sh
+. scripts/setup.sh
 [ $# -ge 2 ] || { echo "usage: bench/readme.sh DEVICE HIPFORGE_BENCH [--check]" >&2; exit 2; }
 device="$1" bench="$2" check="${3:-}"
 begin="<!-- bench/readme.sh $device begins -->" end="<!-- bench/readme.sh $device ends -->"

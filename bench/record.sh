@@ -10,7 +10,7 @@
 # Exit codes: 0 written, 1 a figure is missing, or --gate and a floor is not met, 2 usage, 3 could not run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. cmake/setup.sh
+. scripts/setup.sh
 
 asked=cpu
 bench_arguments=() blocks=10 commit=""

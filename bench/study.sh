@@ -4,7 +4,7 @@
 # Exit codes: 0 recorded, 1 an error grows, 2 usage, 3 could not run (a dirty tree, no device).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. cmake/setup.sh
+. scripts/setup.sh
 choose_platform "${1:-}"
 if git rev-parse HEAD >/dev/null 2>&1; then
   [ -z "$(git status --porcelain -- . ':!results')" ] || die 3 "the tree is dirty; commit first"

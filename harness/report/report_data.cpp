@@ -218,11 +218,11 @@ Json check_data(const std::string& path) {
 }  // namespace
 
 std::string tree_sources(const std::string& folder) {
-  if (!fs::exists(fs::path(folder) / "cmake" / "setup.sh")) return "";
+  if (!fs::exists(fs::path(folder) / "scripts" / "setup.sh")) return "";
   const std::string bash = find_tool({"/bin/bash"}, "bash");
   if (bash.empty()) return "";
   std::string hash =
-      tool_output({bash, "-c", "cd -- \"$1\" && . cmake/setup.sh && source_hash", "bash", folder});
+      tool_output({bash, "-c", "cd -- \"$1\" && . scripts/setup.sh && source_hash", "bash", folder});
   hash.erase(hash.find_last_not_of(" \n") + 1);
   return hash;
 }

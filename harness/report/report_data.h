@@ -10,7 +10,7 @@ namespace hipforge::harness {
 /// types only, whatever the files held. harness/report/main.js reads it.
 [[nodiscard]] nlohmann::ordered_json report_data(const ReportOptions& options);
 
-/// The hash that stands for a tree's sources in result files (cmake/setup.sh), or empty where `folder` is no
+/// The hash that stands for a tree's sources in result files (scripts/setup.sh), or empty where `folder` is no
 /// tree.
 [[nodiscard]] std::string tree_sources(const std::string& folder);
 

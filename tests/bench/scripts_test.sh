@@ -3,9 +3,9 @@
 #   scripts_test.sh SOURCE_DIR
 set -euo pipefail
 cd "$1"
-. cmake/setup.sh
-. cmake/nvidia_parts.sh
-. cmake/amd_code.sh
+. scripts/setup.sh
+. scripts/nvidia_parts.sh
+. scripts/amd_code.sh
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() {
@@ -15,8 +15,7 @@ fail() {
 
 # A bare copy of the tree has the hash of the tree; what tools leave behind does not count, any change does.
 tree=$(source_hash)
-tar -c --exclude=.git --exclude=build CMakeLists.txt CMakePresets.json cmake kernels reference harness bench model_runner |
-  tar -C "$work" -x
+tar -c --exclude=.git --exclude=build "${hashed_sources[@]}" | tar -C "$work" -x
 here=$PWD
 cd "$work"
 [ "$(source_hash)" = "$tree" ] || fail "a copy of the tree has another hash"

@@ -6,7 +6,7 @@
 # Exit codes: 0 written, 1 too many survive, 3 could not run.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-. cmake/setup.sh
+. scripts/setup.sh
 platform=cpu
 commit="no checkout"
 if git rev-parse HEAD >/dev/null 2>&1; then

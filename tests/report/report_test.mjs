@@ -18,7 +18,7 @@ if (command === null) {
   process.exit(3);
 }
 const work = mkdtempSync(join(tmpdir(), "hipforge-report-"));
-const sources = execFileSync("bash", ["-c", ". cmake/setup.sh && source_hash"], {cwd: source, encoding: "utf8"}).trim();
+const sources = execFileSync("bash", ["-c", ". scripts/setup.sh && source_hash"], {cwd: source, encoding: "utf8"}).trim();
 writeFixture(work, sources);
 execFileSync(hipforge, ["report", "-o", join(work, "report.html"), "--results", join(work, "results"), "--check", join(work, "check.json"),
   "--tree", source], {stdio: ["ignore", "ignore", "ignore"]});

@@ -96,13 +96,13 @@ TEST_F(ReportCommand, DataHoldsWhatThePageDrawsAndNoMore) {
 
 TEST_F(ReportCommand, AnotherTreesResultIsStale) {
   write("results/gpu/0123.json", kRun);
-  write("cmake/setup.sh", "source_hash() { echo new; }\n");
+  write("scripts/setup.sh", "source_hash() { echo new; }\n");
   ReportOptions asked = options();
   asked.tree_folder = folder_.string();
   const Json data = report_data(asked);
   EXPECT_EQ(data["sources"], "new");
   EXPECT_EQ(data["devices"][0]["runs"][0]["stale"], "made by sources old, this tree's are new.");
-  write("cmake/setup.sh", "source_hash() { echo old; }\n");
+  write("scripts/setup.sh", "source_hash() { echo old; }\n");
   EXPECT_EQ(report_data(asked)["devices"][0]["runs"][0]["stale"], "");
 }
 

@@ -19,10 +19,14 @@ die() {  # die CODE MESSAGE
   exit "$1"
 }
 
-# The hash of every source that a measured number depends on: names and contents, so that a checkout and a bare copy of
-# the tree agree. What a build or a tool leaves among them is not looked at.
+# What a measured number depends on: of scripts/ how it is built and what AMD's code objects are built with.
+hashed_sources=(CMakeLists.txt CMakePresets.json cmake scripts/setup.sh scripts/amd_code.sh kernels reference harness
+  bench model_runner)
+
+# The hash of those sources: names and contents, so that a checkout and a bare copy of the tree agree. What a build or a
+# tool leaves among them is not looked at.
 source_hash() {
-  find CMakeLists.txt CMakePresets.json cmake kernels reference harness bench model_runner \
+  find "${hashed_sources[@]}" \
     \( -name build -o -name .cache -o -name __pycache__ -o -name node_modules \) -prune -o -type f -print0 |
     LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-16
 }
