@@ -12,7 +12,7 @@
 #include "harness/replay/emulatable.h"
 #include "harness/run/isolation.h"
 #include "harness/run/race_runner.h"
-#include "harness/sweep/variants.h"
+#include "harness/sweep/find_case.h"
 #include "harness/system/exit_code.h"
 #include "harness/system/progress.h"
 #include "kernels/runtime/check.h"

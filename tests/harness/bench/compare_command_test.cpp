@@ -2,7 +2,6 @@
 
 #include "harness/system/exit_code.h"
 #include "harness/system/file.h"
-#include "harness/system/result_file.h"
 #include "kernels/runtime/status.h"
 
 #include <gtest/gtest.h>
