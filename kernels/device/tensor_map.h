@@ -7,14 +7,15 @@ namespace hipforge {
 /// A tensor in device memory and the box of it that one bulk copy moves (kernels/runtime/tensor_map.h makes
 /// it). It travels within a kernel's arguments, and a kernel uses it there, not a copy: the copy engine reads
 /// it from constant memory.
-struct alignas(64) TensorMap {
 #if defined(HIPFORGE_PLATFORM_CPU)
+struct TensorMap {
   cpu::TensorShape shape;
-#else
-  unsigned char words[128];
-#endif
 };
-static_assert(sizeof(TensorMap) == 128);
+#else
+struct alignas(64) TensorMap {
+  unsigned char words[128];
+};
+#endif
 
 /// Fetches the map itself, so that the first copy need not wait for it.
 __device__ inline void prefetch(const TensorMap& map) {

@@ -31,7 +31,7 @@ struct OperandRole {
   [[nodiscard]] bool out() const { return (use & kOut) != 0; }
   [[nodiscard]] bool may_be(std::string_view other) const {
     return std::any_of(same_as.begin(), same_as.end(),
-                       [&](const char* name) { return name != nullptr && name == other; });
+                       [&](const char* one) { return one != nullptr && one == other; });
   }
   [[nodiscard]] bool optional() const { return (use & kOptional) != 0; }
 };
