@@ -456,6 +456,7 @@ void Checker::mbarrier_access(const void* barrier, MbarrierUse use, const void* 
 
 void Checker::arrive(Phase& phase) {
   if (!on_) return;
+  ++shared().choices;
   phase.gathered = join(phase.gathered, snapshot());
   next_step();
 }
