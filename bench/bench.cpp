@@ -120,7 +120,7 @@ void take_block(Record& record, const harness::Timing& timing) {
 // One block of a case; its result is checked before the first and after the last.
 void time_block(Record& record, int blocks) {
   harness::CaseEnvironment environment;
-  throw_if_error(current_target(environment.target));
+  throw_if_error(device_target(environment.target));
   const bool first = record.blocks_ms.empty();
   const bool last = static_cast<int>(record.blocks_ms.size()) + 1 == blocks;
   {

@@ -31,6 +31,9 @@ struct ArgmaxParams {
   TensorView values;
 };
 
+constexpr const char* op_name(const ArgmaxParams&) {
+  return "argmax";
+}
 template <ParamsOf<ArgmaxParams> P, class Visit>
 void for_each_operand(P& p, Visit&& visit) {
   visit(OperandRole{"x", kIn}, p.x);
@@ -40,7 +43,9 @@ void for_each_operand(P& p, Visit&& visit) {
 template <ParamsOf<ArgmaxParams> P, class Visit>
 void for_each_scalar(P&, Visit&&) {}
 
-[[nodiscard]] Status argmax(const ArgmaxParams& params, hipStream_t stream);
+/// Launches what argmax_plan plans for `target`.
+[[nodiscard]] Status argmax(const ArgmaxParams& params, hipStream_t stream,
+                            const Target& target = kCurrentDevice);
 
 /// What argmax would launch on `target`; grid 0 where it would launch nothing.
 [[nodiscard]] Status argmax_plan(const ArgmaxParams& params, const Target& target, LaunchPlan& plan);

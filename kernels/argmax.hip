@@ -89,50 +89,16 @@ using namespace argmax_detail;
 constexpr const char* kOp = "argmax";
 
 Status check_params(const ArgmaxParams& params) {
-  HIPFORGE_TRY(check_tensor(kOp, "x", params.x, 2));
-  HIPFORGE_TRY(check_tensor(kOp, "ids", params.ids, 1));
-  HIPFORGE_TRY(check_dtype(kOp, "x", params.x, {DType::kF32, DType::kF16, DType::kBF16}));
-  HIPFORGE_TRY(check_dtype(kOp, "ids", params.ids, {DType::kI32}));
-  HIPFORGE_TRY(check_range(kOp, "cols", params.x.shape[1], 1, std::numeric_limits<std::int32_t>::max()));
-  HIPFORGE_TRY(check_dim(kOp, "ids", params.ids, 0, params.x.shape[0], "rows of x"));
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "x", params.x));
-  HIPFORGE_TRY(check_no_self_overlap(kOp, "ids", params.ids));
-  HIPFORGE_TRY(check_no_overlap(kOp, "x", params.x, "ids", params.ids, false));
-  if (!params.values.present()) return {};
-  HIPFORGE_TRY(check_tensor(kOp, "values", params.values, 1));
-  HIPFORGE_TRY(check_dtype(kOp, "values", params.values, {DType::kF32}));
-  HIPFORGE_TRY(check_dim(kOp, "values", params.values, 0, params.x.shape[0], "rows of x"));
-  HIPFORGE_TRY(check_no_self_overlap(kOp, "values", params.values));
-  HIPFORGE_TRY(check_no_overlap(kOp, "x", params.x, "values", params.values, false));
-  return check_no_overlap(kOp, "ids", params.ids, "values", params.values, false);
+  const Dim rows{params.x.shape[0], "rows of x"};
+  const Dim cols{params.x.shape[1], "cols of x"};
+  HIPFORGE_TRY(check_operands(kOp, params,
+                              {{"x", {rows, cols}, kFloats},
+                               {"ids", {rows}, {DType::kI32}, LastAxis::kAnyStride},
+                               {"values", {rows}, {DType::kF32}, LastAxis::kAnyStride}}));
+  return check_range(kOp, "cols", cols.size, 1, std::numeric_limits<std::int32_t>::max());
 }
 
-}  // namespace
-
-Status argmax_plan(const ArgmaxParams& params, const Target& target, LaunchPlan& plan) {
-  HIPFORGE_TRY(check_params(params));
-  HIPFORGE_TRY(dispatch_wave(kOp, target, [&]<int kWave>() {
-    return dispatch_float(kOp, "x", params.x.dtype, [&]<class T>() -> Status {
-      plan.kernel = kArgmaxEntry<T, kWave>.name;
-      plan.function = kArgmaxEntry<T, kWave>.function;
-      return {};
-    });
-  }));
-  const std::int64_t per_wave = static_cast<std::int64_t>(target.wave) * kPack * kPacksPerThread;
-  const std::int64_t waves =
-      std::clamp<std::int64_t>((params.x.shape[1] + per_wave - 1) / per_wave, 1, kMaxBlock / target.wave);
-  plan.grid = dim3(static_cast<unsigned>(std::min<std::int64_t>(params.x.shape[0], kMaxGrid)), 1, 1);
-  plan.block = dim3(static_cast<unsigned>(waves * target.wave), 1, 1);
-  plan.shared_bytes = static_cast<unsigned>(waves) * sizeof(Candidate);
-  return {};
-}
-
-Status argmax(const ArgmaxParams& params, hipStream_t stream) {
-  Target target;
-  HIPFORGE_TRY(current_target(target));
-  LaunchPlan plan;
-  HIPFORGE_TRY(argmax_plan(params, target, plan));
-  if (plan.grid.x == 0) return {};
+ArgmaxArgs make_args(const ArgmaxParams& params, const LaunchPlan&) {
   ArgmaxArgs args{};
   args.x = params.x.data;
   args.ids = params.ids.as<std::int32_t>();
@@ -143,7 +109,29 @@ Status argmax(const ArgmaxParams& params, hipStream_t stream) {
   args.rows = params.x.shape[0];
   args.cols = params.x.shape[1];
   args.vector_io = rows_are_aligned(params.x, kPack) ? 1 : 0;
-  return launch(plan, args, stream);
+  return args;
+}
+
+}  // namespace
+
+Status argmax_plan(const ArgmaxParams& params, const Target& target, LaunchPlan& plan) {
+  HIPFORGE_TRY(check_params(params));
+  KernelEntry entry;
+  HIPFORGE_TRY(dispatch_wave(kOp, target, [&]<int kWave>() {
+    return dispatch_float(kOp, "x", params.x.dtype, [&]<class T>() -> Status {
+      entry = kArgmaxEntry<T, kWave>;
+      return {};
+    });
+  }));
+  const int threads =
+      whole_waves(ceil_div(params.x.shape[1], kPack * kPacksPerThread), target.wave, kMaxBlock);
+  plan = make_plan(entry, params.x.shape[0], threads,
+                   static_cast<unsigned>(threads / target.wave) * sizeof(Candidate));
+  return {};
+}
+
+Status argmax(const ArgmaxParams& params, hipStream_t stream, const Target& target) {
+  return launch_op(params, stream, target, argmax_plan, make_args);
 }
 
 }  // namespace hipforge

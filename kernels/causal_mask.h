@@ -41,6 +41,9 @@ struct CausalMaskParams {
   std::int64_t prefix_len = 0;
 };
 
+constexpr const char* op_name(const CausalMaskParams&) {
+  return "causal_mask";
+}
 template <ParamsOf<CausalMaskParams> P, class Visit>
 void for_each_operand(P& p, Visit&& visit) {
   visit(OperandRole{"mask", kOut}, p.mask);
@@ -51,7 +54,9 @@ void for_each_scalar(P& p, Visit&& visit) {
   visit("prefix_len", p.prefix_len);
 }
 
-[[nodiscard]] Status causal_mask(const CausalMaskParams& params, hipStream_t stream);
+/// Launches what causal_mask_plan plans for `target`.
+[[nodiscard]] Status causal_mask(const CausalMaskParams& params, hipStream_t stream,
+                                 const Target& target = kCurrentDevice);
 
 /// What causal_mask would launch on `target`; grid 0 where it would launch nothing.
 [[nodiscard]] Status causal_mask_plan(const CausalMaskParams& params, const Target& target, LaunchPlan& plan);

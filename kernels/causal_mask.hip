@@ -70,51 +70,17 @@ Status check_scalars(std::int64_t window, std::int64_t prefix_len) {
 }
 
 Status check_params(const CausalMaskParams& params) {
-  HIPFORGE_TRY(check_tensor(kOp, "mask", params.mask, 2));
-  HIPFORGE_TRY(check_dtype(kOp, "mask", params.mask, {DType::kF32, DType::kF16, DType::kBF16}));
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "mask", params.mask));
-  HIPFORGE_TRY(check_no_self_overlap(kOp, "mask", params.mask));
+  const Dim q_len{params.mask.shape[0], "q_len of mask"};
+  const Dim kv_len{params.mask.shape[1], "kv_len of mask"};
+  HIPFORGE_TRY(check_operands(kOp, params, {{"mask", {q_len, kv_len}, kFloats}}));
   return check_scalars(params.window, params.prefix_len);
 }
 
-// Threads of a block: whole waves, enough for one pack each, at most kMaxBlock.
-int block_threads(std::int64_t kv_len, int wave) {
-  const std::int64_t packs = (kv_len + kPack - 1) / kPack;
-  const std::int64_t waves = std::clamp<std::int64_t>((packs + wave - 1) / wave, 1, kMaxBlock / wave);
-  return static_cast<int>(waves) * wave;
-}
-
 std::int64_t blocks_per_row(std::int64_t kv_len, int threads) {
-  const std::int64_t span = std::int64_t{threads} * kPack;
-  return (kv_len + span - 1) / span;
+  return ceil_div(kv_len, std::int64_t{threads} * kPack);
 }
 
-}  // namespace
-
-Status causal_mask_plan(const CausalMaskParams& params, const Target& target, LaunchPlan& plan) {
-  HIPFORGE_TRY(check_params(params));
-  HIPFORGE_TRY(dispatch_wave(kOp, target, [&]<int kWave>() {
-    return dispatch_float(kOp, "mask", params.mask.dtype, [&]<class T>() -> Status {
-      const KernelEntry entry = kCausalMaskEntry<T, kWave>;
-      plan.kernel = entry.name;
-      plan.function = entry.function;
-      return {};
-    });
-  }));
-  const int threads = block_threads(params.mask.shape[1], target.wave);
-  const std::int64_t blocks = params.mask.shape[0] * blocks_per_row(params.mask.shape[1], threads);
-  plan.grid = dim3(static_cast<unsigned>(std::min<std::int64_t>(blocks, kMaxGrid)), 1, 1);
-  plan.block = dim3(static_cast<unsigned>(threads), 1, 1);
-  plan.shared_bytes = 0;
-  return {};
-}
-
-Status causal_mask(const CausalMaskParams& params, hipStream_t stream) {
-  Target target;
-  HIPFORGE_TRY(current_target(target));
-  LaunchPlan plan;
-  HIPFORGE_TRY(causal_mask_plan(params, target, plan));
-  if (plan.grid.x == 0) return {};
+CausalMaskArgs make_args(const CausalMaskParams& params, const LaunchPlan& plan) {
   CausalMaskArgs args{};
   args.mask = params.mask.data;
   args.row_stride = params.mask.strides[0];
@@ -126,7 +92,28 @@ Status causal_mask(const CausalMaskParams& params, hipStream_t stream) {
   args.prefix_len = std::min(params.prefix_len, args.kv_len);
   args.blocks_per_row = blocks_per_row(args.kv_len, static_cast<int>(plan.block.x));
   args.vector_io = rows_are_aligned(params.mask, kPack);
-  return launch(plan, args, stream);
+  return args;
+}
+
+}  // namespace
+
+Status causal_mask_plan(const CausalMaskParams& params, const Target& target, LaunchPlan& plan) {
+  HIPFORGE_TRY(check_params(params));
+  KernelEntry entry;
+  HIPFORGE_TRY(dispatch_wave(kOp, target, [&]<int kWave>() {
+    return dispatch_float(kOp, "mask", params.mask.dtype, [&]<class T>() -> Status {
+      entry = kCausalMaskEntry<T, kWave>;
+      return {};
+    });
+  }));
+  const std::int64_t kv_len = params.mask.shape[1];
+  const int threads = whole_waves(ceil_div(kv_len, kPack), target.wave, kMaxBlock);
+  plan = make_plan(entry, params.mask.shape[0] * blocks_per_row(kv_len, threads), threads);
+  return {};
+}
+
+Status causal_mask(const CausalMaskParams& params, hipStream_t stream, const Target& target) {
+  return launch_op(params, stream, target, causal_mask_plan, make_args);
 }
 
 Status causal_mask_bytes(std::int64_t q_len, std::int64_t kv_len, DType dtype, std::size_t& bytes) {

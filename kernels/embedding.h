@@ -50,6 +50,9 @@ struct EmbeddingParams {
   std::uint32_t* error_word = nullptr;
 };
 
+constexpr const char* op_name(const EmbeddingParams&) {
+  return "embedding";
+}
 template <ParamsOf<EmbeddingParams> P, class Visit>
 void for_each_operand(P& p, Visit&& visit) {
   visit(OperandRole{"table", kIn}, p.table);
@@ -62,7 +65,9 @@ void for_each_scalar(P& p, Visit&& visit) {
   visit("error_word", p.error_word);
 }
 
-[[nodiscard]] Status embedding(const EmbeddingParams& params, hipStream_t stream);
+/// Launches what embedding_plan plans for `target`.
+[[nodiscard]] Status embedding(const EmbeddingParams& params, hipStream_t stream,
+                               const Target& target = kCurrentDevice);
 
 /// What embedding would launch on `target`; grid 0 where it would launch nothing.
 [[nodiscard]] Status embedding_plan(const EmbeddingParams& params, const Target& target, LaunchPlan& plan);

@@ -85,54 +85,17 @@ using namespace embedding_detail;
 constexpr const char* kOp = "embedding";
 
 Status check_params(const EmbeddingParams& params) {
-  const auto floats = {DType::kF32, DType::kF16, DType::kBF16};
-  HIPFORGE_TRY(check_tensor(kOp, "table", params.table, 2));
-  HIPFORGE_TRY(check_tensor(kOp, "ids", params.ids, 1));
-  HIPFORGE_TRY(check_tensor(kOp, "y", params.y, 2));
-  HIPFORGE_TRY(check_dtype(kOp, "table", params.table, floats));
-  HIPFORGE_TRY(check_dtype(kOp, "ids", params.ids, {DType::kI32}));
-  HIPFORGE_TRY(check_dtype(kOp, "y", params.y, floats));
-  HIPFORGE_TRY(check_dim(kOp, "y", params.y, 0, params.ids.shape[0], "tokens of ids"));
-  HIPFORGE_TRY(check_dim(kOp, "y", params.y, 1, params.table.shape[1], "hidden of table"));
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "table", params.table));
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "y", params.y));
-  HIPFORGE_TRY(check_finite(kOp, "scale", static_cast<double>(params.scale)));
-  HIPFORGE_TRY(check_no_self_overlap(kOp, "y", params.y));
-  HIPFORGE_TRY(check_no_overlap(kOp, "table", params.table, "y", params.y, false));
-  HIPFORGE_TRY(check_no_overlap(kOp, "ids", params.ids, "y", params.y, false));
-  return {};
+  const Dim vocab{params.table.shape[0], "vocab of table"};
+  const Dim hidden{params.table.shape[1], "hidden of table"};
+  const Dim tokens{params.ids.shape[0], "tokens of ids"};
+  HIPFORGE_TRY(check_operands(kOp, params,
+                              {{"table", {vocab, hidden}, kFloats},
+                               {"ids", {tokens}, {DType::kI32}, LastAxis::kAnyStride},
+                               {"y", {tokens, hidden}, kFloats}}));
+  return check_finite(kOp, "scale", static_cast<double>(params.scale));
 }
 
-}  // namespace
-
-Status embedding_plan(const EmbeddingParams& params, const Target& target, LaunchPlan& plan) {
-  HIPFORGE_TRY(check_params(params));
-  HIPFORGE_TRY(dispatch_wave(kOp, target, [&]<int kWave>() {
-    return dispatch_float(kOp, "table", params.table.dtype, [&]<class In>() {
-      return dispatch_float(kOp, "y", params.y.dtype, [&]<class Out>() -> Status {
-        plan.kernel = kEmbeddingEntry<In, Out, kWave>.name;
-        plan.function = kEmbeddingEntry<In, Out, kWave>.function;
-        return {};
-      });
-    });
-  }));
-  const std::int64_t hidden = params.table.shape[1];
-  const std::int64_t tokens = hidden == 0 ? 0 : params.ids.shape[0];
-  const std::int64_t packs = (hidden + kPack - 1) / kPack;
-  const std::int64_t waves =
-      std::clamp<std::int64_t>((packs + target.wave - 1) / target.wave, 1, kMaxBlock / target.wave);
-  plan.grid = dim3(static_cast<unsigned>(std::min(tokens, kMaxGrid)), 1, 1);
-  plan.block = dim3(static_cast<unsigned>(waves * target.wave), 1, 1);
-  plan.shared_bytes = 0;
-  return {};
-}
-
-Status embedding(const EmbeddingParams& params, hipStream_t stream) {
-  Target target;
-  HIPFORGE_TRY(current_target(target));
-  LaunchPlan plan;
-  HIPFORGE_TRY(embedding_plan(params, target, plan));
-  if (plan.grid.x == 0) return {};
+EmbeddingArgs make_args(const EmbeddingParams& params, const LaunchPlan&) {
   EmbeddingArgs args{};
   args.table = params.table.data;
   args.ids = params.ids.as<const std::int32_t>();
@@ -146,7 +109,30 @@ Status embedding(const EmbeddingParams& params, hipStream_t stream) {
   args.hidden = params.table.shape[1];
   args.scale = params.scale;
   args.vector_io = rows_are_aligned(params.table, kPack) && rows_are_aligned(params.y, kPack);
-  return launch(plan, args, stream);
+  return args;
+}
+
+}  // namespace
+
+Status embedding_plan(const EmbeddingParams& params, const Target& target, LaunchPlan& plan) {
+  HIPFORGE_TRY(check_params(params));
+  KernelEntry entry;
+  HIPFORGE_TRY(dispatch_wave(kOp, target, [&]<int kWave>() {
+    return dispatch_float(kOp, "table", params.table.dtype, [&]<class In>() {
+      return dispatch_float(kOp, "y", params.y.dtype, [&]<class Out>() -> Status {
+        entry = kEmbeddingEntry<In, Out, kWave>;
+        return {};
+      });
+    });
+  }));
+  const std::int64_t hidden = params.table.shape[1];
+  const std::int64_t tokens = hidden == 0 ? 0 : params.ids.shape[0];
+  plan = make_plan(entry, tokens, whole_waves(ceil_div(hidden, kPack), target.wave, kMaxBlock));
+  return {};
+}
+
+Status embedding(const EmbeddingParams& params, hipStream_t stream, const Target& target) {
+  return launch_op(params, stream, target, embedding_plan, make_args);
 }
 
 }  // namespace hipforge

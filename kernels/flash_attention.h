@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/flash_attention/depth.h"
 #include "kernels/runtime/launch.h"
 #include "kernels/runtime/operands.h"
 #include "kernels/runtime/target.h"
@@ -104,6 +105,9 @@ struct FlashAttentionParams {
   std::uint32_t* error_word = nullptr;  ///< optional, device; DeviceError bits are ORed in
 };
 
+constexpr const char* op_name(const FlashAttentionParams&) {
+  return "flash_attention";
+}
 template <ParamsOf<FlashAttentionParams> P, class Visit>
 void for_each_operand(P& p, Visit&& visit) {
   visit(OperandRole{"q", kIn}, p.q);
@@ -130,7 +134,9 @@ void for_each_scalar(P& p, Visit&& visit) {
   visit("error_word", p.error_word);
 }
 
-[[nodiscard]] Status flash_attention(const FlashAttentionParams& params, hipStream_t stream);
+/// Launches what flash_attention_plan plans for `target`.
+[[nodiscard]] Status flash_attention(const FlashAttentionParams& params, hipStream_t stream,
+                                     const Target& target = kCurrentDevice);
 
 /// What flash_attention would launch on `target`; grid 0 where it would launch nothing.
 [[nodiscard]] Status flash_attention_plan(const FlashAttentionParams& params, const Target& target,
@@ -139,17 +145,7 @@ void for_each_scalar(P& p, Visit&& visit) {
 /// Bytes of device scratch that a launch needs beside its tensors: none, a block sees all keys of its rows.
 [[nodiscard]] std::size_t flash_attention_workspace_bytes(const FlashAttentionParams& params);
 
-/// Roundings on the longest paths of the kernel's sums, for the error bound.
-struct FlashAttentionDepth {
-  std::int64_t score = 0;    ///< of q · k
-  std::int64_t weights = 0;  ///< of the sum of exponentials
-  std::int64_t values = 0;   ///< of the sum of weighted values
-  double factor = 1.0;       ///< of the sums of products: what one addition errs by, in roundings to nearest
-  /// What was summed is rescaled when the largest score outgrows the reference of the exponentials by this
-  /// much: a term that lies x below the final maximum was rescaled at most 1 + x / lag times.
-  double lag = 0.0;
-  double lift = 0.0;  ///< ln of what the largest weight is multiplied by, to save the smallest ones' bits
-};
+/// Of the kernel that takes the dtype and head_dim.
 [[nodiscard]] FlashAttentionDepth flash_attention_reduction_depth(DType dtype, std::int64_t kv_len,
                                                                   std::int64_t head_dim);
 

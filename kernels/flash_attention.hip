@@ -1,15 +1,14 @@
 #include "kernels/flash_attention.h"
 
+#include "kernels/device/dispatch.h"
 #include "kernels/device/vector_io.h"
 #include "kernels/flash_attention/kernels.h"
 #include "kernels/flash_attention/layout.h"
-#include "kernels/runtime/check.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numbers>
-#include <utility>
 
 namespace hipforge {
 namespace {
@@ -17,7 +16,6 @@ namespace {
 using namespace flash_attention_detail;
 
 constexpr std::int64_t kMaxHeadDim = 256;
-constexpr std::int64_t kMaxBlocks = std::numeric_limits<std::int32_t>::max();
 
 // The sizes of a launch, wherever its layout keeps them.
 struct Sizes {
@@ -65,12 +63,6 @@ Sizes sizes_of(const FlashAttentionParams& params) {
   return sizes;
 }
 
-Status check_index_tensor(const char* name, const TensorView& tensor, int rank) {
-  HIPFORGE_TRY(check_tensor(kOp, name, tensor, rank));
-  HIPFORGE_TRY(check_dtype(kOp, name, tensor, {DType::kI32}));
-  return check_innermost_contiguous(kOp, name, tensor);
-}
-
 Status check_layout(const FlashAttentionParams& params) {
   if (params.kv_offsets.present() && params.block_table.present()) {
     return invalid_argument(kOp, ": kv_offsets and block_table are both given, keys are packed or paged");
@@ -91,128 +83,55 @@ Status check_layout(const FlashAttentionParams& params) {
     return invalid_argument(kOp, ": mask goes with dense queries and dense keys only, got ",
                             params.q_offsets.present() ? "q_offsets" : "block_table");
   }
-  return {};
-}
-
-Status check_shapes(const FlashAttentionParams& params) {
-  const auto floats = {DType::kF32, DType::kF16, DType::kBF16};
-  const int q_rank = packed_queries(params) ? 3 : 4;
-  const int kv_rank = packed_keys(params) ? 3 : 4;
-  HIPFORGE_TRY(check_tensor(kOp, "q", params.q, q_rank));
-  HIPFORGE_TRY(check_tensor(kOp, "k", params.k, kv_rank));
-  HIPFORGE_TRY(check_tensor(kOp, "v", params.v, kv_rank));
-  HIPFORGE_TRY(check_tensor(kOp, "o", params.o, q_rank));
-  HIPFORGE_TRY(check_dtype(kOp, "q", params.q, floats));
-  HIPFORGE_TRY(check_dtype(kOp, "k", params.k, {params.q.dtype}));
-  HIPFORGE_TRY(check_dtype(kOp, "v", params.v, {params.q.dtype}));
-  HIPFORGE_TRY(check_dtype(kOp, "o", params.o, {params.q.dtype}));
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "q", params.q));
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "k", params.k));
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "v", params.v));
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "o", params.o));
-
-  if (packed_queries(params)) {
-    HIPFORGE_TRY(check_index_tensor("q_offsets", params.q_offsets, 1));
-    if (params.q_offsets.shape[0] < 1) {
-      return invalid_argument(kOp, ": q_offsets is empty, needs batch + 1 elements");
-    }
-    HIPFORGE_TRY(check_range(kOp, "max_q_len", params.max_q_len, 0, params.q.shape[0]));
-  }
-  const Sizes sizes = sizes_of(params);
-  if (sizes.head_dim < 1 || sizes.head_dim > kMaxHeadDim) {
-    return unsupported(kOp, ": head_dim is ", sizes.head_dim, ", supported: 1 to ", kMaxHeadDim);
-  }
-  const int k_heads_axis = kv_rank - 2;
-  HIPFORGE_TRY(check_dim(kOp, "k", params.k, kv_rank - 1, sizes.head_dim, "head_dim of q"));
-  for (int axis = 0; axis < kv_rank; ++axis) {
-    HIPFORGE_TRY(
-        check_dim(kOp, "v", params.v, axis, params.k.shape[static_cast<std::size_t>(axis)], "as in k"));
-  }
-  for (int axis = 0; axis < q_rank; ++axis) {
-    HIPFORGE_TRY(
-        check_dim(kOp, "o", params.o, axis, params.q.shape[static_cast<std::size_t>(axis)], "as in q"));
-  }
-  if (sizes.kv_heads == 0 ? sizes.q_heads != 0 : sizes.q_heads % sizes.kv_heads != 0) {
-    return invalid_argument(kOp, ": q has ", sizes.q_heads, " heads, k has ", sizes.kv_heads, " (axis ",
-                            k_heads_axis, "), needs a divisor of ", sizes.q_heads);
-  }
-  if (packed_keys(params)) {
-    HIPFORGE_TRY(check_index_tensor("kv_offsets", params.kv_offsets, 1));
-    HIPFORGE_TRY(
-        check_dim(kOp, "kv_offsets", params.kv_offsets, 0, sizes.batch + 1, "batch + 1, as q_offsets"));
-  } else if (paged_keys(params)) {
-    HIPFORGE_TRY(check_index_tensor("block_table", params.block_table, 2));
-    HIPFORGE_TRY(check_index_tensor("kv_lens", params.kv_lens, 1));
-    HIPFORGE_TRY(check_dim(kOp, "block_table", params.block_table, 0, sizes.batch, "batch"));
-    HIPFORGE_TRY(check_dim(kOp, "kv_lens", params.kv_lens, 0, sizes.batch, "batch"));
-    if (params.k.shape[1] < 1) {
-      return invalid_argument(kOp, ": k has shape ", params.k.shape_text(), ", page_size 0, needs 1 or more");
-    }
-  } else {
-    HIPFORGE_TRY(check_dim(kOp, "k", params.k, 0, sizes.batch, "batch of q"));
+  if (params.q_offsets.present() && params.q_offsets.shape[0] < 1) {
+    return invalid_argument(kOp, ": q_offsets is empty, needs batch + 1 elements");
   }
   return {};
-}
-
-Status check_lse(const FlashAttentionParams& params) {
-  if (!params.lse.present()) return {};
-  const Sizes sizes = sizes_of(params);
-  HIPFORGE_TRY(check_tensor(kOp, "lse", params.lse, packed_queries(params) ? 2 : 3));
-  HIPFORGE_TRY(check_dtype(kOp, "lse", params.lse, {DType::kF32}));
-  if (packed_queries(params)) {
-    HIPFORGE_TRY(check_dim(kOp, "lse", params.lse, 0, sizes.q_heads, "q_heads of q"));
-    HIPFORGE_TRY(check_dim(kOp, "lse", params.lse, 1, sizes.q_rows, "rows of q"));
-  } else {
-    HIPFORGE_TRY(check_dim(kOp, "lse", params.lse, 0, sizes.batch, "batch of q"));
-    HIPFORGE_TRY(check_dim(kOp, "lse", params.lse, 1, sizes.q_heads, "q_heads of q"));
-    HIPFORGE_TRY(check_dim(kOp, "lse", params.lse, 2, sizes.q_len, "q_len of q"));
-  }
-  return check_no_self_overlap(kOp, "lse", params.lse);
-}
-
-Status check_mask(const FlashAttentionParams& params) {
-  if (!params.mask.present()) return {};
-  const Sizes sizes = sizes_of(params);
-  HIPFORGE_TRY(check_tensor(kOp, "mask", params.mask, 4));
-  HIPFORGE_TRY(check_dtype(kOp, "mask", params.mask, {DType::kF32, params.q.dtype}));
-  const std::int64_t expected[] = {sizes.batch, sizes.q_heads, sizes.q_len, sizes.kv_len};
-  constexpr const char* kAxes[] = {"1, or batch of q", "1, or q_heads of q", "1, or q_len of q",
-                                   "kv_len of k"};
-  for (int axis = 0; axis < 4; ++axis) {
-    if (axis < 3 && params.mask.shape[static_cast<std::size_t>(axis)] == 1) continue;
-    HIPFORGE_TRY(check_dim(kOp, "mask", params.mask, axis, expected[axis], kAxes[axis]));
-  }
-  return {};
-}
-
-Status check_overlaps(const FlashAttentionParams& params) {
-  HIPFORGE_TRY(check_no_self_overlap(kOp, "o", params.o));
-  const auto check_against = [&](const char* name, const TensorView& output) -> Status {
-    const std::pair<const char*, const TensorView*> inputs[] = {{"q", &params.q},
-                                                                {"k", &params.k},
-                                                                {"v", &params.v},
-                                                                {"mask", &params.mask},
-                                                                {"q_offsets", &params.q_offsets},
-                                                                {"kv_offsets", &params.kv_offsets},
-                                                                {"kv_lens", &params.kv_lens},
-                                                                {"block_table", &params.block_table}};
-    for (const auto& [input_name, input] : inputs) {
-      HIPFORGE_TRY(check_no_overlap(kOp, input_name, *input, name, output, false));
-    }
-    return {};
-  };
-  HIPFORGE_TRY(check_against("o", params.o));
-  if (!params.lse.present()) return {};
-  HIPFORGE_TRY(check_against("lse", params.lse));
-  return check_no_overlap(kOp, "o", params.o, "lse", params.lse, false);
 }
 
 Status check_params(const FlashAttentionParams& params) {
   HIPFORGE_TRY(check_layout(params));
-  HIPFORGE_TRY(check_shapes(params));
-  HIPFORGE_TRY(check_lse(params));
-  HIPFORGE_TRY(check_mask(params));
-  HIPFORGE_TRY(check_overlaps(params));
+  const bool packed = packed_queries(params);
+  const Sizes sizes = sizes_of(params);
+  const Dim batch{sizes.batch, "batch of q"};
+  const Dim q_heads{sizes.q_heads, "q_heads of q"};
+  const Dim head_dim{sizes.head_dim, "head_dim of q"};
+  const Dim q_rows{params.q.shape[packed ? 0 : 1], packed ? "rows of q" : "q_len of q"};
+  const Dim kv_heads{sizes.kv_heads, "kv_heads of k"};
+  const Dim keys{params.k.shape[packed_keys(params) ? 0 : 1],
+                 paged_keys(params) ? "page_size of k" : "kv_len of k"};
+  const Dim pages{params.k.shape[0], "pages of k"};
+  const Dims q = packed ? Dims{q_rows, q_heads, head_dim} : Dims{batch, q_rows, q_heads, head_dim};
+  const Dims k = packed_keys(params) ? Dims{keys, kv_heads, head_dim}
+                                     : Dims{paged_keys(params) ? pages : batch, keys, kv_heads, head_dim};
+  const DType dtype = params.q.dtype;
+  const auto free = LastAxis::kAnyStride;
+  HIPFORGE_TRY(check_operands(
+      kOp, params,
+      {{"q", q, kFloats},
+       {"k", k, {dtype}},
+       {"v", k, {dtype}},
+       {"o", q, {dtype}},
+       {"lse", packed ? Dims{q_heads, q_rows} : Dims{batch, q_heads, q_rows}, {DType::kF32}, free},
+       {"mask", {one_or(batch), one_or(q_heads), one_or(q_rows), keys}, {DType::kF32, dtype}, free},
+       {"q_offsets", {{sizes.batch + 1, "batch + 1"}}, {DType::kI32}},
+       {"kv_offsets", {{sizes.batch + 1, "batch + 1, as q_offsets"}}, {DType::kI32}},
+       {"kv_lens", {{sizes.batch, "batch"}}, {DType::kI32}},
+       {"block_table",
+        {{sizes.batch, "batch"}, {params.block_table.shape[1], "max_pages"}},
+        {DType::kI32}}}));
+
+  if (packed) HIPFORGE_TRY(check_range(kOp, "max_q_len", params.max_q_len, 0, params.q.shape[0]));
+  if (sizes.head_dim < 1 || sizes.head_dim > kMaxHeadDim) {
+    return unsupported(kOp, ": head_dim is ", sizes.head_dim, ", supported: 1 to ", kMaxHeadDim);
+  }
+  if (sizes.kv_heads == 0 ? sizes.q_heads != 0 : sizes.q_heads % sizes.kv_heads != 0) {
+    return invalid_argument(kOp, ": q has ", sizes.q_heads, " heads, k has ", sizes.kv_heads, " (axis ",
+                            params.k.rank - 2, "), needs a divisor of ", sizes.q_heads);
+  }
+  if (paged_keys(params) && params.k.shape[1] < 1) {
+    return invalid_argument(kOp, ": k has shape ", params.k.shape_text(), ", page_size 0, needs 1 or more");
+  }
   HIPFORGE_TRY(check_finite(kOp, "scale", static_cast<double>(params.scale)));
   HIPFORGE_TRY(check_finite(kOp, "soft_cap", static_cast<double>(params.soft_cap)));
   if (params.soft_cap < 0.0f) {
@@ -325,20 +244,17 @@ Status plan_launch(const FlashAttentionParams& params, const Target& target, Lau
   choice.matrix = uses_matrix_kernel(target, params.q.dtype);
   HIPFORGE_TRY(choice.matrix ? choose_mma_kernel(target, params.q.dtype, sizes.head_dim, rows, choice)
                              : choose_vector_kernel(target, params.q.dtype, sizes.head_dim, rows, choice));
-  plan = {};
-  plan.kernel = choice.entry.name;
-  plan.function = choice.entry.function;
-  plan.grid = dim3(0, 1, 1);
-  if (params.o.numel() == 0) return {};
-  const std::int64_t planes = sizes.batch * sizes.kv_heads;
-  const std::int64_t q_tiles = (rows + choice.tile_rows - 1) / choice.tile_rows;
-  if (planes > 0 && q_tiles > kMaxBlocks / planes) {
-    return unsupported(kOp, ": ", q_tiles, " tiles of ", choice.tile_rows, " rows for each of ", planes,
-                       " sequences and kv heads, supported: ", kMaxBlocks, " in all");
+  std::int64_t blocks = 0;
+  if (params.o.numel() > 0) {
+    const std::int64_t planes = sizes.batch * sizes.kv_heads;
+    const std::int64_t q_tiles = ceil_div(rows, choice.tile_rows);
+    if (planes > 0 && q_tiles > kMaxGrid / planes) {
+      return unsupported(kOp, ": ", q_tiles, " tiles of ", choice.tile_rows, " rows for each of ", planes,
+                         " sequences and kv heads, supported: ", kMaxGrid, " in all");
+    }
+    blocks = planes * q_tiles;
   }
-  plan.grid = dim3(static_cast<unsigned>(planes * q_tiles), 1, 1);
-  plan.block = dim3(static_cast<unsigned>(choice.threads), 1, 1);
-  plan.shared_bytes = static_cast<unsigned>(choice.shared_bytes);
+  plan = make_plan(choice.entry, blocks, choice.threads, choice.shared_bytes);
   return {};
 }
 
@@ -349,14 +265,14 @@ Status flash_attention_plan(const FlashAttentionParams& params, const Target& ta
   return plan_launch(params, target, plan, choice);
 }
 
-Status flash_attention(const FlashAttentionParams& params, hipStream_t stream) {
-  Target target;
-  HIPFORGE_TRY(current_target(target));
-  LaunchPlan plan;
+Status flash_attention(const FlashAttentionParams& params, hipStream_t stream, const Target& target) {
   KernelChoice choice;
-  HIPFORGE_TRY(plan_launch(params, target, plan, choice));
-  if (plan.grid.x == 0) return {};
-  return launch(plan, make_args(params, plan, choice), stream);
+  return launch_op(
+      params, stream, target,
+      [&](const FlashAttentionParams&, const Target& planned, LaunchPlan& plan) {
+        return plan_launch(params, planned, plan, choice);
+      },
+      [&](const FlashAttentionParams&, const LaunchPlan& plan) { return make_args(params, plan, choice); });
 }
 
 }  // namespace hipforge

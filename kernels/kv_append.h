@@ -54,6 +54,9 @@ struct KvAppendParams {
   std::uint32_t* error_word = nullptr;  ///< optional, device; DeviceError bits are ORed in
 };
 
+constexpr const char* op_name(const KvAppendParams&) {
+  return "kv_append";
+}
 template <ParamsOf<KvAppendParams> P, class Visit>
 void for_each_operand(P& p, Visit&& visit) {
   visit(OperandRole{"k", kIn}, p.k);
@@ -69,7 +72,9 @@ void for_each_scalar(P& p, Visit&& visit) {
   visit("error_word", p.error_word);
 }
 
-[[nodiscard]] Status kv_append(const KvAppendParams& params, hipStream_t stream);
+/// Launches what kv_append_plan plans for `target`.
+[[nodiscard]] Status kv_append(const KvAppendParams& params, hipStream_t stream,
+                               const Target& target = kCurrentDevice);
 
 /// What kv_append would launch on `target`; grid 0 where it would launch nothing.
 [[nodiscard]] Status kv_append_plan(const KvAppendParams& params, const Target& target, LaunchPlan& plan);

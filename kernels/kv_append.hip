@@ -137,57 +137,28 @@ using namespace kv_append_detail;
 
 constexpr const char* kOp = "kv_append";
 
-Status check_index(const char* name, const TensorView& tensor, int rank) {
-  HIPFORGE_TRY(check_tensor(kOp, name, tensor, rank));
-  return check_dtype(kOp, name, tensor, {DType::kI32});
-}
-
 Status check_params(const KvAppendParams& params) {
-  const TensorView& k = params.k;
-  HIPFORGE_TRY(check_tensor(kOp, "k", k, 3));
-  HIPFORGE_TRY(check_tensor(kOp, "v", params.v, 3));
-  HIPFORGE_TRY(check_tensor(kOp, "k_cache", params.k_cache, 4));
-  HIPFORGE_TRY(check_tensor(kOp, "v_cache", params.v_cache, 4));
-  HIPFORGE_TRY(check_index("offsets", params.offsets, 1));
-  HIPFORGE_TRY(check_index("kv_lens", params.kv_lens, 1));
-  HIPFORGE_TRY(check_index("block_table", params.block_table, 2));
-  HIPFORGE_TRY(check_dtype(kOp, "k", k, {DType::kF32, DType::kF16, DType::kBF16}));
-  HIPFORGE_TRY(check_dtype(kOp, "v", params.v, {k.dtype}));
-  HIPFORGE_TRY(check_dtype(kOp, "k_cache", params.k_cache, {k.dtype}));
-  HIPFORGE_TRY(check_dtype(kOp, "v_cache", params.v_cache, {k.dtype}));
-  constexpr const char* kAxes[] = {"tokens of k", "kv_heads of k", "head_dim of k"};
-  for (int axis = 0; axis < 3; ++axis) {
-    HIPFORGE_TRY(check_dim(kOp, "v", params.v, axis, k.shape[static_cast<std::size_t>(axis)], kAxes[axis]));
+  const DType dtype = params.k.dtype;
+  const Dim tokens{params.k.shape[0], "tokens of k"};
+  const Dim kv_heads{params.k.shape[1], "kv_heads of k"};
+  const Dim head_dim{params.k.shape[2], "head_dim of k"};
+  const Dim pages{params.k_cache.shape[0], "pages of k_cache"};
+  const Dim page_size{params.k_cache.shape[1], "page_size of k_cache"};
+  const Dim batch{params.kv_lens.shape[0], "batch of kv_lens"};
+  const Dim max_pages{params.block_table.shape[1], "max_pages of block_table"};
+  HIPFORGE_TRY(check_operands(
+      kOp, params,
+      {{"k", {tokens, kv_heads, head_dim}, kFloats},
+       {"v", {tokens, kv_heads, head_dim}, {dtype}},
+       {"k_cache", {pages, page_size, kv_heads, head_dim}, {dtype}},
+       {"v_cache", {pages, page_size, kv_heads, head_dim}, {dtype}},
+       {"offsets", {{batch.size + 1, "batch of kv_lens, plus 1"}}, {DType::kI32}, LastAxis::kAnyStride},
+       {"kv_lens", {batch}, {DType::kI32}, LastAxis::kAnyStride},
+       {"block_table", {batch, max_pages}, {DType::kI32}, LastAxis::kAnyStride}}));
+  if (page_size.size < 1) {
+    return invalid_argument(kOp, ": page_size is ", page_size.size, ", needs 1 or more");
   }
-  for (int axis = 1; axis < 3; ++axis) {
-    const std::int64_t size = k.shape[static_cast<std::size_t>(axis)];
-    HIPFORGE_TRY(check_dim(kOp, "k_cache", params.k_cache, axis + 1, size, kAxes[axis]));
-    HIPFORGE_TRY(check_dim(kOp, "v_cache", params.v_cache, axis + 1, size, kAxes[axis]));
-  }
-  HIPFORGE_TRY(check_dim(kOp, "v_cache", params.v_cache, 0, params.k_cache.shape[0], "pages of k_cache"));
-  HIPFORGE_TRY(check_dim(kOp, "v_cache", params.v_cache, 1, params.k_cache.shape[1], "page_size of k_cache"));
-  if (params.k_cache.shape[1] < 1) {
-    return invalid_argument(kOp, ": page_size is ", params.k_cache.shape[1], ", needs 1 or more");
-  }
-  const std::int64_t batch = params.kv_lens.shape[0];
-  HIPFORGE_TRY(check_dim(kOp, "offsets", params.offsets, 0, batch + 1, "batch of kv_lens, plus 1"));
-  HIPFORGE_TRY(check_dim(kOp, "block_table", params.block_table, 0, batch, "batch of kv_lens"));
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "k", k));
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "v", params.v));
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "k_cache", params.k_cache));
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "v_cache", params.v_cache));
-  HIPFORGE_TRY(check_no_self_overlap(kOp, "k_cache", params.k_cache));
-  HIPFORGE_TRY(check_no_self_overlap(kOp, "v_cache", params.v_cache));
-  HIPFORGE_TRY(check_no_overlap(kOp, "k_cache", params.k_cache, "v_cache", params.v_cache, false));
-  const auto check_apart = [&](const char* name, const TensorView& tensor) -> Status {
-    HIPFORGE_TRY(check_no_overlap(kOp, name, tensor, "k_cache", params.k_cache, false));
-    return check_no_overlap(kOp, name, tensor, "v_cache", params.v_cache, false);
-  };
-  HIPFORGE_TRY(check_apart("k", k));
-  HIPFORGE_TRY(check_apart("v", params.v));
-  HIPFORGE_TRY(check_apart("offsets", params.offsets));
-  HIPFORGE_TRY(check_apart("kv_lens", params.kv_lens));
-  return check_apart("block_table", params.block_table);
+  return {};
 }
 
 struct Geometry {
@@ -214,34 +185,7 @@ Geometry choose_geometry(const KvAppendParams& params, int wave) {
   return geometry;
 }
 
-}  // namespace
-
-Status kv_append_plan(const KvAppendParams& params, const Target& target, LaunchPlan& plan) {
-  HIPFORGE_TRY(check_params(params));
-  const Geometry geometry = choose_geometry(params, target.wave);
-  const bool wide = dtype_size(params.k.dtype) == 4;
-  HIPFORGE_TRY(dispatch_wave(kOp, target, [&]<int kWave>() -> Status {
-    const KernelEntry entry =
-        wide ? (geometry.pack == 1 ? kKvAppendEntry<b32, 1, kWave> : kKvAppendEntry<b32, 4, kWave>)
-             : (geometry.pack == 1 ? kKvAppendEntry<b16, 1, kWave> : kKvAppendEntry<b16, 8, kWave>);
-    plan.kernel = entry.name;
-    plan.function = entry.function;
-    return {};
-  }));
-  const bool empty = params.k.numel() == 0 || params.kv_lens.shape[0] == 0;
-  plan.grid =
-      dim3(empty ? 0u : static_cast<unsigned>(std::min<std::int64_t>(params.k.shape[0], kMaxGrid)), 1, 1);
-  plan.block = dim3(static_cast<unsigned>(geometry.threads), 1, 1);
-  plan.shared_bytes = 0;
-  return {};
-}
-
-Status kv_append(const KvAppendParams& params, hipStream_t stream) {
-  Target target;
-  HIPFORGE_TRY(current_target(target));
-  LaunchPlan plan;
-  HIPFORGE_TRY(kv_append_plan(params, target, plan));
-  if (plan.grid.x == 0) return {};
+KvAppendArgs make_args(const KvAppendParams& params, const LaunchPlan& plan) {
   KvAppendArgs args{};
   const TensorView* sources[] = {&params.k, &params.v};
   const TensorView* caches[] = {&params.k_cache, &params.v_cache};
@@ -267,9 +211,30 @@ Status kv_append(const KvAppendParams& params, hipStream_t stream) {
   args.pages = params.k_cache.shape[0];
   args.page_size = params.k_cache.shape[1];
   args.max_pages = params.block_table.shape[1];
-  args.lanes_per_row = choose_geometry(params, target.wave).lanes_per_row;
+  args.lanes_per_row = choose_geometry(params, plan.target.wave).lanes_per_row;
   args.error_word = params.error_word;
-  return launch(plan, args, stream);
+  return args;
+}
+
+}  // namespace
+
+Status kv_append_plan(const KvAppendParams& params, const Target& target, LaunchPlan& plan) {
+  HIPFORGE_TRY(check_params(params));
+  const Geometry geometry = choose_geometry(params, target.wave);
+  const bool wide = dtype_size(params.k.dtype) == 4;
+  KernelEntry entry;
+  HIPFORGE_TRY(dispatch_wave(kOp, target, [&]<int kWave>() -> Status {
+    entry = wide ? (geometry.pack == 1 ? kKvAppendEntry<b32, 1, kWave> : kKvAppendEntry<b32, 4, kWave>)
+                 : (geometry.pack == 1 ? kKvAppendEntry<b16, 1, kWave> : kKvAppendEntry<b16, 8, kWave>);
+    return {};
+  }));
+  const bool empty = params.k.numel() == 0 || params.kv_lens.shape[0] == 0;
+  plan = make_plan(entry, empty ? 0 : params.k.shape[0], geometry.threads);
+  return {};
+}
+
+Status kv_append(const KvAppendParams& params, hipStream_t stream, const Target& target) {
+  return launch_op(params, stream, target, kv_append_plan, make_args);
 }
 
 }  // namespace hipforge

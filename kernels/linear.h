@@ -57,6 +57,9 @@ struct LinearParams {
   bool batch_invariant = true;
 };
 
+constexpr const char* op_name(const LinearParams&) {
+  return "linear";
+}
 template <ParamsOf<LinearParams> P, class Visit>
 void for_each_operand(P& p, Visit&& visit) {
   visit(OperandRole{"x", kIn}, p.x);
@@ -69,7 +72,9 @@ void for_each_scalar(P& p, Visit&& visit) {
   visit("batch_invariant", p.batch_invariant);
 }
 
-[[nodiscard]] Status linear(const LinearParams& params, hipStream_t stream);
+/// Launches what linear_plan plans for `target`.
+[[nodiscard]] Status linear(const LinearParams& params, hipStream_t stream,
+                            const Target& target = kCurrentDevice);
 
 /// What linear would launch on `target`; grid 0 where it would launch nothing.
 [[nodiscard]] Status linear_plan(const LinearParams& params, const Target& target, LaunchPlan& plan);

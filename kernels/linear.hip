@@ -338,33 +338,14 @@ using namespace linear_detail;
 constexpr const char* kOp = "linear";
 
 Status check_params(const LinearParams& params) {
-  const auto floats = {DType::kF32, DType::kF16, DType::kBF16};
-  HIPFORGE_TRY(check_tensor(kOp, "x", params.x, 2));
-  HIPFORGE_TRY(check_tensor(kOp, "weight", params.weight, 2));
-  HIPFORGE_TRY(check_tensor(kOp, "y", params.y, 2));
-  HIPFORGE_TRY(check_dtype(kOp, "x", params.x, floats));
-  HIPFORGE_TRY(check_dtype(kOp, "weight", params.weight, floats));
-  HIPFORGE_TRY(check_dtype(kOp, "y", params.y, {params.x.dtype, DType::kF32}));
-  const std::int64_t rows = params.x.shape[0];
-  const std::int64_t in_features = params.x.shape[1];
-  const std::int64_t out_features = params.weight.shape[0];
-  HIPFORGE_TRY(check_dim(kOp, "weight", params.weight, 1, in_features, "in_features of x"));
-  HIPFORGE_TRY(check_dim(kOp, "y", params.y, 0, rows, "rows of x"));
-  HIPFORGE_TRY(check_dim(kOp, "y", params.y, 1, out_features, "out_features of weight"));
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "x", params.x));
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "weight", params.weight));
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "y", params.y));
-  HIPFORGE_TRY(check_no_self_overlap(kOp, "y", params.y));
-  HIPFORGE_TRY(check_no_overlap(kOp, "x", params.x, "y", params.y, false));
-  HIPFORGE_TRY(check_no_overlap(kOp, "weight", params.weight, "y", params.y, false));
-  if (params.bias.present()) {
-    HIPFORGE_TRY(check_tensor(kOp, "bias", params.bias, 1));
-    HIPFORGE_TRY(check_dtype(kOp, "bias", params.bias, {params.weight.dtype, DType::kF32}));
-    HIPFORGE_TRY(check_dim(kOp, "bias", params.bias, 0, out_features, "out_features of weight"));
-    HIPFORGE_TRY(check_innermost_contiguous(kOp, "bias", params.bias));
-    HIPFORGE_TRY(check_no_overlap(kOp, "bias", params.bias, "y", params.y, false));
-  }
-  return {};
+  const Dim rows{params.x.shape[0], "rows of x"};
+  const Dim in_features{params.x.shape[1], "in_features of x"};
+  const Dim out_features{params.weight.shape[0], "out_features of weight"};
+  return check_operands(kOp, params,
+                        {{"x", {rows, in_features}, kFloats},
+                         {"weight", {out_features, in_features}, kFloats},
+                         {"bias", {out_features}, {params.weight.dtype, DType::kF32}},
+                         {"y", {rows, out_features}, {params.x.dtype, DType::kF32}}});
 }
 
 bool is_tiled(const LinearParams& params) {
@@ -384,24 +365,10 @@ bool has_vector_io(const LinearParams& params) {
 // it. Short rows are shared by few lanes, which spares shuffles; long ones by a whole wave, for whole cache
 // lines and enough waves in flight.
 int group_lanes(std::int64_t in_features, int wave) {
-  const std::int64_t packs = (in_features + kPack - 1) / kPack;
+  const std::int64_t packs = ceil_div(in_features, kPack);
   int lanes = kColumns;
   while (lanes < wave && packs > static_cast<std::int64_t>(lanes) * kPacksPerLane) lanes *= 2;
   return lanes;
-}
-
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
-  return (a + b - 1) / b;
-}
-
-LaunchPlan make_plan(const KernelEntry& entry, std::int64_t blocks, int threads, std::size_t shared_bytes) {
-  LaunchPlan plan;
-  plan.kernel = entry.name;
-  plan.function = entry.function;
-  plan.grid = dim3(static_cast<unsigned>(std::min(blocks, kMaxGrid)), 1, 1);
-  plan.block = dim3(static_cast<unsigned>(threads), 1, 1);
-  plan.shared_bytes = static_cast<unsigned>(shared_bytes);
-  return plan;
 }
 
 template <class Tile>
@@ -445,7 +412,7 @@ LaunchPlan plan_for(const LinearParams& params, const Target& target) {
         single ? kLinearDotEntry<X, W, 1, kWave> : kLinearDotEntry<X, W, kDotRows, kWave>;
     const std::int64_t block_columns = kDotThreads / group_lanes(params.x.shape[1], kWave) * kColumns;
     const std::int64_t blocks = ceil_div(rows, single ? 1 : kDotRows) * ceil_div(out_features, block_columns);
-    return make_plan(entry, blocks, kDotThreads, 0);
+    return make_plan(entry, blocks, kDotThreads);
   }
   if constexpr (std::is_same_v<X, W> && !std::is_same_v<X, float>) {
     return plan_mma<X, kWave>(params, target);
@@ -453,6 +420,26 @@ LaunchPlan plan_for(const LinearParams& params, const Target& target) {
     return make_plan(kLinearTiledEntry<X, W>, tiles_of<FmaTileProduct>(params), FmaTileProduct::kThreads,
                      FmaTileProduct::kElements * sizeof(float));
   }
+}
+
+LinearArgs make_args(const LinearParams& params, const LaunchPlan& plan) {
+  LinearArgs args{};
+  args.x = params.x.data;
+  args.weight = params.weight.data;
+  args.bias = params.bias.data;
+  args.y = params.y.data;
+  args.x_stride = params.x.strides[0];
+  args.weight_stride = params.weight.strides[0];
+  args.y_stride = params.y.strides[0];
+  args.rows = params.x.shape[0];
+  args.in_features = params.x.shape[1];
+  args.out_features = params.weight.shape[0];
+  args.lanes = group_lanes(args.in_features, plan.target.wave);
+  args.vector_io = has_vector_io(params);
+  args.vector_store = rows_are_aligned(params.y, kPack);
+  args.bias_is_f32 = params.bias.present() && params.bias.dtype == DType::kF32;
+  args.y_is_f32 = params.y.dtype == DType::kF32;
+  return args;
 }
 
 }  // namespace
@@ -486,29 +473,8 @@ Status linear_plan(const LinearParams& params, const Target& target, LaunchPlan&
   });
 }
 
-Status linear(const LinearParams& params, hipStream_t stream) {
-  Target target;
-  HIPFORGE_TRY(current_target(target));
-  LaunchPlan plan;
-  HIPFORGE_TRY(linear_plan(params, target, plan));
-  if (plan.grid.x == 0) return {};
-  LinearArgs args{};
-  args.x = params.x.data;
-  args.weight = params.weight.data;
-  args.bias = params.bias.data;
-  args.y = params.y.data;
-  args.x_stride = params.x.strides[0];
-  args.weight_stride = params.weight.strides[0];
-  args.y_stride = params.y.strides[0];
-  args.rows = params.x.shape[0];
-  args.in_features = params.x.shape[1];
-  args.out_features = params.weight.shape[0];
-  args.lanes = group_lanes(args.in_features, target.wave);
-  args.vector_io = has_vector_io(params);
-  args.vector_store = rows_are_aligned(params.y, kPack);
-  args.bias_is_f32 = params.bias.present() && params.bias.dtype == DType::kF32;
-  args.y_is_f32 = params.y.dtype == DType::kF32;
-  return launch(plan, args, stream);
+Status linear(const LinearParams& params, hipStream_t stream, const Target& target) {
+  return launch_op(params, stream, target, linear_plan, make_args);
 }
 
 }  // namespace hipforge

@@ -21,13 +21,11 @@ namespace hipforge {
 ///   x             [rows, hidden]  f32, f16, bf16; any row stride
 ///   residual      [rows, hidden]  optional; the stream's dtype: f32, or that of x
 ///   residual_out  [rows, hidden]  present exactly where residual is; dtype of residual; receives s, rounded
-///   to its
-///                                 dtype; may be the same view as residual, and must not overlap anything
-///                                 else
+///                                 to its dtype; may be the same view as residual, and must not overlap
+///                                 anything else
 ///   weight        [hidden]        f32, f16 or bf16, whatever the others are; contiguous
 ///   y             [rows, hidden]  dtype of x, or without a residual any float dtype where x is f32; may be
-///   the same
-///                                 view as x where the dtypes are equal
+///                                 the same view as x where the dtypes are equal
 /// Alignment: that of the element; rows at multiples of 16 bytes take 16-byte accesses.
 ///
 /// eps: finite, ≥ 0. With eps = 0 a row of zeros gives NaN (0 · inf), as the formula does.
@@ -50,6 +48,9 @@ struct RmsNormParams {
   float eps = 1e-5f;
 };
 
+constexpr const char* op_name(const RmsNormParams&) {
+  return "rms_norm";
+}
 template <ParamsOf<RmsNormParams> P, class Visit>
 void for_each_operand(P& p, Visit&& visit) {
   visit(OperandRole{"x", kIn}, p.x);
@@ -63,7 +64,9 @@ void for_each_scalar(P& p, Visit&& visit) {
   visit("eps", p.eps);
 }
 
-[[nodiscard]] Status rms_norm(const RmsNormParams& params, hipStream_t stream);
+/// Launches what rms_norm_plan plans for `target`.
+[[nodiscard]] Status rms_norm(const RmsNormParams& params, hipStream_t stream,
+                              const Target& target = kCurrentDevice);
 
 /// What rms_norm would launch on `target`; grid 0 where it would launch nothing.
 [[nodiscard]] Status rms_norm_plan(const RmsNormParams& params, const Target& target, LaunchPlan& plan);

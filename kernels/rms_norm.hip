@@ -210,115 +210,35 @@ namespace {
 
 using namespace rms_norm_detail;
 
-Status check_params(const RmsNormParams& params) {
-  constexpr const char* kOp = "rms_norm";
-  const auto floats = {DType::kF32, DType::kF16, DType::kBF16};
-  HIPFORGE_TRY(check_tensor(kOp, "x", params.x, 2));
-  HIPFORGE_TRY(check_tensor(kOp, "y", params.y, 2));
-  HIPFORGE_TRY(check_tensor(kOp, "weight", params.weight, 1));
-  HIPFORGE_TRY(check_dtype(kOp, "x", params.x, floats));
-  HIPFORGE_TRY(check_dtype(kOp, "weight", params.weight, floats));
-  const std::int64_t rows = params.x.shape[0];
-  const std::int64_t hidden = params.x.shape[1];
-  if (hidden == 0) return invalid_argument(kOp, ": hidden is 0, needs 1 or more");
-  HIPFORGE_TRY(check_dim(kOp, "y", params.y, 0, rows, "rows of x"));
-  HIPFORGE_TRY(check_dim(kOp, "y", params.y, 1, hidden, "hidden of x"));
-  HIPFORGE_TRY(check_dim(kOp, "weight", params.weight, 0, hidden, "hidden of x"));
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "x", params.x));
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "y", params.y));
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "weight", params.weight));
-  HIPFORGE_TRY(check_finite(kOp, "eps", static_cast<double>(params.eps)));
-  if (params.eps < 0.0f) return invalid_argument(kOp, ": eps is ", params.eps, ", needs 0 or more");
+constexpr const char* kOp = "rms_norm";
 
+Status check_params(const RmsNormParams& params) {
+  const Dim rows{params.x.shape[0], "rows of x"};
+  const Dim hidden{params.x.shape[1], "hidden of x"};
   if (params.residual.present() != params.residual_out.present()) {
     return invalid_argument(kOp, ": residual and residual_out go together, got ",
                             params.residual.present() ? "residual" : "residual_out", " alone");
   }
-  const bool fused = params.residual.present();
-  if (!fused && params.x.dtype == DType::kF32) {
-    HIPFORGE_TRY(check_dtype(kOp, "y", params.y, floats));
-  } else {
-    HIPFORGE_TRY(check_dtype(kOp, "y", params.y, {params.x.dtype}));
-  }
-  if (fused) {
-    const auto stream_dtypes = {DType::kF32, params.x.dtype};
-    HIPFORGE_TRY(check_tensor(kOp, "residual", params.residual, 2));
-    HIPFORGE_TRY(check_tensor(kOp, "residual_out", params.residual_out, 2));
-    HIPFORGE_TRY(check_dtype(kOp, "residual", params.residual, stream_dtypes));
-    HIPFORGE_TRY(check_dtype(kOp, "residual_out", params.residual_out, {params.residual.dtype}));
-    HIPFORGE_TRY(check_dim(kOp, "residual", params.residual, 0, rows, "rows of x"));
-    HIPFORGE_TRY(check_dim(kOp, "residual", params.residual, 1, hidden, "hidden of x"));
-    HIPFORGE_TRY(check_dim(kOp, "residual_out", params.residual_out, 0, rows, "rows of x"));
-    HIPFORGE_TRY(check_dim(kOp, "residual_out", params.residual_out, 1, hidden, "hidden of x"));
-    HIPFORGE_TRY(check_innermost_contiguous(kOp, "residual", params.residual));
-    HIPFORGE_TRY(check_innermost_contiguous(kOp, "residual_out", params.residual_out));
-    HIPFORGE_TRY(check_no_self_overlap(kOp, "residual_out", params.residual_out));
-    HIPFORGE_TRY(
-        check_no_overlap(kOp, "residual", params.residual, "residual_out", params.residual_out, true));
-    HIPFORGE_TRY(check_no_overlap(kOp, "x", params.x, "residual_out", params.residual_out, false));
-    HIPFORGE_TRY(check_no_overlap(kOp, "y", params.y, "residual_out", params.residual_out, false));
-    HIPFORGE_TRY(check_no_overlap(kOp, "weight", params.weight, "residual_out", params.residual_out, false));
-    HIPFORGE_TRY(check_no_overlap(kOp, "residual", params.residual, "y", params.y, false));
-  }
-  HIPFORGE_TRY(check_no_self_overlap(kOp, "y", params.y));
-  HIPFORGE_TRY(check_no_overlap(kOp, "x", params.x, "y", params.y, true));
-  HIPFORGE_TRY(check_no_overlap(kOp, "weight", params.weight, "y", params.y, false));
+  const DType dtype = params.x.dtype;
+  const bool any_result = dtype == DType::kF32 && !params.residual.present();
+  HIPFORGE_TRY(check_operands(kOp, params,
+                              {{"x", {rows, hidden}, kFloats},
+                               {"residual", {rows, hidden}, {DType::kF32, dtype}},
+                               {"residual_out", {rows, hidden}, {params.residual.dtype}},
+                               {"weight", {hidden}, kFloats},
+                               {"y", {rows, hidden}, any_result ? kFloats : DTypes{dtype}}}));
+  if (hidden.size == 0) return invalid_argument(kOp, ": hidden is 0, needs 1 or more");
+  HIPFORGE_TRY(check_finite(kOp, "eps", static_cast<double>(params.eps)));
+  if (params.eps < 0.0f) return invalid_argument(kOp, ": eps is ", params.eps, ", needs 0 or more");
   return {};
 }
 
-// Threads of a block: whole waves, as many as hold the row, at most kMaxBlock.
+// Threads of a block: as many as hold the row.
 int block_threads(std::int64_t hidden, int wave) {
-  const std::int64_t wave_elements = std::int64_t{kLaneElements} * wave;
-  const std::int64_t waves =
-      std::clamp<std::int64_t>((hidden + wave_elements - 1) / wave_elements, 1, kMaxBlock / wave);
-  return static_cast<int>(waves) * wave;
+  return whole_waves(ceil_div(hidden, kLaneElements), wave, kMaxBlock);
 }
 
-}  // namespace
-
-std::int64_t rms_norm_reduction_depth(std::int64_t hidden, const Target& target) {
-  const std::int64_t threads = block_threads(hidden, target.wave);
-  const std::int64_t packs = (hidden + kWidestPack - 1) / kWidestPack;
-  const std::int64_t per_thread = (packs + threads - 1) / threads * kWidestPack;
-  std::int64_t depth = per_thread + threads / target.wave;
-  for (int lanes = target.wave; lanes > 1; lanes /= 2) ++depth;
-  return depth;
-}
-
-Status rms_norm_plan(const RmsNormParams& params, const Target& target, LaunchPlan& plan) {
-  HIPFORGE_TRY(check_params(params));
-  constexpr const char* kOp = "rms_norm";
-  HIPFORGE_TRY(dispatch_wave(kOp, target, [&]<int kWave>() {
-    return dispatch_float(kOp, "x", params.x.dtype, [&]<class In>() {
-      return dispatch_float(kOp, "weight", params.weight.dtype, [&]<class W>() {
-        return dispatch_float(kOp, "y", params.y.dtype, [&]<class Out>() {
-          const auto choose = [&]<class Stream>() -> Status {
-            const KernelEntry entry = kRmsNormEntry<In, Stream, W, Out, kWave>;
-            if (entry.function == nullptr) return unsupported(kOp, ": no kernel for these dtypes");
-            plan.kernel = entry.name;
-            plan.function = entry.function;
-            return {};
-          };
-          if (!params.residual.present()) return choose.template operator()<void>();
-          return dispatch_float(kOp, "residual", params.residual.dtype, choose);
-        });
-      });
-    });
-  }));
-  const std::int64_t rows = params.x.shape[0];
-  const int threads = block_threads(params.x.shape[1], target.wave);
-  plan.grid = dim3(static_cast<unsigned>(std::min<std::int64_t>(rows, kMaxGrid)), 1, 1);
-  plan.block = dim3(static_cast<unsigned>(threads), 1, 1);
-  plan.shared_bytes = static_cast<unsigned>(threads / target.wave) * sizeof(float);
-  return {};
-}
-
-Status rms_norm(const RmsNormParams& params, hipStream_t stream) {
-  Target target;
-  HIPFORGE_TRY(current_target(target));
-  LaunchPlan plan;
-  HIPFORGE_TRY(rms_norm_plan(params, target, plan));
-  if (plan.grid.x == 0) return {};
+RmsNormArgs make_args(const RmsNormParams& params, const LaunchPlan&) {
   RmsNormArgs args{};
   args.x = params.x.data;
   args.residual = params.residual.data;
@@ -336,7 +256,45 @@ Status rms_norm(const RmsNormParams& params, hipStream_t stream) {
                    rows_are_aligned(params.y, kWidestPack) &&
                    (!params.residual.present() || (rows_are_aligned(params.residual, kWidestPack) &&
                                                    rows_are_aligned(params.residual_out, kWidestPack)));
-  return launch(plan, args, stream);
+  return args;
+}
+
+}  // namespace
+
+std::int64_t rms_norm_reduction_depth(std::int64_t hidden, const Target& target) {
+  const std::int64_t threads = block_threads(hidden, target.wave);
+  const std::int64_t per_thread = ceil_div(ceil_div(hidden, kWidestPack), threads) * kWidestPack;
+  std::int64_t depth = per_thread + threads / target.wave;
+  for (int lanes = target.wave; lanes > 1; lanes /= 2) ++depth;
+  return depth;
+}
+
+Status rms_norm_plan(const RmsNormParams& params, const Target& target, LaunchPlan& plan) {
+  HIPFORGE_TRY(check_params(params));
+  KernelEntry entry;
+  HIPFORGE_TRY(dispatch_wave(kOp, target, [&]<int kWave>() {
+    return dispatch_float(kOp, "x", params.x.dtype, [&]<class In>() {
+      return dispatch_float(kOp, "weight", params.weight.dtype, [&]<class W>() {
+        return dispatch_float(kOp, "y", params.y.dtype, [&]<class Out>() {
+          const auto choose = [&]<class Stream>() -> Status {
+            entry = kRmsNormEntry<In, Stream, W, Out, kWave>;
+            if (entry.function == nullptr) return unsupported(kOp, ": no kernel for these dtypes");
+            return {};
+          };
+          if (!params.residual.present()) return choose.template operator()<void>();
+          return dispatch_float(kOp, "residual", params.residual.dtype, choose);
+        });
+      });
+    });
+  }));
+  const int threads = block_threads(params.x.shape[1], target.wave);
+  plan = make_plan(entry, params.x.shape[0], threads,
+                   static_cast<unsigned>(threads / target.wave) * sizeof(float));
+  return {};
+}
+
+Status rms_norm(const RmsNormParams& params, hipStream_t stream, const Target& target) {
+  return launch_op(params, stream, target, rms_norm_plan, make_args);
 }
 
 }  // namespace hipforge

@@ -60,6 +60,9 @@ struct RopeParams {
   std::uint32_t* error_word = nullptr;  ///< optional, device; DeviceError bits are ORed in
 };
 
+constexpr const char* op_name(const RopeParams&) {
+  return "rope";
+}
 template <ParamsOf<RopeParams> P, class Visit>
 void for_each_operand(P& p, Visit&& visit) {
   visit(OperandRole{"x", kIn}, p.x);
@@ -75,7 +78,9 @@ void for_each_scalar(P& p, Visit&& visit) {
   visit("error_word", p.error_word);
 }
 
-[[nodiscard]] Status rope(const RopeParams& params, hipStream_t stream);
+/// Launches what rope_plan plans for `target`.
+[[nodiscard]] Status rope(const RopeParams& params, hipStream_t stream,
+                          const Target& target = kCurrentDevice);
 
 /// What rope would launch on `target`; grid 0 where it would launch nothing.
 [[nodiscard]] Status rope_plan(const RopeParams& params, const Target& target, LaunchPlan& plan);

@@ -169,7 +169,9 @@ using namespace rope_detail;
 
 constexpr const char* kOp = "rope";
 
-Status check_positions(const RopeParams& params) {
+// What no table says. A wrong rank of x is left to check_operands.
+Status check_positions_and_rotary_dim(const RopeParams& params) {
+  if (params.x.rank != 4) return {};
   const TensorView& positions = params.positions;
   const std::int64_t batch = params.x.shape[0];
   const std::int64_t seq = params.x.shape[1];
@@ -180,39 +182,32 @@ Status check_positions(const RopeParams& params) {
                             "] or [batch, seq] = [", batch, ", ", seq,
                             "]: a token's heads share its position, so [batch × heads × seq] is not taken");
   }
-  HIPFORGE_TRY(check_tensor(kOp, "positions", positions, positions.rank));
-  return check_dtype(kOp, "positions", positions, {DType::kI32});
+  const std::int64_t head_dim = params.x.shape[3];
+  const std::int64_t largest = std::min(head_dim, kMaxRotaryDim);
+  if (params.rotary_dim < 2 || params.rotary_dim % 2 != 0 || params.rotary_dim > largest) {
+    return invalid_argument(kOp, ": rotary_dim is ", params.rotary_dim, ", needs an even number from 2 to ",
+                            largest, " (head_dim is ", head_dim, ", the limit ", kMaxRotaryDim, ")");
+  }
+  return {};
 }
 
 Status check_params(const RopeParams& params) {
-  const TensorView& x = params.x;
-  HIPFORGE_TRY(check_tensor(kOp, "x", x, 4));
-  HIPFORGE_TRY(check_tensor(kOp, "y", params.y, 4));
-  HIPFORGE_TRY(check_tensor(kOp, "inv_freq", params.inv_freq, 1));
-  HIPFORGE_TRY(check_dtype(kOp, "x", x, {DType::kF32, DType::kF16, DType::kBF16}));
-  HIPFORGE_TRY(check_dtype(kOp, "y", params.y, {x.dtype}));
-  HIPFORGE_TRY(check_dtype(kOp, "inv_freq", params.inv_freq, {DType::kF32}));
-  constexpr const char* kAxes[] = {"batch of x", "seq of x", "heads of x", "head_dim of x"};
-  for (int axis = 0; axis < 4; ++axis) {
-    HIPFORGE_TRY(check_dim(kOp, "y", params.y, axis, x.shape[static_cast<std::size_t>(axis)], kAxes[axis]));
-  }
-  HIPFORGE_TRY(check_positions(params));
-  const std::int64_t largest = std::min(x.shape[3], kMaxRotaryDim);
-  if (params.rotary_dim < 2 || params.rotary_dim % 2 != 0 || params.rotary_dim > largest) {
-    return invalid_argument(kOp, ": rotary_dim is ", params.rotary_dim, ", needs an even number from 2 to ",
-                            largest, " (head_dim is ", x.shape[3], ", the limit ", kMaxRotaryDim, ")");
-  }
-  HIPFORGE_TRY(check_dim(kOp, "inv_freq", params.inv_freq, 0, params.rotary_dim / 2, "rotary_dim / 2"));
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "x", x));
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "y", params.y));
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "inv_freq", params.inv_freq));
+  HIPFORGE_TRY(check_positions_and_rotary_dim(params));
+  const Dim batch{params.x.shape[0], "batch of x"};
+  const Dim seq{params.x.shape[1], "seq of x"};
+  const Dim heads{params.x.shape[2], "heads of x"};
+  const Dim head_dim{params.x.shape[3], "head_dim of x"};
+  const bool own = params.positions.rank == 2;
+  HIPFORGE_TRY(
+      check_operands(kOp, params,
+                     {{"x", {batch, seq, heads, head_dim}, kFloats},
+                      {"y", {batch, seq, heads, head_dim}, {params.x.dtype}},
+                      {"positions", own ? Dims{batch, seq} : Dims{seq}, {DType::kI32}, LastAxis::kAnyStride},
+                      {"inv_freq", {{params.rotary_dim / 2, "rotary_dim / 2"}}, {DType::kF32}}}));
   HIPFORGE_TRY(check_finite(kOp, "magnitude", static_cast<double>(params.magnitude)));
   if (!(params.magnitude > 0.0f))
     return invalid_argument(kOp, ": magnitude is ", params.magnitude, ", needs > 0");
-  HIPFORGE_TRY(check_no_self_overlap(kOp, "y", params.y));
-  HIPFORGE_TRY(check_no_overlap(kOp, "x", x, "y", params.y, true));
-  HIPFORGE_TRY(check_no_overlap(kOp, "positions", params.positions, "y", params.y, false));
-  return check_no_overlap(kOp, "inv_freq", params.inv_freq, "y", params.y, false);
+  return {};
 }
 
 struct Geometry {
@@ -221,10 +216,6 @@ struct Geometry {
   std::int64_t steps = 0;
   std::int64_t items = 0;
 };
-
-std::int64_t ceil_div(std::int64_t value, std::int64_t divisor) {
-  return (value + divisor - 1) / divisor;
-}
 
 Geometry choose_geometry(const RopeParams& params) {
   const std::int64_t heads = params.x.shape[2];
@@ -247,6 +238,31 @@ Geometry choose_geometry(const RopeParams& params) {
   geometry.groups = ceil_div(heads, most);
   geometry.items = tokens * geometry.groups * geometry.steps;
   return geometry;
+}
+
+RopeArgs make_args(const RopeParams& params, const LaunchPlan&) {
+  const Geometry geometry = choose_geometry(params);
+  RopeArgs args{};
+  args.x = params.x.data;
+  args.y = params.y.data;
+  args.positions = params.positions.as<const std::int32_t>();
+  args.inv_freq = params.inv_freq.as<const float>();
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    args.x_strides[axis] = params.x.strides[axis];
+    args.y_strides[axis] = params.y.strides[axis];
+  }
+  const bool own = params.positions.rank == 2;
+  args.position_strides[0] = own ? params.positions.strides[0] : 0;
+  args.position_strides[1] = params.positions.strides[own ? 1 : 0];
+  args.seq = params.x.shape[1];
+  args.heads = params.x.shape[2];
+  args.groups = geometry.groups;
+  args.steps = geometry.steps;
+  args.items = geometry.items;
+  args.rotary_dim = static_cast<int>(params.rotary_dim);
+  args.magnitude = params.magnitude;
+  args.error_word = params.error_word;
+  return args;
 }
 
 double default_magnitude(const RopeFrequencyParams& params) {
@@ -309,66 +325,33 @@ Status check_frequency_params(const RopeFrequencyParams& params) {
 Status rope_plan(const RopeParams& params, const Target& target, LaunchPlan& plan) {
   HIPFORGE_TRY(check_params(params));
   const Geometry geometry = choose_geometry(params);
+  KernelEntry entry;
   HIPFORGE_TRY(dispatch_wave(kOp, target, [&]<int kWave>() {
     return dispatch_float(kOp, "x", params.x.dtype, [&]<class T>() -> Status {
       const auto choose = [&]<RopeStyle kStyle>() {
         return geometry.pack == 1 ? kRopeEntry<T, kStyle, 1, kWave>
                                   : kRopeEntry<T, kStyle, kVectorSize<T>, kWave>;
       };
-      KernelEntry entry;
       switch (params.style) {
         case RopeStyle::kInterleaved:
           entry = choose.template operator()<RopeStyle::kInterleaved>();
-          break;
+          return {};
         case RopeStyle::kHalfSplit:
           entry = choose.template operator()<RopeStyle::kHalfSplit>();
-          break;
+          return {};
         default:
           return unsupported(kOp, ": style ", static_cast<int>(params.style),
                              " is not known, supported: interleaved, half-split");
       }
-      plan.kernel = entry.name;
-      plan.function = entry.function;
-      return {};
     });
   }));
-  const std::int64_t waves =
-      std::clamp<std::int64_t>(ceil_div(geometry.items, target.wave), 1, kMaxBlock / target.wave);
-  const std::int64_t threads = waves * target.wave;
-  plan.grid = dim3(static_cast<unsigned>(std::min(ceil_div(geometry.items, threads), kMaxGrid)), 1, 1);
-  plan.block = dim3(static_cast<unsigned>(threads), 1, 1);
-  plan.shared_bytes = 0;
+  const int threads = whole_waves(geometry.items, target.wave, kMaxBlock);
+  plan = make_plan(entry, ceil_div(geometry.items, threads), threads);
   return {};
 }
 
-Status rope(const RopeParams& params, hipStream_t stream) {
-  Target target;
-  HIPFORGE_TRY(current_target(target));
-  LaunchPlan plan;
-  HIPFORGE_TRY(rope_plan(params, target, plan));
-  if (plan.grid.x == 0) return {};
-  const Geometry geometry = choose_geometry(params);
-  RopeArgs args{};
-  args.x = params.x.data;
-  args.y = params.y.data;
-  args.positions = params.positions.as<const std::int32_t>();
-  args.inv_freq = params.inv_freq.as<const float>();
-  for (std::size_t axis = 0; axis < 3; ++axis) {
-    args.x_strides[axis] = params.x.strides[axis];
-    args.y_strides[axis] = params.y.strides[axis];
-  }
-  const bool own = params.positions.rank == 2;
-  args.position_strides[0] = own ? params.positions.strides[0] : 0;
-  args.position_strides[1] = params.positions.strides[own ? 1 : 0];
-  args.seq = params.x.shape[1];
-  args.heads = params.x.shape[2];
-  args.groups = geometry.groups;
-  args.steps = geometry.steps;
-  args.items = geometry.items;
-  args.rotary_dim = static_cast<int>(params.rotary_dim);
-  args.magnitude = params.magnitude;
-  args.error_word = params.error_word;
-  return launch(plan, args, stream);
+Status rope(const RopeParams& params, hipStream_t stream, const Target& target) {
+  return launch_op(params, stream, target, rope_plan, make_args);
 }
 
 Status rope_frequencies(const RopeFrequencyParams& params, std::vector<float>& inv_freq, float& magnitude) {

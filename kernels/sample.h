@@ -56,6 +56,9 @@ struct SampleParams {
   std::uint64_t position = 0;
 };
 
+constexpr const char* op_name(const SampleParams&) {
+  return "sample";
+}
 template <ParamsOf<SampleParams> P, class Visit>
 void for_each_operand(P& p, Visit&& visit) {
   visit(OperandRole{"logits", kIn}, p.logits);
@@ -71,7 +74,9 @@ void for_each_scalar(P& p, Visit&& visit) {
   visit("position", p.position);
 }
 
-[[nodiscard]] Status sample(const SampleParams& params, hipStream_t stream);
+/// Launches what sample_plan plans for `target`.
+[[nodiscard]] Status sample(const SampleParams& params, hipStream_t stream,
+                            const Target& target = kCurrentDevice);
 
 /// What sample would launch on `target`; grid 0 where it would launch nothing.
 [[nodiscard]] Status sample_plan(const SampleParams& params, const Target& target, LaunchPlan& plan);

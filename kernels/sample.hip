@@ -308,15 +308,13 @@ using namespace sample_detail;
 constexpr const char* kOp = "sample";
 
 Status check_params(const SampleParams& params) {
-  HIPFORGE_TRY(check_tensor(kOp, "logits", params.logits, 2));
-  HIPFORGE_TRY(check_tensor(kOp, "ids", params.ids, 1));
-  HIPFORGE_TRY(check_dtype(kOp, "logits", params.logits, {DType::kF32, DType::kF16, DType::kBF16}));
-  HIPFORGE_TRY(check_dtype(kOp, "ids", params.ids, {DType::kI32}));
-  HIPFORGE_TRY(check_range(kOp, "vocab", params.logits.shape[1], 1, kMaxVocab));
-  HIPFORGE_TRY(check_dim(kOp, "ids", params.ids, 0, params.logits.shape[0], "rows of logits"));
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "logits", params.logits));
-  HIPFORGE_TRY(check_no_self_overlap(kOp, "ids", params.ids));
-  HIPFORGE_TRY(check_no_overlap(kOp, "logits", params.logits, "ids", params.ids, false));
+  const Dim rows{params.logits.shape[0], "rows of logits"};
+  const Dim vocab{params.logits.shape[1], "vocab of logits"};
+  HIPFORGE_TRY(check_operands(kOp, params,
+                              {{"logits", {rows, vocab}, kFloats},
+                               {"ids", {rows}, {DType::kI32}, LastAxis::kAnyStride},
+                               {"draws", {rows}, {DType::kF32}, LastAxis::kAnyStride}}));
+  HIPFORGE_TRY(check_range(kOp, "vocab", vocab.size, 1, kMaxVocab));
   HIPFORGE_TRY(check_finite(kOp, "temperature", static_cast<double>(params.temperature)));
   if (!(params.temperature > 0.0f)) {
     return invalid_argument(kOp, ": temperature is ", params.temperature, ", needs > 0 (0 is argmax's work)");
@@ -325,41 +323,10 @@ Status check_params(const SampleParams& params) {
   if (!(params.top_p > 0.0f && params.top_p <= 1.0f)) {
     return invalid_argument(kOp, ": top_p is ", params.top_p, ", needs over 0, at most 1");
   }
-  if (!params.draws.present()) return {};
-  HIPFORGE_TRY(check_tensor(kOp, "draws", params.draws, 1));
-  HIPFORGE_TRY(check_dtype(kOp, "draws", params.draws, {DType::kF32}));
-  HIPFORGE_TRY(check_dim(kOp, "draws", params.draws, 0, params.logits.shape[0], "rows of logits"));
-  HIPFORGE_TRY(check_no_self_overlap(kOp, "draws", params.draws));
-  HIPFORGE_TRY(check_no_overlap(kOp, "logits", params.logits, "draws", params.draws, false));
-  return check_no_overlap(kOp, "ids", params.ids, "draws", params.draws, false);
-}
-
-}  // namespace
-
-Status sample_plan(const SampleParams& params, const Target& target, LaunchPlan& plan) {
-  HIPFORGE_TRY(check_params(params));
-  HIPFORGE_TRY(dispatch_wave(kOp, target, [&]<int kWave>() {
-    return dispatch_float(kOp, "logits", params.logits.dtype, [&]<class T>() -> Status {
-      plan.kernel = kSampleEntry<T, kWave>.name;
-      plan.function = kSampleEntry<T, kWave>.function;
-      return {};
-    });
-  }));
-  const std::int64_t per_wave = static_cast<std::int64_t>(target.wave) * kPack * kPacksPerThread;
-  const std::int64_t waves = std::clamp<std::int64_t>((params.logits.shape[1] + per_wave - 1) / per_wave, 1,
-                                                      kMaxBlock / target.wave);
-  plan.grid = dim3(static_cast<unsigned>(std::min<std::int64_t>(params.logits.shape[0], kMaxGrid)), 1, 1);
-  plan.block = dim3(static_cast<unsigned>(waves * target.wave), 1, 1);
-  plan.shared_bytes = sizeof(SampleShared);
   return {};
 }
 
-Status sample(const SampleParams& params, hipStream_t stream) {
-  Target target;
-  HIPFORGE_TRY(current_target(target));
-  LaunchPlan plan;
-  HIPFORGE_TRY(sample_plan(params, target, plan));
-  if (plan.grid.x == 0) return {};
+SampleArgs make_args(const SampleParams& params, const LaunchPlan&) {
   SampleArgs args{};
   args.logits = params.logits.data;
   args.ids = params.ids.as<std::int32_t>();
@@ -375,7 +342,28 @@ Status sample(const SampleParams& params, hipStream_t stream) {
   args.temperature = params.temperature;
   args.top_p = params.top_p;
   args.vector_io = rows_are_aligned(params.logits, kPack) ? 1 : 0;
-  return launch(plan, args, stream);
+  return args;
+}
+
+}  // namespace
+
+Status sample_plan(const SampleParams& params, const Target& target, LaunchPlan& plan) {
+  HIPFORGE_TRY(check_params(params));
+  KernelEntry entry;
+  HIPFORGE_TRY(dispatch_wave(kOp, target, [&]<int kWave>() {
+    return dispatch_float(kOp, "logits", params.logits.dtype, [&]<class T>() -> Status {
+      entry = kSampleEntry<T, kWave>;
+      return {};
+    });
+  }));
+  const int threads =
+      whole_waves(ceil_div(params.logits.shape[1], kPack * kPacksPerThread), target.wave, kMaxBlock);
+  plan = make_plan(entry, params.logits.shape[0], threads, sizeof(SampleShared));
+  return {};
+}
+
+Status sample(const SampleParams& params, hipStream_t stream, const Target& target) {
+  return launch_op(params, stream, target, sample_plan, make_args);
 }
 
 }  // namespace hipforge

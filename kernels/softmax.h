@@ -61,6 +61,9 @@ struct SoftmaxParams {
   EmptyRow empty_row = EmptyRow::kZero;
 };
 
+constexpr const char* op_name(const SoftmaxParams&) {
+  return "softmax";
+}
 template <ParamsOf<SoftmaxParams> P, class Visit>
 void for_each_operand(P& p, Visit&& visit) {
   visit(OperandRole{"x", kIn}, p.x);
@@ -75,7 +78,9 @@ void for_each_scalar(P& p, Visit&& visit) {
   visit("empty_row", p.empty_row);
 }
 
-[[nodiscard]] Status softmax(const SoftmaxParams& params, hipStream_t stream);
+/// Launches what softmax_plan plans for `target`.
+[[nodiscard]] Status softmax(const SoftmaxParams& params, hipStream_t stream,
+                             const Target& target = kCurrentDevice);
 
 /// What softmax would launch on `target`; grid 0 where it would launch nothing.
 [[nodiscard]] Status softmax_plan(const SoftmaxParams& params, const Target& target, LaunchPlan& plan);

@@ -327,38 +327,23 @@ Tile tile_for(std::int64_t cols, int wave) {
   const std::int64_t medium_cols = std::int64_t{kMedium} * wave;
   if (cols <= short_cols) return {Shape::kShortWave, kWaveRowBlock};
   if (cols <= medium_cols) return {Shape::kMediumWave, kWaveRowBlock};
-  const std::int64_t waves = (cols + medium_cols - 1) / medium_cols;
+  const std::int64_t waves = ceil_div(cols, medium_cols);
   if (waves * wave <= kMaxBlock) return {Shape::kBlock, static_cast<int>(waves) * wave};
   return {Shape::kOnline, kMaxBlock};
 }
 
 Status check_params(const SoftmaxParams& params) {
-  constexpr const char* kAxes[] = {"batch of x", "heads of x", "rows of x", "cols of x"};
-  HIPFORGE_TRY(check_tensor(kOp, "x", params.x, 4));
-  HIPFORGE_TRY(check_tensor(kOp, "y", params.y, 4));
-  HIPFORGE_TRY(check_dtype(kOp, "x", params.x, {DType::kF32, DType::kF16, DType::kBF16}));
-  HIPFORGE_TRY(check_dtype(kOp, "y", params.y, {params.x.dtype}));
-  for (int axis = 0; axis < 4; ++axis) {
-    HIPFORGE_TRY(
-        check_dim(kOp, "y", params.y, axis, params.x.shape[static_cast<std::size_t>(axis)], kAxes[axis]));
-  }
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "x", params.x));
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "y", params.y));
-  HIPFORGE_TRY(check_no_self_overlap(kOp, "y", params.y));
-  HIPFORGE_TRY(check_no_overlap(kOp, "x", params.x, "y", params.y, true));
-  HIPFORGE_TRY(check_finite(kOp, "scale", static_cast<double>(params.scale)));
-  if (!params.mask.present()) return {};
-
-  HIPFORGE_TRY(check_tensor(kOp, "mask", params.mask, 4));
-  HIPFORGE_TRY(check_dtype(kOp, "mask", params.mask, {DType::kF32, params.x.dtype}));
-  for (int axis = 0; axis < 4; ++axis) {
-    const bool broadcast = axis < 3 && params.mask.shape[static_cast<std::size_t>(axis)] == 1;
-    if (broadcast) continue;
-    HIPFORGE_TRY(check_dim(kOp, "mask", params.mask, axis, params.x.shape[static_cast<std::size_t>(axis)],
-                           kAxes[axis]));
-  }
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "mask", params.mask));
-  return check_no_overlap(kOp, "mask", params.mask, "y", params.y, false);
+  const Dim batch{params.x.shape[0], "batch of x"};
+  const Dim heads{params.x.shape[1], "heads of x"};
+  const Dim rows{params.x.shape[2], "rows of x"};
+  const Dim cols{params.x.shape[3], "cols of x"};
+  const DType dtype = params.x.dtype;
+  HIPFORGE_TRY(
+      check_operands(kOp, params,
+                     {{"x", {batch, heads, rows, cols}, kFloats},
+                      {"y", {batch, heads, rows, cols}, {dtype}},
+                      {"mask", {one_or(batch), one_or(heads), one_or(rows), cols}, {DType::kF32, dtype}}}));
+  return check_finite(kOp, "scale", static_cast<double>(params.scale));
 }
 
 float empty_value(EmptyRow policy, std::int64_t cols) {
@@ -373,58 +358,7 @@ float empty_value(EmptyRow policy, std::int64_t cols) {
   return std::numeric_limits<float>::quiet_NaN();
 }
 
-}  // namespace
-
-std::int64_t softmax_reduction_depth(std::int64_t cols, const Target& target) {
-  const Tile tile = tile_for(cols, target.wave);
-  std::int64_t depth = 0;
-  for (int width = tile.shape == Shape::kShortWave ? kShort : kMedium; width > 1; width /= 2) ++depth;
-  for (int lanes = target.wave; lanes > 1; lanes /= 2) ++depth;
-  if (tile.shape == Shape::kBlock || tile.shape == Shape::kOnline) depth += tile.threads / target.wave - 1;
-  if (tile.shape == Shape::kOnline) {
-    const std::int64_t chunk = std::int64_t{tile.threads} * kMedium;
-    const std::int64_t chunks = (cols + chunk - 1) / chunk;
-    depth += (chunks - 1) * 5 + 4;
-  }
-  return depth;
-}
-
-Status softmax_plan(const SoftmaxParams& params, const Target& target, LaunchPlan& plan) {
-  HIPFORGE_TRY(check_params(params));
-  const std::int64_t cols = params.x.shape[3];
-  const std::int64_t row_count = cols == 0 ? 0 : params.x.numel() / cols;
-  const Tile tile = tile_for(cols, target.wave);
-  HIPFORGE_TRY(dispatch_wave(kOp, target, [&]<int kWave>() {
-    return dispatch_float(kOp, "x", params.x.dtype, [&]<class T>() {
-      const auto choose = [&]<bool kMasked>() -> Status {
-        const KernelEntry entry = tile.shape == Shape::kShortWave    ? kWaveEntry<T, kWave, kShort, kMasked>
-                                  : tile.shape == Shape::kMediumWave ? kWaveEntry<T, kWave, kMedium, kMasked>
-                                  : tile.shape == Shape::kBlock      ? kBlockEntry<T, kWave, kMedium, kMasked>
-                                                                : kOnlineEntry<T, kWave, kMedium, kMasked>;
-        plan.kernel = entry.name;
-        plan.function = entry.function;
-        return {};
-      };
-      return params.mask.present() ? choose.template operator()<true>() : choose.template operator()<false>();
-    });
-  }));
-  const bool wave_per_row = tile.shape == Shape::kShortWave || tile.shape == Shape::kMediumWave;
-  const std::int64_t rows_per_block = wave_per_row ? tile.threads / target.wave : 1;
-  const std::int64_t blocks = (row_count + rows_per_block - 1) / rows_per_block;
-  plan.grid = dim3(static_cast<unsigned>(std::min<std::int64_t>(blocks, kMaxGrid)), 1, 1);
-  plan.block = dim3(static_cast<unsigned>(tile.threads), 1, 1);
-  plan.shared_bytes =
-      wave_per_row ? 0
-                   : static_cast<unsigned>(tile.threads / target.wave) * static_cast<unsigned>(sizeof(float));
-  return {};
-}
-
-Status softmax(const SoftmaxParams& params, hipStream_t stream) {
-  Target target;
-  HIPFORGE_TRY(current_target(target));
-  LaunchPlan plan;
-  HIPFORGE_TRY(softmax_plan(params, target, plan));
-  if (plan.grid.x == 0) return {};
+SoftmaxArgs make_args(const SoftmaxParams& params, const LaunchPlan&) {
   const bool masked = params.mask.present();
   SoftmaxArgs args{};
   args.x = params.x.data;
@@ -448,7 +382,52 @@ Status softmax(const SoftmaxParams& params, hipStream_t stream) {
   args.vector_x = rows_are_aligned(params.x, kWidestPack);
   args.vector_mask = masked && rows_are_aligned(params.mask, kWidestPack);
   args.vector_y = rows_are_aligned(params.y, kWidestPack);
-  return launch(plan, args, stream);
+  return args;
+}
+
+}  // namespace
+
+std::int64_t softmax_reduction_depth(std::int64_t cols, const Target& target) {
+  const Tile tile = tile_for(cols, target.wave);
+  std::int64_t depth = 0;
+  for (int width = tile.shape == Shape::kShortWave ? kShort : kMedium; width > 1; width /= 2) ++depth;
+  for (int lanes = target.wave; lanes > 1; lanes /= 2) ++depth;
+  if (tile.shape == Shape::kBlock || tile.shape == Shape::kOnline) depth += tile.threads / target.wave - 1;
+  if (tile.shape == Shape::kOnline) {
+    const std::int64_t chunk = std::int64_t{tile.threads} * kMedium;
+    const std::int64_t chunks = ceil_div(cols, chunk);
+    depth += (chunks - 1) * 5 + 4;
+  }
+  return depth;
+}
+
+Status softmax_plan(const SoftmaxParams& params, const Target& target, LaunchPlan& plan) {
+  HIPFORGE_TRY(check_params(params));
+  const std::int64_t cols = params.x.shape[3];
+  const std::int64_t row_count = cols == 0 ? 0 : params.x.numel() / cols;
+  const Tile tile = tile_for(cols, target.wave);
+  KernelEntry entry;
+  HIPFORGE_TRY(dispatch_wave(kOp, target, [&]<int kWave>() {
+    return dispatch_float(kOp, "x", params.x.dtype, [&]<class T>() {
+      const auto choose = [&]<bool kMasked>() -> Status {
+        entry = tile.shape == Shape::kShortWave    ? kWaveEntry<T, kWave, kShort, kMasked>
+                : tile.shape == Shape::kMediumWave ? kWaveEntry<T, kWave, kMedium, kMasked>
+                : tile.shape == Shape::kBlock      ? kBlockEntry<T, kWave, kMedium, kMasked>
+                                                   : kOnlineEntry<T, kWave, kMedium, kMasked>;
+        return {};
+      };
+      return params.mask.present() ? choose.template operator()<true>() : choose.template operator()<false>();
+    });
+  }));
+  const bool wave_per_row = tile.shape == Shape::kShortWave || tile.shape == Shape::kMediumWave;
+  const int waves = tile.threads / target.wave;
+  plan = make_plan(entry, ceil_div(row_count, wave_per_row ? waves : 1), tile.threads,
+                   wave_per_row ? 0 : static_cast<unsigned>(waves) * sizeof(float));
+  return {};
+}
+
+Status softmax(const SoftmaxParams& params, hipStream_t stream, const Target& target) {
+  return launch_op(params, stream, target, softmax_plan, make_args);
 }
 
 }  // namespace hipforge

@@ -46,6 +46,9 @@ struct SwigluParams {
   TensorView y;
 };
 
+constexpr const char* op_name(const SwigluParams&) {
+  return "swiglu";
+}
 template <ParamsOf<SwigluParams> P, class Visit>
 void for_each_operand(P& p, Visit&& visit) {
   visit(OperandRole{"gate", kIn}, p.gate);
@@ -55,7 +58,9 @@ void for_each_operand(P& p, Visit&& visit) {
 template <ParamsOf<SwigluParams> P, class Visit>
 void for_each_scalar(P&, Visit&&) {}
 
-[[nodiscard]] Status swiglu(const SwigluParams& params, hipStream_t stream);
+/// Launches what swiglu_plan plans for `target`.
+[[nodiscard]] Status swiglu(const SwigluParams& params, hipStream_t stream,
+                            const Target& target = kCurrentDevice);
 
 /// What swiglu would launch on `target`; grid 0 where it would launch nothing.
 [[nodiscard]] Status swiglu_plan(const SwigluParams& params, const Target& target, LaunchPlan& plan);

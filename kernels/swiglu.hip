@@ -110,62 +110,17 @@ bool are_column_ranges_of_one_matrix(const TensorView& a, const TensorView& b) {
   return offset >= a.shape[1] && offset + b.shape[1] <= stride;
 }
 
-Status check_output_overlap(const char* name, const TensorView& input, const TensorView& y) {
-  if (are_column_ranges_of_one_matrix(input, y)) return {};
-  return check_no_overlap(kOp, name, input, "y", y, true);
-}
-
 Status check_params(const SwigluParams& params) {
-  HIPFORGE_TRY(check_tensor(kOp, "gate", params.gate, 2));
-  HIPFORGE_TRY(check_tensor(kOp, "up", params.up, 2));
-  HIPFORGE_TRY(check_tensor(kOp, "y", params.y, 2));
-  HIPFORGE_TRY(check_dtype(kOp, "gate", params.gate, {DType::kF32, DType::kF16, DType::kBF16}));
-  HIPFORGE_TRY(check_dtype(kOp, "up", params.up, {params.gate.dtype}));
-  HIPFORGE_TRY(check_dtype(kOp, "y", params.y, {params.gate.dtype}));
-  for (int axis = 0; axis < 2; ++axis) {
-    const std::int64_t size = params.gate.shape[static_cast<std::size_t>(axis)];
-    const char* why = axis == 0 ? "rows of gate" : "cols of gate";
-    HIPFORGE_TRY(check_dim(kOp, "up", params.up, axis, size, why));
-    HIPFORGE_TRY(check_dim(kOp, "y", params.y, axis, size, why));
-  }
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "gate", params.gate));
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "up", params.up));
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "y", params.y));
-  HIPFORGE_TRY(check_no_self_overlap(kOp, "y", params.y));
-  HIPFORGE_TRY(check_output_overlap("gate", params.gate, params.y));
-  HIPFORGE_TRY(check_output_overlap("up", params.up, params.y));
-  return {};
+  const Dim rows{params.gate.shape[0], "rows of gate"};
+  const Dim cols{params.gate.shape[1], "cols of gate"};
+  const DType dtype = params.gate.dtype;
+  return check_operands(
+      kOp, params,
+      {{"gate", {rows, cols}, kFloats}, {"up", {rows, cols}, {dtype}}, {"y", {rows, cols}, {dtype}}},
+      are_column_ranges_of_one_matrix);
 }
 
-}  // namespace
-
-Status swiglu_plan(const SwigluParams& params, const Target& target, LaunchPlan& plan) {
-  HIPFORGE_TRY(check_params(params));
-  HIPFORGE_TRY(dispatch_wave(kOp, target, [&]<int kWave>() {
-    return dispatch_float(kOp, "gate", params.gate.dtype, [&]<class T>() -> Status {
-      plan.kernel = kSwigluEntry<T, kWave>.name;
-      plan.function = kSwigluEntry<T, kWave>.function;
-      return {};
-    });
-  }));
-  const int pack = pack_of(params);
-  const std::int64_t packs = (params.gate.shape[1] + pack - 1) / pack * params.gate.shape[0];
-  const std::int64_t shares = (packs + kPacks - 1) / kPacks;
-  const std::int64_t waves =
-      std::clamp<std::int64_t>((shares + target.wave - 1) / target.wave, 1, kMaxBlock / target.wave);
-  const std::int64_t threads = waves * target.wave;
-  plan.grid = dim3(static_cast<unsigned>(std::min((shares + threads - 1) / threads, kMaxGrid)), 1, 1);
-  plan.block = dim3(static_cast<unsigned>(threads), 1, 1);
-  plan.shared_bytes = 0;
-  return {};
-}
-
-Status swiglu(const SwigluParams& params, hipStream_t stream) {
-  Target target;
-  HIPFORGE_TRY(current_target(target));
-  LaunchPlan plan;
-  HIPFORGE_TRY(swiglu_plan(params, target, plan));
-  if (plan.grid.x == 0) return {};
+SwigluArgs make_args(const SwigluParams& params, const LaunchPlan&) {
   SwigluArgs args{};
   args.gate = params.gate.data;
   args.up = params.up.data;
@@ -178,7 +133,29 @@ Status swiglu(const SwigluParams& params, hipStream_t stream) {
   const int pack = pack_of(params);
   args.vector_io = rows_are_aligned(params.gate, pack) && rows_are_aligned(params.up, pack) &&
                    rows_are_aligned(params.y, pack);
-  return launch(plan, args, stream);
+  return args;
+}
+
+}  // namespace
+
+Status swiglu_plan(const SwigluParams& params, const Target& target, LaunchPlan& plan) {
+  HIPFORGE_TRY(check_params(params));
+  KernelEntry entry;
+  HIPFORGE_TRY(dispatch_wave(kOp, target, [&]<int kWave>() {
+    return dispatch_float(kOp, "gate", params.gate.dtype, [&]<class T>() -> Status {
+      entry = kSwigluEntry<T, kWave>;
+      return {};
+    });
+  }));
+  const auto& shape = params.gate.shape;
+  const std::int64_t shares = ceil_div(ceil_div(shape[1], pack_of(params)) * shape[0], kPacks);
+  const int threads = whole_waves(shares, target.wave, kMaxBlock);
+  plan = make_plan(entry, ceil_div(shares, threads), threads);
+  return {};
+}
+
+Status swiglu(const SwigluParams& params, hipStream_t stream, const Target& target) {
+  return launch_op(params, stream, target, swiglu_plan, make_args);
 }
 
 }  // namespace hipforge

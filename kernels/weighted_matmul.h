@@ -48,6 +48,9 @@ struct WeightedMatmulParams {
   TensorView out;
 };
 
+constexpr const char* op_name(const WeightedMatmulParams&) {
+  return "weighted_matmul";
+}
 template <ParamsOf<WeightedMatmulParams> P, class Visit>
 void for_each_operand(P& p, Visit&& visit) {
   visit(OperandRole{"weights", kIn}, p.weights);
@@ -57,7 +60,9 @@ void for_each_operand(P& p, Visit&& visit) {
 template <ParamsOf<WeightedMatmulParams> P, class Visit>
 void for_each_scalar(P&, Visit&&) {}
 
-[[nodiscard]] Status weighted_matmul(const WeightedMatmulParams& params, hipStream_t stream);
+/// Launches what weighted_matmul_plan plans for `target`.
+[[nodiscard]] Status weighted_matmul(const WeightedMatmulParams& params, hipStream_t stream,
+                                     const Target& target = kCurrentDevice);
 
 /// What weighted_matmul would launch on `target`; grid 0 where it would launch nothing.
 [[nodiscard]] Status weighted_matmul_plan(const WeightedMatmulParams& params, const Target& target,

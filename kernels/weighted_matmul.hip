@@ -311,31 +311,22 @@ using namespace weighted_matmul_detail;
 constexpr const char* kOp = "weighted_matmul";
 
 Status check_params(const WeightedMatmulParams& params) {
-  HIPFORGE_TRY(check_tensor(kOp, "weights", params.weights, 4));
-  HIPFORGE_TRY(check_tensor(kOp, "values", params.values, 4));
-  HIPFORGE_TRY(check_tensor(kOp, "out", params.out, 4));
-  HIPFORGE_TRY(check_dtype(kOp, "weights", params.weights, {DType::kF32, DType::kF16, DType::kBF16}));
-  HIPFORGE_TRY(check_dtype(kOp, "values", params.values, {params.weights.dtype}));
-  HIPFORGE_TRY(check_dtype(kOp, "out", params.out, {params.weights.dtype}));
-  const std::int64_t batch = params.weights.shape[0];
-  const std::int64_t q_heads = params.weights.shape[1];
-  const std::int64_t kv_heads = params.values.shape[2];
-  HIPFORGE_TRY(check_dim(kOp, "values", params.values, 0, batch, "batch of weights"));
-  HIPFORGE_TRY(check_dim(kOp, "values", params.values, 1, params.weights.shape[3], "kv_len of weights"));
-  HIPFORGE_TRY(check_dim(kOp, "out", params.out, 0, batch, "batch of weights"));
-  HIPFORGE_TRY(check_dim(kOp, "out", params.out, 1, params.weights.shape[2], "q_len of weights"));
-  HIPFORGE_TRY(check_dim(kOp, "out", params.out, 2, q_heads, "q_heads of weights"));
-  HIPFORGE_TRY(check_dim(kOp, "out", params.out, 3, params.values.shape[3], "head_dim of values"));
-  if (q_heads > 0 && (kv_heads == 0 || q_heads % kv_heads != 0)) {
-    return invalid_argument(kOp, ": weights have ", q_heads, " heads, values ", kv_heads,
+  const Dim batch{params.weights.shape[0], "batch of weights"};
+  const Dim q_heads{params.weights.shape[1], "q_heads of weights"};
+  const Dim q_len{params.weights.shape[2], "q_len of weights"};
+  const Dim kv_len{params.weights.shape[3], "kv_len of weights"};
+  const Dim kv_heads{params.values.shape[2], "kv_heads of values"};
+  const Dim head_dim{params.values.shape[3], "head_dim of values"};
+  const DType dtype = params.weights.dtype;
+  HIPFORGE_TRY(check_operands(kOp, params,
+                              {{"weights", {batch, q_heads, q_len, kv_len}, kFloats},
+                               {"values", {batch, kv_len, kv_heads, head_dim}, {dtype}},
+                               {"out", {batch, q_len, q_heads, head_dim}, {dtype}}}));
+  if (q_heads.size > 0 && (kv_heads.size == 0 || q_heads.size % kv_heads.size != 0)) {
+    return invalid_argument(kOp, ": weights have ", q_heads.size, " heads, values ", kv_heads.size,
                             ", needs a multiple of the values' heads");
   }
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "weights", params.weights));
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "values", params.values));
-  HIPFORGE_TRY(check_innermost_contiguous(kOp, "out", params.out));
-  HIPFORGE_TRY(check_no_self_overlap(kOp, "out", params.out));
-  HIPFORGE_TRY(check_no_overlap(kOp, "weights", params.weights, "out", params.out, false));
-  return check_no_overlap(kOp, "values", params.values, "out", params.out, false);
+  return {};
 }
 
 // How the output is cut into blocks' tiles, and who makes them.
@@ -347,10 +338,6 @@ struct Tiling {
   std::size_t shared_bytes = 0;
   int column_threads = 0;
 };
-
-std::int64_t ceil_div(std::int64_t value, std::int64_t divisor) {
-  return (value + divisor - 1) / divisor;
-}
 
 // Query heads of a kv head.
 std::int64_t group_of(const WeightedMatmulParams& params) {
@@ -439,21 +426,13 @@ WeightedMatmulArgs make_args(const WeightedMatmulParams& params, const Tiling& t
   return args;
 }
 
-Status make_plan(const WeightedMatmulParams& params, const Target& target, LaunchPlan& plan,
-                 WeightedMatmulArgs& args) {
+Status plan_launch(const WeightedMatmulParams& params, const Target& target, LaunchPlan& plan,
+                   WeightedMatmulArgs& args) {
   HIPFORGE_TRY(check_params(params));
   Tiling tiling;
   HIPFORGE_TRY(choose_tiling(params, target, tiling));
-  if (tiling.threads == 0) {
-    plan.grid = dim3(0, 1, 1);
-    return {};
-  }
-  args = make_args(params, tiling);
-  plan.kernel = tiling.entry.name;
-  plan.function = tiling.entry.function;
-  plan.grid = dim3(static_cast<unsigned>(std::min<std::int64_t>(args.tiles, kMaxGrid)), 1, 1);
-  plan.block = dim3(static_cast<unsigned>(tiling.threads), 1, 1);
-  plan.shared_bytes = static_cast<unsigned>(tiling.shared_bytes);
+  if (tiling.threads > 0) args = make_args(params, tiling);
+  plan = make_plan(tiling.entry, args.tiles, tiling.threads, tiling.shared_bytes);
   return {};
 }
 
@@ -477,17 +456,17 @@ std::int64_t weighted_matmul_reduction_depth(DType dtype, std::int64_t kv_len, c
 
 Status weighted_matmul_plan(const WeightedMatmulParams& params, const Target& target, LaunchPlan& plan) {
   WeightedMatmulArgs args{};
-  return make_plan(params, target, plan, args);
+  return plan_launch(params, target, plan, args);
 }
 
-Status weighted_matmul(const WeightedMatmulParams& params, hipStream_t stream) {
-  Target target;
-  HIPFORGE_TRY(current_target(target));
-  LaunchPlan plan;
+Status weighted_matmul(const WeightedMatmulParams& params, hipStream_t stream, const Target& target) {
   WeightedMatmulArgs args{};
-  HIPFORGE_TRY(make_plan(params, target, plan, args));
-  if (plan.grid.x == 0) return {};
-  return launch(plan, args, stream);
+  return launch_op(
+      params, stream, target,
+      [&](const WeightedMatmulParams&, const Target& planned, LaunchPlan& plan) {
+        return plan_launch(params, planned, plan, args);
+      },
+      [&](const WeightedMatmulParams&, const LaunchPlan&) { return args; });
 }
 
 }  // namespace hipforge

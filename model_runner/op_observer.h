@@ -59,14 +59,15 @@ class OpRunner {
 
  private:
   template <class Params>
-  void run(const OpSite& site, const Params& params, Status (*launcher)(const Params&, hipStream_t)) {
+  void run(const OpSite& site, const Params& params,
+           Status (*launcher)(const Params&, hipStream_t, const Target&)) {
     if (observer_ == nullptr) {
-      throw_if_error(launcher(params, stream_));
+      throw_if_error(launcher(params, stream_, kCurrentDevice));
       return;
     }
     synchronize();
     observer_->before(site, params);
-    throw_if_error(launcher(params, stream_));
+    throw_if_error(launcher(params, stream_, kCurrentDevice));
     synchronize();
     observer_->after(site, params);
   }

@@ -5,9 +5,7 @@
 #include "model_runner/op_observer.h"
 
 #include <cstdint>
-#include <map>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -27,7 +25,7 @@ struct OpVerdict {
 /// gets what the kernel got, so an error shows in the op that made it and nowhere else.
 class Verifier : public OpObserver {
  public:
-  /// Bounds depend on the kernels that run here: asks for the current target. Throws hipforge::Error.
+  /// Bounds depend on the kernels that run here: asks for the device's target. Throws hipforge::Error.
   Verifier();
 
   void before(const OpSite& site, const OpParams& params) override;
@@ -42,31 +40,22 @@ class Verifier : public OpObserver {
   [[nodiscard]] std::string table() const;
 
  private:
-  struct Inputs;
   struct Outcome;
+  struct Saved {
+    TensorView view;
+    std::vector<double> values;
+  };
 
-  void save(const EmbeddingParams& params);
-  void save(const RmsNormParams& params);
-  void save(const LinearParams& params);
-  void save(const RopeParams& params);
-  void save(const KvAppendParams& params);
-  void save(const FlashAttentionParams& params);
-  void save(const SwigluParams& params);
-  void save(const ArgmaxParams& params);
-  void save(const SampleParams& params);
-  void check(const EmbeddingParams& params, Outcome& outcome);
-  void check(const RmsNormParams& params, Outcome& outcome);
-  void check(const LinearParams& params, Outcome& outcome);
-  void check(const RopeParams& params, Outcome& outcome);
-  void check(const KvAppendParams& params, Outcome& outcome);
-  void check(const FlashAttentionParams& params, Outcome& outcome);
-  void check(const SwigluParams& params, Outcome& outcome);
-  void check(const ArgmaxParams& params, Outcome& outcome);
-  void check(const SampleParams& params, Outcome& outcome);
+  template <class Params>
+  void save(const Params& params);
+  template <class Params>
+  void check(const Params& params, Outcome& outcome);
+  // Row-major values of an operand of the op at hand, or of a range of its outermost axis, as they were before it.
+  std::vector<double> fetch(const TensorView& view) const;
   void record(const OpSite& site, const std::string& op, const Outcome& outcome);
 
   Target target_;
-  std::map<std::string, std::vector<double>> saved_;  // inputs of the op at hand, by the name of the tensor
+  std::vector<Saved> saved_;  // inputs of the op at hand
   std::vector<OpVerdict> verdicts_;
   std::optional<std::string> first_failure_;
   std::int64_t step_ = 0;

@@ -65,7 +65,7 @@ class CaseBench {
   CaseBench(const Case& test, CandidateKernel* candidate) {
     row_.test = &test;
     CaseEnvironment environment;
-    throw_if_error(current_target(environment.target));
+    throw_if_error(device_target(environment.target));
     copies_.push_back(test.prepare(environment));
     row_.bytes = copies_.front().bytes;
     row_.flops = copies_.front().flops;

@@ -120,7 +120,7 @@ const MatrixRate& Ceilings::matrix(DType dtype) {
   }
   CaseEnvironment environment;
   environment.stream = stream_;
-  throw_if_error(current_target(environment.target));
+  throw_if_error(device_target(environment.target));
   PreparedCase prepared = test->prepare(environment);
   const TimerOptions options{
       .warm_up_ms = quick_ ? 10.0 : 100.0, .measure_ms = quick_ ? 200.0 : 2000.0, .most_samples = 100000};

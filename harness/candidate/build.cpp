@@ -37,7 +37,7 @@ std::string first_error(const std::string& log) {
 #if defined(HIPFORGE_PLATFORM_NVIDIA)
 std::string architecture_option() {
   Target target;
-  throw_if_error(current_target(target));
+  throw_if_error(device_target(target));
   // wgmma and its like are of the a variant alone.
   return "-arch=" + target.architecture + (target.architecture == "sm_90" ? "a" : "");
 }

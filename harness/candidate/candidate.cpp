@@ -2,6 +2,7 @@
 
 #include "harness/candidate/build.h"
 #include "harness/candidate/entry.h"
+#include "harness/core/case.h"
 #include "kernels/runtime/launch.h"
 #include "kernels/runtime/module.h"
 
@@ -109,13 +110,6 @@ class CodeObjectCandidate final : public CandidateKernel, private LaunchObserver
 #endif
 
 }  // namespace
-
-std::function<Status(hipStream_t)> bind_candidate(CandidateKernel& candidate, const PreparedCase& prepared) {
-  if (!prepared.params.has_value()) return prepared.launch;
-  return [&candidate, params = prepared.params, own = prepared.launch](hipStream_t stream) {
-    return candidate.launch(params, own, stream);
-  };
-}
 
 CandidateKind candidate_kind(const std::string& path) {
   std::ifstream file(path, std::ios::binary);

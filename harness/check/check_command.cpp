@@ -71,7 +71,7 @@ std::vector<Target> targets_of(const CheckOptions& options) {
 #if defined(HIPFORGE_PLATFORM_CPU)
       throw_if_error(target_from_name("cpu", wave, target));
 #else
-      throw_if_error(current_target(target));
+      throw_if_error(device_target(target));
 #endif
     } else {
       throw_if_error(target_from_name(options.target, wave, target));
@@ -353,9 +353,7 @@ int run_check(const CheckOptions& options) {
   if (options.emulatable) {
     const std::vector<Target> targets = targets_of(options);
     if (targets.size() != 1) return usage_error("--emulatable needs --target or one --wave");
-    throw_if_error(set_target_override(targets.front()));
     EmulatableCases chosen = emulatable_cases(cases, targets.front());
-    throw_if_error(set_target_override(std::nullopt));
     cases = std::move(chosen.cases);
     for (const std::string& part : chosen.left_out) fmt::print("too large to emulate: {}\n", part);
   }

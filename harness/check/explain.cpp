@@ -110,7 +110,11 @@ Explanation explain_case(const Case& test, const CaseEnvironment& environment, s
       return explanation;
     }
     for (const OutputExpectation& expectation : prepared.expect()) {
-      const std::vector<double> actual = prepared.rig->read(expectation.output);
+      const std::vector<double> actual = read_output(*prepared.rig, expectation);
+      if (expectation.judge) {
+        explanation.outputs.push_back(explain_judged(expectation.judge(actual), count));
+        continue;
+      }
       if (actual.size() != expectation.expected.value.size()) continue;  // the result says so
       explanation.outputs.push_back(explain_output(actual, expectation, count));
     }
@@ -161,9 +165,9 @@ int run_explain(const CheckOptions& options, const std::vector<Target>& targets)
   }
   bool passed = true;
   for (const Target& target : targets) {
-    throw_if_error(set_target_override(target));
+    const TargetScope scope(target);
+    throw_if_error(scope.status());
     const Explanation explanation = explain_case(*test, {target, options.seed});
-    throw_if_error(set_target_override(std::nullopt));
     if (!explanation.result.passed && !recover_device()) {
       throw Error(failure(StatusCode::kHipError, "the device cannot go on after the fault of ", test->id,
                           ": ", explanation.result.message));

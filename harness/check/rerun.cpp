@@ -53,6 +53,7 @@ class DeviceRerunner final : public Rerunner {
     plan.grid = launch.grid;
     plan.block = launch.block;
     plan.shared_bytes = launch.shared_bytes;
+    plan.target = recorded_target(launch);
     Status status = kernel->launch(plan, args, nullptr);
     if (status.ok()) status = hip_status(hipDeviceSynchronize(), fmt::format("kernel {}", launch.kernel));
     if (!status.ok()) {

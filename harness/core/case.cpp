@@ -1,6 +1,5 @@
 #include "harness/core/case.h"
 
-#include "harness/candidate/candidate.h"
 #include "harness/core/device_info.h"
 #include "kernels/runtime/device_error.h"
 
@@ -71,6 +70,10 @@ const char* failure_name(Failure failure) {
   return "unknown";
 }
 
+std::vector<double> read_output(const Rig& rig, const OutputExpectation& expectation) {
+  return expectation.view.present() ? rig.now(expectation.view) : rig.read(expectation.output);
+}
+
 CaseResult check_case(PreparedCase& prepared) {
   try {
     if (const Status status = prepared.rig->finish(); !status.ok()) {
@@ -79,11 +82,12 @@ CaseResult check_case(PreparedCase& prepared) {
       return failed(Failure::kFault,
                     fault.empty() ? status.message : fmt::format("{}: {}", status.message, fault));
     }
-    if (const std::uint32_t word = prepared.rig->read_error_word(); word != prepared.expected_error_word) {
-      return failed(
-          Failure::kErrorWord,
-          fmt::format("device error word is {:#x} ({}), needs {:#x} ({})", word, device_error_text(word),
-                      prepared.expected_error_word, device_error_text(prepared.expected_error_word)));
+    if (const std::uint32_t word = prepared.rig->read_error_word();
+        word != prepared.rig->expected_error_word()) {
+      const std::uint32_t needed = prepared.rig->expected_error_word();
+      return failed(Failure::kErrorWord,
+                    fmt::format("device error word is {:#x} ({}), needs {:#x} ({})", word,
+                                device_error_text(word), needed, device_error_text(needed)));
     }
     CaseResult result;
     result.passed = true;
@@ -107,13 +111,22 @@ CaseResult check_case(PreparedCase& prepared) {
       const std::vector<OutputExpectation> expectations = prepared.expect();
       if (expectations.empty()) return failed(Failure::kException, "the case compares nothing");
       for (const OutputExpectation& expectation : expectations) {
-        take(compare(prepared.rig->read(expectation.output), expectation.expected), expectation.output);
+        const std::vector<double> values = read_output(*prepared.rig, expectation);
+        take(expectation.judge ? expectation.judge(values) : compare(values, expectation.expected),
+             expectation.output);
       }
     }
     return result;
   } catch (const std::exception& error) {
     return failed(Failure::kException, error.what());
   }
+}
+
+std::function<Status(hipStream_t)> bind_candidate(CandidateKernel& candidate, const PreparedCase& prepared) {
+  if (!prepared.params.has_value()) return prepared.launch;
+  return [&candidate, params = prepared.params, own = prepared.launch](hipStream_t stream) {
+    return candidate.launch(params, own, stream);
+  };
 }
 
 CaseResult run_case(const Case& test, const CaseEnvironment& environment) {

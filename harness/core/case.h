@@ -1,5 +1,6 @@
 #pragma once
 
+#include "harness/core/candidate_kernel.h"
 #include "harness/core/compare.h"
 #include "harness/core/rig.h"
 #include "kernels/runtime/recorder.h"
@@ -10,13 +11,12 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace hipforge::harness {
-
-class CandidateKernel;
 
 /// What a case runs under.
 struct CaseEnvironment {
@@ -24,14 +24,20 @@ struct CaseEnvironment {
   std::uint64_t seed = 1;
   hipStream_t stream = nullptr;
   Recorder* recorder = nullptr;          ///< told which case the launches belong to
-  CandidateKernel* candidate = nullptr;  ///< launched in place of our kernel (harness/candidate/candidate.h)
+  CandidateKernel* candidate = nullptr;  ///< launched in place of our kernel
 };
 
 /// One output and what it must be.
 struct OutputExpectation {
-  std::string output;  ///< an operand of the rig
+  std::string output;  ///< the operand's name
   Expected expected;
+  TensorView view{};  ///< where it lies; absent: the rig's operand of that name
+  /// Where it is no matter of values and bounds (a drawn token): replaces `expected`.
+  std::function<Comparison(std::span<const double> values)> judge{};
 };
+
+/// What lies in the output now.
+[[nodiscard]] std::vector<double> read_output(const Rig& rig, const OutputExpectation& expectation);
 
 /// Which measured ceiling an op is held against.
 enum class Ceiling { kCopy, kRead, kWrite, kMatrix };
@@ -41,15 +47,19 @@ struct PreparedCase {
   std::unique_ptr<Rig> rig;
   std::function<Status(hipStream_t)> launch;
   std::any params;  ///< the op's own, RmsNormParams and so on, that `launch` launches with
-  /// The oracle's word on each output; computed from rig->values(), so valid for any launch.
+  /// The oracle's word on each output; computed of the operands before the launch, so valid for any launch.
   std::function<std::vector<OutputExpectation>()> expect;
-  /// Where an output is not a matter of values and bounds (a drawn token): replaces expect.
+  /// Where outputs are held against each other, or sampled: replaces expect.
   std::function<Comparison(const Rig&)> judge;
-  std::uint32_t expected_error_word = 0;
   std::int64_t bytes = 0;  ///< least traffic: each input once, each output once
   std::int64_t flops = 0;
   Ceiling ceiling = Ceiling::kCopy;
 };
+
+/// What launches the candidate on the operands of a prepared case. A case that makes several launches
+/// (PreparedCase::params is empty) has taken the candidate from its environment.
+[[nodiscard]] std::function<Status(hipStream_t)> bind_candidate(CandidateKernel& candidate,
+                                                                const PreparedCase& prepared);
 
 struct Case;
 
@@ -173,6 +183,8 @@ struct OpSuite {
   /// (harness/sweep/large_cases.h), with lengths divided by `shrink`: 1 to measure, more to try them where
   /// they do not fit. Empty where an op has none.
   std::function<std::vector<Case>(std::int64_t shrink)> large_cases;
+  /// An op's params (RmsNormParams, ...) as the struct of hipforge_candidate.h; throws std::bad_any_cast for another's.
+  std::function<std::vector<std::byte>(const std::any& params)> candidate_struct;
 };
 
 /// All ops, in the order of the design.

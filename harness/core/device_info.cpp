@@ -91,7 +91,7 @@ std::vector<int> default_waves() {
   if (std::getenv("HIPFORGE_CPU_WAVE") == nullptr) return {32, 64};
 #endif
   Target target;
-  throw_if_error(current_target(target));
+  throw_if_error(device_target(target));
   return {target.wave};
 }
 

@@ -39,24 +39,6 @@ TensorView make_view(DType dtype, const Shape& shape, Layout layout) {
   return view;
 }
 
-// Calls visit(row-major index, element offset) for every element.
-template <class Visit>
-void for_each_element(const TensorView& view, Visit&& visit) {
-  const std::int64_t count = view.numel();
-  std::array<std::int64_t, kMaxRank> at{};
-  std::int64_t offset = 0;
-  for (std::int64_t index = 0; index < count; ++index) {
-    visit(static_cast<std::size_t>(index), static_cast<std::size_t>(offset));
-    for (int axis = view.rank - 1; axis >= 0; --axis) {
-      const auto a = static_cast<std::size_t>(axis);
-      offset += view.strides[a];
-      if (++at[a] < view.shape[a]) break;
-      offset -= view.strides[a] * view.shape[a];
-      at[a] = 0;
-    }
-  }
-}
-
 template <class T>
 T load(const std::byte* source) {
   T value;
@@ -105,12 +87,17 @@ void store_element(DType dtype, double value, std::byte* destination) {
   }
 }
 
-std::vector<double> gather(const TensorView& view, std::span<const std::byte> payload,
-                           std::size_t first_byte) {
+// Of a view into an operand: the byte at which it begins in the operand's payload.
+std::size_t first_byte(const GuardBuffer& buffer, const TensorView& view) {
+  return static_cast<std::size_t>(static_cast<std::byte*>(view.data) -
+                                  static_cast<std::byte*>(buffer.data()));
+}
+
+std::vector<double> gather(const TensorView& view, std::span<const std::byte> payload, std::size_t begin) {
   std::vector<double> values(static_cast<std::size_t>(view.numel()));
   const std::size_t size = dtype_size(view.dtype);
   for_each_element(view, [&](std::size_t index, std::size_t offset) {
-    values[index] = load_element(view.dtype, payload.data() + first_byte + offset * size);
+    values[index] = load_element(view.dtype, payload.data() + begin + offset * size);
   });
   return values;
 }
@@ -142,8 +129,13 @@ const Rig::Operand& Rig::find(const std::string& name) const {
   throw Error(invalid_argument("rig: no operand ", name));
 }
 
-Rig::Operand& Rig::find(const std::string& name) {
-  return const_cast<Operand&>(static_cast<const Rig*>(this)->find(name));
+const Rig::Operand& Rig::holder(const TensorView& view) const {
+  const auto* const at = static_cast<const std::byte*>(view.data);
+  for (const Operand& operand : operands_) {
+    const auto* const begin = static_cast<const std::byte*>(operand.buffer.data());
+    if (at >= begin && at < begin + std::max<std::size_t>(operand.buffer.bytes(), 1)) return operand;
+  }
+  throw Error(invalid_argument("rig: a view of shape ", view.shape_text(), " lies in no operand"));
 }
 
 TensorView Rig::input(const std::string& name, DType dtype, const Shape& shape, Family family, double scale,
@@ -159,9 +151,7 @@ TensorView Rig::input(const std::string& name, DType dtype, const Shape& shape, 
   }
   operand.readable = true;
   operand.image = operand.buffer.download();
-  const auto lead = static_cast<std::size_t>(static_cast<std::byte*>(operand.view.data) -
-                                             static_cast<std::byte*>(operand.buffer.data()));
-  operand.values = gather(operand.view, operand.image, lead);
+  operand.values = gather(operand.view, operand.image, first_byte(operand.buffer, operand.view));
   return operand.view;
 }
 
@@ -186,7 +176,7 @@ TensorView Rig::input_values(const std::string& name, DType dtype, const Shape& 
 
 TensorView Rig::output(const std::string& name, DType dtype, const Shape& shape, Layout layout) {
   Operand& operand = add(name, dtype, shape, layout);
-  operand.writable = true;
+  operand.written = {operand.view};
   if (host_copy_ == HostCopy::kNone) {
     operand.on_device = true;
     return operand.view;
@@ -195,19 +185,23 @@ TensorView Rig::output(const std::string& name, DType dtype, const Shape& shape,
   return operand.view;
 }
 
-void Rig::make_inout(const std::string& name) {
-  Operand& operand = find(name);
-  if (operand.on_device) {
-    throw Error(invalid_argument("rig: operand ", name, " cannot be restored, it has no copy on the host"));
+void Rig::allow_writes(const TensorView& view) {
+  if (view.numel() == 0) return;
+  auto& operand = const_cast<Operand&>(holder(view));
+  if (operand.on_device && operand.readable) {
+    throw Error(
+        invalid_argument("rig: operand ", operand.name, " cannot be restored, it has no copy on the host"));
   }
-  operand.writable = true;
+  if (!operand.narrowed) operand.written.clear();
+  operand.narrowed = true;
+  operand.written.push_back(view);
 }
 
-std::uint32_t* Rig::error_word() {
+std::uint32_t* Rig::error_word(std::uint32_t expected) {
+  expected_error_word_ = expected;
   if (!has_error_word_) {
     const double zero = 0.0;
-    input_values(kErrorWord, DType::kU32, {1}, {&zero, 1});
-    make_inout(kErrorWord);
+    allow_writes(input_values(kErrorWord, DType::kU32, {1}, {&zero, 1}));
     has_error_word_ = true;
   }
   return find(kErrorWord).view.as<std::uint32_t>();
@@ -223,6 +217,30 @@ TensorView Rig::view(const std::string& name) const {
   return find(name).view;
 }
 
+std::vector<double> Rig::before(const TensorView& view) const {
+  if (view.numel() == 0) return {};
+  const Operand& operand = holder(view);
+  // An input of gigabytes is what it was: finish() holds it to its checksum.
+  if (operand.on_device) return now(view);
+  return gather(view, operand.image, first_byte(operand.buffer, view));
+}
+
+std::vector<double> Rig::now(const TensorView& view) const {
+  if (view.numel() == 0) return {};
+  const Operand& operand = holder(view);
+  if (!operand.on_device) return gather(view, operand.buffer.download(), first_byte(operand.buffer, view));
+  std::vector<std::int64_t> offsets(static_cast<std::size_t>(view.numel()));
+  for_each_element(view, [&](std::size_t index, std::size_t offset) {
+    offsets[index] = static_cast<std::int64_t>(offset);
+  });
+  const std::vector<std::byte> bytes = gather_elements(view, offsets, stream_);
+  std::vector<double> values(offsets.size());
+  const std::size_t size = dtype_size(view.dtype);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values[i] = load_element(view.dtype, bytes.data() + i * size);
+  return values;
+}
+
 std::vector<RecordedCase::Operand> Rig::operands() const {
   std::vector<RecordedCase::Operand> operands;
   for (const Operand& operand : operands_) {
@@ -233,7 +251,7 @@ std::vector<RecordedCase::Operand> Rig::operands() const {
 }
 
 void Rig::restore(const std::string& name, std::span<const std::byte> allocation) {
-  GuardBuffer& buffer = find(name).buffer;
+  auto& buffer = const_cast<GuardBuffer&>(find(name).buffer);
   if (allocation.size() != buffer.allocation().bytes()) {
     throw Error(invalid_argument("rig: operand ", name, " has an allocation of ", buffer.allocation().bytes(),
                                  " bytes here, the contents have ", allocation.size()));
@@ -243,7 +261,7 @@ void Rig::restore(const std::string& name, std::span<const std::byte> allocation
 
 Status Rig::reset() {
   for (Operand& operand : operands_) {
-    if (!operand.writable) continue;
+    if (operand.written.empty()) continue;
     if (operand.on_device) {
       operand.buffer.poison(stream_);
     } else {
@@ -264,7 +282,7 @@ Status Rig::finish() {
       return failure(StatusCode::kInvalidArgument, "operand ", operand.name, ": ", damage);
     }
     if (operand.on_device) {
-      if (!operand.writable &&
+      if (operand.written.empty() &&
           checksum(operand.buffer.data(), operand.buffer.bytes(), stream_) != operand.checksum) {
         return failure(StatusCode::kInvalidArgument, "operand ", operand.name, " of shape ",
                        operand.view.shape_text(), ": an input was written");
@@ -273,59 +291,35 @@ Status Rig::finish() {
     }
     const std::vector<std::byte> now = operand.buffer.download();
     std::vector<std::byte> before = operand.image;
-    const auto lead = static_cast<std::size_t>(static_cast<std::byte*>(operand.view.data) -
-                                               static_cast<std::byte*>(operand.buffer.data()));
-    const std::size_t size = dtype_size(operand.view.dtype);
-    if (operand.writable) {
-      // What may change is taken out of the comparison: the rest is gaps.
-      for_each_element(operand.view, [&](std::size_t, std::size_t offset) {
-        std::copy_n(now.begin() + static_cast<std::ptrdiff_t>(lead + offset * size), size,
-                    before.begin() + static_cast<std::ptrdiff_t>(lead + offset * size));
+    // What may change is taken out of the comparison: the rest is gaps.
+    for (const TensorView& view : operand.written) {
+      const std::size_t size = dtype_size(view.dtype);
+      const std::size_t begin = first_byte(operand.buffer, view);
+      for_each_element(view, [&](std::size_t, std::size_t offset) {
+        std::copy_n(now.begin() + static_cast<std::ptrdiff_t>(begin + offset * size), size,
+                    before.begin() + static_cast<std::ptrdiff_t>(begin + offset * size));
       });
     }
     const auto at = std::mismatch(now.begin(), now.end(), before.begin(), before.end());
     if (at.first != now.end()) {
       return failure(StatusCode::kInvalidArgument, "operand ", operand.name, " of shape ",
                      operand.view.shape_text(), ": ",
-                     operand.writable ? "a gap between its rows was written" : "an input was written",
+                     operand.written.empty() ? "an input was written" : "a gap between its rows was written",
                      ", byte ", at.first - now.begin());
     }
   }
   return {};
 }
 
-std::vector<double> Rig::read(const std::string& name) const {
-  const Operand& operand = find(name);
-  const auto lead = static_cast<std::size_t>(static_cast<std::byte*>(operand.view.data) -
-                                             static_cast<std::byte*>(operand.buffer.data()));
-  return gather(operand.view, operand.buffer.download(), lead);
-}
-
 std::vector<double> Rig::sample(const std::string& name, std::span<const std::int64_t> indices) const {
-  const TensorView& view = find(name).view;
-  std::vector<std::int64_t> offsets;
-  offsets.reserve(indices.size());
-  for (std::int64_t index : indices) {
-    std::int64_t offset = 0;
-    for (int axis = view.rank - 1; axis >= 0; --axis) {
-      const auto a = static_cast<std::size_t>(axis);
-      offset += index % view.shape[a] * view.strides[a];
-      index /= view.shape[a];
-    }
-    if (index != 0) throw Error(invalid_argument("rig: a sampled index is outside of ", view.shape_text()));
-    offsets.push_back(offset);
-  }
-  const std::vector<std::byte> bytes = gather_elements(view, offsets, stream_);
-  std::vector<double> values(indices.size());
-  const std::size_t size = dtype_size(view.dtype);
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    values[i] = load_element(view.dtype, bytes.data() + i * size);
-  }
+  std::vector<double> values;
+  const std::vector<double> all = now(view(name));
+  for (std::int64_t index : indices) values.push_back(all.at(static_cast<std::size_t>(index)));
   return values;
 }
 
-std::uint64_t Rig::not_finite(const std::string& name) const {
-  return count_not_finite(find(name).view, stream_);
+std::uint64_t Rig::not_finite(const TensorView& view) const {
+  return count_not_finite(view, stream_);
 }
 
 std::uint32_t Rig::read_error_word() const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "harness/core/guard_buffer.h"
+#include "harness/core/host_tensors.h"
 #include "harness/core/inputs.h"
 #include "kernels/runtime/recorder.h"
 #include "kernels/runtime/status.h"
@@ -13,8 +14,6 @@
 #include <vector>
 
 namespace hipforge::harness {
-
-using Shape = std::vector<std::int64_t>;
 
 /// How an operand lies in memory.
 enum class Layout {
@@ -47,15 +46,24 @@ class Rig {
   /// An output: every bit set (NaN; −1 for integers) before each launch.
   TensorView output(const std::string& name, DType dtype, const Shape& shape,
                     Layout layout = Layout::kContiguous);
-  /// Makes an input an output as well (in-place ops): it may change, and its values are restored before each
-  /// launch.
-  void make_inout(const std::string& name);
-  /// The device error word of the launch, zero before it.
-  std::uint32_t* error_word();
+  /// Of the operand that holds this view, these elements alone may change; an input's values are restored before each
+  /// launch. Until it is called, all of an output may.
+  void allow_writes(const TensorView& view);
+  void make_inout(const std::string& name) { allow_writes(view(name)); }
+  [[nodiscard]] std::vector<double> sample(const std::string& name,
+                                           std::span<const std::int64_t> indices) const;
+  [[nodiscard]] std::uint64_t not_finite(const std::string& name) const { return not_finite(view(name)); }
+  /// The device error word of the launch, zero before it and `expected` after it.
+  std::uint32_t* error_word(std::uint32_t expected = 0);
+  void expect_error_word(std::uint32_t expected) { expected_error_word_ = expected; }
 
   /// Row-major values of an operand as they were before the launch, after rounding.
   [[nodiscard]] const std::vector<double>& values(const std::string& name) const;
   [[nodiscard]] TensorView view(const std::string& name) const;
+  /// Row-major values of any view into an operand: before the launch, after rounding; and as they are now. The first of
+  /// an output is NaN.
+  [[nodiscard]] std::vector<double> before(const TensorView& view) const;
+  [[nodiscard]] std::vector<double> now(const TensorView& view) const;
   /// All operands by name with the address of their allocations, for a recorder.
   [[nodiscard]] std::vector<RecordedCase::Operand> operands() const;
 
@@ -66,23 +74,24 @@ class Rig {
   /// Puts an operand's whole allocation, guards included, in the state that a launch elsewhere left it in.
   /// Throws Error{kInvalidArgument} that names both sizes where they differ.
   void restore(const std::string& name, std::span<const std::byte> allocation);
-  /// Row-major values of an output as they are now.
-  [[nodiscard]] std::vector<double> read(const std::string& name) const;
+  /// Row-major values of an operand as they are now.
+  [[nodiscard]] std::vector<double> read(const std::string& name) const { return now(view(name)); }
   [[nodiscard]] std::uint32_t read_error_word() const;
+  [[nodiscard]] std::uint32_t expected_error_word() const { return expected_error_word_; }
+  [[nodiscard]] std::uint64_t seed() const { return seed_; }
+  [[nodiscard]] hipStream_t stream() const { return stream_; }
 
-  /// The elements at these row-major indices of any float operand as they are now.
-  [[nodiscard]] std::vector<double> sample(const std::string& name,
-                                           std::span<const std::int64_t> indices) const;
-  /// How many elements of a contiguous float operand are NaN or infinite now: no poison was left, no matter
-  /// which elements are sampled.
-  [[nodiscard]] std::uint64_t not_finite(const std::string& name) const;
+  /// How many elements of a contiguous float view are NaN or infinite now: no poison was left, no matter which elements
+  /// are sampled.
+  [[nodiscard]] std::uint64_t not_finite(const TensorView& view) const;
 
  private:
   struct Operand {
     std::string name;
     TensorView view;
     GuardBuffer buffer;
-    bool writable = false;
+    std::vector<TensorView> written;  // what may change; nothing: an input
+    bool narrowed = false;            // `written` is what allow_writes() named
     bool readable = false;
     std::vector<double> values;
     std::vector<std::byte> image;  // the whole payload before the launch, gaps included
@@ -91,13 +100,14 @@ class Rig {
   };
   Operand& add(const std::string& name, DType dtype, const Shape& shape, Layout layout);
   const Operand& find(const std::string& name) const;
-  Operand& find(const std::string& name);
+  const Operand& holder(const TensorView& view) const;
 
   std::uint64_t seed_;
   hipStream_t stream_;
   HostCopy host_copy_;
   std::deque<Operand> operands_;
   bool has_error_word_ = false;
+  std::uint32_t expected_error_word_ = 0;
 };
 
 }  // namespace hipforge::harness

@@ -174,7 +174,9 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   prepared.flops = rows * cols;
   prepared.ceiling = Ceiling::kRead;
   prepared.params = params;
-  prepared.launch = [params](hipStream_t stream) { return argmax(params, stream); };
+  prepared.launch = [params, target = environment.target](hipStream_t stream) {
+    return argmax(params, stream, target);
+  };
   prepared.expect = [spec, &rig, target = environment.target] {
     ArgmaxInputs inputs{.x = rig.values("x"), .rows = spec.shape[0], .cols = spec.shape[1]};
     ArgmaxExpected expected = argmax_expected(inputs, target);

@@ -40,7 +40,9 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   prepared.bytes = params.mask.numel() * static_cast<std::int64_t>(dtype_size(spec.dtype));
   prepared.ceiling = Ceiling::kWrite;
   prepared.params = params;
-  prepared.launch = [params](hipStream_t stream) { return causal_mask(params, stream); };
+  prepared.launch = [params, target = environment.target](hipStream_t stream) {
+    return causal_mask(params, stream, target);
+  };
   prepared.expect = [spec, target = environment.target] {
     std::vector<OutputExpectation> outputs;
     outputs.push_back({"mask", causal_mask_expected(spec, target)});

@@ -117,12 +117,14 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
     params.y = slice_columns(params.y, first_col, spec.hidden);
   }
   params.error_word = rig.error_word();
-  if (spec.bad_ids && spec.tokens * spec.hidden > 0) prepared.expected_error_word = kDeviceErrorToken;
+  if (spec.bad_ids && spec.tokens * spec.hidden > 0) rig.expect_error_word(kDeviceErrorToken);
   const auto size = [](DType dtype) { return static_cast<std::int64_t>(dtype_size(dtype)); };
   prepared.bytes = spec.tokens * (size(DType::kI32) + spec.hidden * (size(spec.table) + size(spec.y)));
   prepared.flops = spec.tokens * spec.hidden;
   prepared.params = params;
-  prepared.launch = [params](hipStream_t stream) { return embedding(params, stream); };
+  prepared.launch = [params, target = environment.target](hipStream_t stream) {
+    return embedding(params, stream, target);
+  };
   prepared.expect = [spec, ids, &rig, table_cols, y_cols, first_col, target = environment.target] {
     const std::vector<double> table = slice_columns(rig.values("table"), table_cols, first_col, spec.hidden);
     EmbeddingInputs inputs;

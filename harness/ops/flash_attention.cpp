@@ -420,7 +420,9 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   }
   prepared.ceiling = spec.q_len > 8 ? Ceiling::kMatrix : Ceiling::kRead;
   prepared.params = params;
-  prepared.launch = [params](hipStream_t stream) { return flash_attention(params, stream); };
+  prepared.launch = [params, target = environment.target](hipStream_t stream) {
+    return flash_attention(params, stream, target);
+  };
   prepared.expect = [spec, &rig] {
     FlashAttentionExpected expected = flash_attention_expected(gather_inputs(spec, rig));
     std::vector<OutputExpectation> outputs;

@@ -70,7 +70,7 @@ struct FlashAttentionExpected {
 [[nodiscard]] OpSuite flash_attention_suite();
 /// Its metamorphic cases, of `launcher`.
 [[nodiscard]] std::vector<Case> flash_attention_metamorphic_cases(
-    const Launcher<FlashAttentionParams>& launcher = flash_attention);
+    const OpLauncher<FlashAttentionParams>& launcher = flash_attention);
 /// Its large_cases.
 [[nodiscard]] std::vector<Case> flash_attention_large_cases(std::int64_t shrink);
 

@@ -39,7 +39,9 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   prepared.flops = 4 * spec.batch * spec.q_heads * spec.head_dim * (spec.q_len * spec.kv_len - hidden);
   prepared.ceiling = spec.q_len > 8 ? Ceiling::kMatrix : Ceiling::kRead;
   prepared.params = params;
-  prepared.launch = [params](hipStream_t stream) { return flash_attention(params, stream); };
+  prepared.launch = [params, target = environment.target](hipStream_t stream) {
+    return flash_attention(params, stream, target);
+  };
   prepared.judge = [=, seed = environment.seed](const Rig& judged) {
     std::vector<std::int64_t> indices;
     Expected expected;

@@ -281,7 +281,7 @@ PreparedCase prepare_packed(const Spec& spec, const CaseEnvironment& environment
 
 }  // namespace
 
-std::vector<Case> flash_attention_metamorphic_cases(const Launcher<FlashAttentionParams>& launcher) {
+std::vector<Case> flash_attention_metamorphic_cases(const OpLauncher<FlashAttentionParams>& launcher) {
   // GQA with a window, MQA, one head; decoding rows among tiles of keys, odd head_dims, more than a tile.
   const Spec shapes[] = {
       {.batch = 2, .q_len = 19, .kv_len = 83, .q_heads = 4, .kv_heads = 2, .head_dim = 40, .window = 37},

@@ -114,27 +114,27 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
       break;
     case Fault::kPageNegative:
       block_table[last_entry] = -1.0;
-      prepared.expected_error_word = kDeviceErrorPage;
+      rig.expect_error_word(kDeviceErrorPage);
       break;
     case Fault::kPageTooLarge:
       block_table[last_entry] = static_cast<double>(pages);
-      prepared.expected_error_word = kDeviceErrorPage;
+      rig.expect_error_word(kDeviceErrorPage);
       break;
     case Fault::kOverCapacity:
       kv_lens[last] = static_cast<double>(spec.max_pages * spec.page_size + 1);
-      prepared.expected_error_word = kDeviceErrorLength;
+      rig.expect_error_word(kDeviceErrorLength);
       break;
     case Fault::kShorterThanRows:
       kv_lens[last] = static_cast<double>(spec.added[last] - 1);
-      prepared.expected_error_word = kDeviceErrorLength;
+      rig.expect_error_word(kDeviceErrorLength);
       break;
     case Fault::kOffsetsDecrease:
       offsets[last] = offsets[last + 1] + 1.0;
-      prepared.expected_error_word = kDeviceErrorOffsets;
+      rig.expect_error_word(kDeviceErrorOffsets);
       break;
     case Fault::kOffsetsLeaveTensor:
       offsets[last + 1] = static_cast<double>(tokens + 1);
-      prepared.expected_error_word = kDeviceErrorOffsets;
+      rig.expect_error_word(kDeviceErrorOffsets);
       break;
   }
 
@@ -162,7 +162,9 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   prepared.bytes =
       4 * rows * spec.kv_heads * spec.head_dim * static_cast<std::int64_t>(dtype_size(spec.dtype));
   prepared.params = params;
-  prepared.launch = [params](hipStream_t stream) { return kv_append(params, stream); };
+  prepared.launch = [params, target = environment.target](hipStream_t stream) {
+    return kv_append(params, stream, target);
+  };
   prepared.expect = [spec, &rig, tokens, pages, batch, cache_shape, target = environment.target] {
     std::vector<OutputExpectation> outputs;
     for (const auto& [rows_name, cache_name] : {std::pair{"k", "k_cache"}, std::pair{"v", "v_cache"}}) {

@@ -153,7 +153,9 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   // A few rows are bound by reading the weights, many by arithmetic.
   prepared.ceiling = spec.rows < kTiledMinRows ? Ceiling::kRead : Ceiling::kMatrix;
   prepared.params = params;
-  prepared.launch = [params](hipStream_t stream) { return linear(params, stream); };
+  prepared.launch = [params, target = environment.target](hipStream_t stream) {
+    return linear(params, stream, target);
+  };
   prepared.expect = [spec, params, &rig, x_slice, weight_slice, y_slice, target = environment.target] {
     const std::vector<double> x =
         slice_columns(rig.values("x"), spec.in_features + x_slice.gap, x_slice.first, spec.in_features);

@@ -37,7 +37,7 @@ struct LinearInputs {
 
 [[nodiscard]] OpSuite linear_suite();
 /// Its metamorphic cases, of `launcher`.
-[[nodiscard]] std::vector<Case> linear_metamorphic_cases(const Launcher<LinearParams>& launcher = linear);
+[[nodiscard]] std::vector<Case> linear_metamorphic_cases(const OpLauncher<LinearParams>& launcher = linear);
 /// Its large_cases.
 [[nodiscard]] std::vector<Case> linear_large_cases(std::int64_t shrink);
 

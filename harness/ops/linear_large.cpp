@@ -34,7 +34,9 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   // A few rows are bound by reading the weights, many by arithmetic.
   prepared.ceiling = spec.rows < kFewRows ? Ceiling::kRead : Ceiling::kMatrix;
   prepared.params = params;
-  prepared.launch = [params](hipStream_t stream) { return linear(params, stream); };
+  prepared.launch = [params, target = environment.target](hipStream_t stream) {
+    return linear(params, stream, target);
+  };
   prepared.judge = [=, target = environment.target, seed = environment.seed](const Rig& judged) {
     const std::vector<std::int64_t> rows = spread(spec.rows, kSampledRows, seed);
     const std::int64_t column_count = spec.rows < kFewRows ? 32 * kSampledColumns : kSampledColumns;

@@ -76,7 +76,7 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment,
 
 }  // namespace
 
-std::vector<Case> linear_metamorphic_cases(const Launcher<LinearParams>& launcher) {
+std::vector<Case> linear_metamorphic_cases(const OpLauncher<LinearParams>& launcher) {
   std::vector<Case> cases;
   for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
     for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {

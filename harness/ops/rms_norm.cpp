@@ -1,8 +1,7 @@
 #include "harness/ops/rms_norm.h"
 
 #include "harness/core/tolerance.h"
-#include "harness/sweep/families.h"
-#include "harness/sweep/variants.h"
+#include "harness/sweep/op_cases.h"
 #include "kernels/rms_norm.h"
 #include "reference/rms_norm.h"
 
@@ -41,35 +40,8 @@ struct Spec {
   bool quick = false;
 };
 
+constexpr std::int64_t kSampledRows = 64;         // of a large case
 constexpr std::int64_t kBlockElements = 256 * 8;  // what one block covers in one step
-
-std::vector<std::string> features_of(const Spec& spec) {
-  std::vector<std::string> features{spec.fused ? "residual" : "plain"};
-  features.push_back(fmt::format("weight_{}", dtype_name(spec.weight)));
-  if (spec.fused && spec.stream == DType::kF32) features.emplace_back("residual_f32");
-  if (spec.y != spec.x) features.emplace_back("y_other_dtype");
-  if (spec.in_place) features.emplace_back("in_place");
-  if (spec.family != Family::kNormal) features.push_back(family_name(spec.family));
-  if (spec.special == Special::kExact) features.emplace_back("integers");
-  if (spec.special == Special::kNonFinite) features.emplace_back("non_finite");
-  if (spec.special == Special::kCancel) features.emplace_back("cancel");
-  if (spec.eps == 0.0f) features.emplace_back("eps_0");
-  return features;
-}
-
-std::vector<std::string> families_of(const Spec& spec) {
-  switch (spec.special) {
-    case Special::kExact:
-      return {"integers"};
-    case Special::kNonFinite:
-      return {"non_finite", "minus_infinity"};
-    case Special::kCancel:
-      return {"cancel"};
-    case Special::kNone:
-      break;
-  }
-  return {spec.scale >= 1e4 ? "large" : input_family(spec.family)};
-}
 
 std::vector<double> special_values(const Spec& spec) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -94,10 +66,7 @@ std::vector<double> opposite(const std::vector<double>& x) {
   return values;
 }
 
-PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
-  PreparedCase prepared;
-  prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
-  Rig& rig = *prepared.rig;
+RmsNormParams make(const Spec& spec, Rig& rig) {
   const Shape shape{spec.rows, spec.hidden};
   RmsNormParams params;
   params.eps = spec.eps;
@@ -107,89 +76,48 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   params.weight = rig.input("weight", spec.weight, {spec.hidden},
                             spec.special == Special::kExact ? Family::kIntegers : Family::kNormal);
   if (spec.fused) {
-    if (spec.special == Special::kCancel) {
-      params.residual =
-          rig.input_values("residual", spec.stream, shape, opposite(rig.values("x")), spec.layout);
-    } else {
-      params.residual = rig.input("residual", spec.stream, shape, spec.family, spec.scale, spec.layout);
-    }
-    if (spec.in_place) {
-      rig.make_inout("residual");
-      params.residual_out = params.residual;
-    } else {
-      params.residual_out = rig.output("residual_out", spec.stream, shape, spec.layout);
-    }
-    params.y = rig.output("y", spec.y, shape, spec.layout);
-  } else if (spec.in_place) {
-    rig.make_inout("x");
-    params.y = params.x;
-  } else {
-    params.y = rig.output("y", spec.y, shape, spec.layout);
+    params.residual =
+        spec.special == Special::kCancel
+            ? rig.input_values("residual", spec.stream, shape, opposite(rig.values("x")), spec.layout)
+            : rig.input("residual", spec.stream, shape, spec.family, spec.scale, spec.layout);
+    params.residual_out =
+        spec.in_place ? params.residual : rig.output("residual_out", spec.stream, shape, spec.layout);
   }
-  const std::int64_t elements = spec.rows * spec.hidden;
-  const auto size = [](DType dtype) { return static_cast<std::int64_t>(dtype_size(dtype)); };
-  prepared.bytes = elements * (size(spec.x) + size(spec.y) + (spec.fused ? 2 * size(spec.stream) : 0)) +
-                   spec.hidden * size(spec.weight);
-  prepared.flops = 4 * elements;
-  prepared.params = params;
-  prepared.launch = [params](hipStream_t stream) { return rms_norm(params, stream); };
-  prepared.expect = [spec, &rig, target = environment.target] {
-    RmsNormInputs inputs;
-    inputs.x = rig.values("x");
-    if (spec.fused) inputs.residual = rig.values("residual");
-    inputs.weight = rig.values("weight");
-    inputs.rows = spec.rows;
-    inputs.hidden = spec.hidden;
-    inputs.eps = static_cast<double>(spec.eps);
-    inputs.y_dtype = spec.y;
-    inputs.residual_dtype = spec.stream;
-    RmsNormExpected expected = rms_norm_expected(inputs, target);
-    std::vector<OutputExpectation> outputs;
-    outputs.push_back({!spec.fused && spec.in_place ? "x" : "y", std::move(expected.y)});
-    if (spec.fused) {
-      outputs.push_back({spec.in_place ? "residual" : "residual_out", std::move(expected.residual_out)});
-    }
-    return outputs;
-  };
-  return prepared;
+  params.y = spec.in_place && !spec.fused ? params.x : rig.output("y", spec.y, shape, spec.layout);
+  return params;
 }
 
-const SpecKnobs<Spec>& knobs() {
-  static const SpecKnobs<Spec> all = [] {
-    SpecKnobs<Spec> made;
-    made.size("rows", &Spec::rows).size("hidden", &Spec::hidden);
-    made.layout("layout", &Spec::layout).family("family", &Spec::family).scalar("scale", &Spec::scale, 1.0);
-    made.choice("special", &Spec::special,
-                std::vector<std::pair<std::string, Special>>{{"none", Special::kNone}});
-    made.flag("residual", &Spec::fused).flag("in_place", &Spec::in_place);
+const Fields<Spec>& fields() {
+  static const auto all = [] {
+    const auto weight = [](const Spec& spec) { return fmt::format("weight_{}", dtype_name(spec.weight)); };
+    const auto stream_f32 = [](const Spec& spec) { return spec.fused && spec.stream == DType::kF32; };
+    Fields<Spec> made;
+    made.dtype(&Spec::x)
+        .size("rows", &Spec::rows)
+        .size("hidden", &Spec::hidden)
+        .layout("layout", &Spec::layout);
+    made.flag("residual", &Spec::fused).says("residual", "plain").feature(weight);
+    made.feature("residual_f32", stream_f32);
+    made.feature("y_other_dtype", [](const Spec& spec) { return spec.y != spec.x; });
+    made.flag("in_place", &Spec::in_place).says("in_place").family("family", &Spec::family);
+    made.choice<Special>("special", &Spec::special,
+                         {{"none", Special::kNone},
+                          {"exact", Special::kExact, "integers", {"integers"}},
+                          {"non_finite", Special::kNonFinite, "non_finite", {"non_finite", "minus_infinity"}},
+                          {"cancel", Special::kCancel, "cancel", {"cancel"}}});
+    made.feature("eps_0", [](const Spec& spec) { return spec.eps == 0.0f; });
+    made.scalar("scale", &Spec::scale, 1.0);
+    made.special({"large"},
+                 [](const Spec& spec) { return spec.scale >= 1e4 && spec.special == Special::kNone; });
+    made.option([](const Spec& spec) { return spec.fused && spec.stream == spec.x ? "residual_x" : ""; });
+    made.option(
+        [](const Spec& spec) { return spec.y == spec.x ? "" : fmt::format("y_{}", dtype_name(spec.y)); });
+    made.option(
+        [](const Spec& spec) { return spec.scale == 1.0 ? "" : fmt::format("scale_{:g}", spec.scale); });
+    made.over_tile([](const Spec& spec) { return spec.hidden > kBlockElements || spec.rows > 1; });
     return made;
   }();
   return all;
-}
-
-Case make_case(const Spec& spec) {
-  Case test;
-  test.op = "rms_norm";
-  test.dtype = spec.x;
-  test.layout = layout_name(spec.layout);
-  test.features = features_of(spec);
-  test.families = families_of(spec);
-  set_sizes(test, {{"rows", spec.rows}, {"hidden", spec.hidden}});
-  test.shape = shape_name({spec.rows, spec.hidden});
-  test.odd = any_odd({spec.rows, spec.hidden});
-  test.over_tile = spec.hidden > kBlockElements || spec.rows > 1;
-  test.quick = spec.quick;
-  std::string options;
-  for (const std::string& feature : test.features) options += "." + feature;
-  if (spec.fused && spec.stream == spec.x) options += ".residual_x";
-  if (spec.y != spec.x) options += fmt::format(".y_{}", dtype_name(spec.y));
-  if (spec.scale != 1.0) options += fmt::format(".scale_{:g}", spec.scale);
-  std::erase(options, '+');  // of an exponent
-  test.id =
-      fmt::format("rms_norm/{}/{}/{}/{}", dtype_name(spec.x), test.layout, test.shape, options.substr(1));
-  test.prepare = [spec](const CaseEnvironment& environment) { return prepare(spec, environment); };
-  test.variants = knobs().variants(spec, &make_case);
-  return test;
 }
 
 bool is_power_of_two(double value) {
@@ -198,62 +126,89 @@ bool is_power_of_two(double value) {
 
 // Whether a row of squares, whatever their order, adds up in f32 without an error, and its inverse root is a
 // power of two.
-bool is_exact(std::span<const double> s, double mean_square, const RmsNormInputs& inputs) {
-  if (inputs.eps != 0.0 || !is_power_of_two(static_cast<double>(inputs.hidden))) return false;
+bool is_exact(std::span<const double> s, double mean_square, double eps) {
+  const auto hidden = static_cast<double>(s.size());
+  if (eps != 0.0 || !is_power_of_two(hidden)) return false;
   const double root = std::sqrt(mean_square);
-  if (!is_power_of_two(root) || mean_square * static_cast<double>(inputs.hidden) > 0x1p24) return false;
+  if (!is_power_of_two(root) || mean_square * hidden > 0x1p24) return false;
   return std::all_of(s.begin(), s.end(), [](double value) { return std::nearbyint(value) == value; });
+}
+
+Work work(const Spec& spec, const RmsNormParams&) {
+  return {.flops = 4 * spec.rows * spec.hidden};
+}
+
+std::vector<RmsNormParams> samples(const RmsNormParams& params, std::uint64_t seed) {
+  return sample_rows(params, {"x", "residual", "residual_out", "y"}, params.x.shape[0], kSampledRows, seed);
+}
+
+const OpCases<Spec, RmsNormParams> kCases{rms_norm, fields, make, expect, work, samples};
+
+std::vector<Case> large_cases(std::int64_t shrink) {
+  std::vector<Case> cases;
+  for (DType dtype : {DType::kF16, DType::kBF16, DType::kF32}) {
+    for (std::int64_t hidden : {4096, 8192}) {
+      for (bool fused : {false, true}) {
+        if (fused && hidden != 4096) continue;
+        // 256 MiB or more in and out.
+        const std::int64_t rows =
+            (std::int64_t{128} << 20) / (hidden * static_cast<std::int64_t>(dtype_size(dtype)) * shrink);
+        Spec spec{.rows = rows, .hidden = hidden, .x = dtype, .stream = dtype, .weight = dtype, .y = dtype};
+        spec.fused = fused;
+        cases.push_back(make_large_case(kCases, spec, fused ? "fused_add" : "plain", {rows, hidden}));
+        cases.back().floor_share = 0.85;
+      }
+    }
+  }
+  return cases;
 }
 
 }  // namespace
 
-RmsNormExpected rms_norm_expected(const RmsNormInputs& inputs, const Target& target) {
+std::vector<OutputExpectation> expect(const RmsNormParams& params, const HostTensors& host,
+                                      const Target& target, const RmsNormParams&) {
+  const std::int64_t rows = params.x.shape[0];
+  const std::int64_t columns = params.x.shape[1];
+  const auto weight = host.values("weight");
+  const auto eps = static_cast<double>(params.eps);
   const reference::RmsNormResult oracle =
-      reference::rms_norm(inputs.x, inputs.residual, inputs.weight, inputs.rows, inputs.hidden, inputs.eps);
-  const bool fused = !inputs.residual.empty();
-  const auto depth = static_cast<double>(rms_norm_reduction_depth(inputs.hidden, target));
+      reference::rms_norm(host.values("x"), host.values("residual"), weight, rows, columns, eps);
+  const bool fused = params.residual.present();
+  const auto depth = static_cast<double>(rms_norm_reduction_depth(columns, target));
   const double relative = (0.5 * (depth + (fused ? 4.0 : 2.0)) + (fused ? 6.0 : 5.0)) * kF32Roundoff;
-  RmsNormExpected expected;
-  expected.y.dtype = inputs.y_dtype;
-  expected.y.shape = {inputs.rows, inputs.hidden};
-  expected.y.value = oracle.y;
-  const auto hidden = static_cast<std::size_t>(inputs.hidden);
+  const DType y_dtype = params.y.dtype;
+  Expected normed{y_dtype, {rows, columns}, oracle.y, {}};
+  const auto hidden = static_cast<std::size_t>(columns);
   for (std::size_t row = 0; row < oracle.mean_square.size(); ++row) {
     const std::span<const double> s(oracle.sum.data() + row * hidden, hidden);
-    const double squares = oracle.mean_square[row] * static_cast<double>(inputs.hidden);
+    const double squares = oracle.mean_square[row] * static_cast<double>(columns);
     const bool overflows = std::isfinite(squares) && squares >= overflow_threshold(DType::kF32);
-    const bool exact = is_exact(s, oracle.mean_square[row], inputs);
+    const bool exact = is_exact(s, oracle.mean_square[row], eps);
     for (std::size_t i = 0; i < hidden; ++i) {
-      double& y = expected.y.value[row * hidden + i];
+      double& y = normed.value[row * hidden + i];
       if (overflows) y = 0.0;
       if (overflows || (exact && round_to_dtype(DType::kF32, y) == y)) {
-        y = round_to_dtype(inputs.y_dtype, y);
-        expected.y.bound.push_back(0.0);
+        y = round_to_dtype(y_dtype, y);
+        normed.bound.push_back(0.0);
         continue;
       }
       // s·r may be subnormal before the weight multiplies it.
-      const double underflow = 0x1p-150 * std::fabs(inputs.weight[i]);
-      expected.y.bound.push_back(relative * std::fabs(y) + underflow + store_rounding(inputs.y_dtype, y));
+      const double underflow = 0x1p-150 * std::fabs(weight[i]);
+      normed.bound.push_back(relative * std::fabs(y) + underflow + store_rounding(y_dtype, y));
     }
   }
-  if (fused) {
-    expected.residual_out.dtype = inputs.residual_dtype;
-    expected.residual_out.shape = expected.y.shape;
-    expected.residual_out.value = oracle.sum;
-    for (double sum : oracle.sum) {
-      // An f32 stream is rounded once, by the addition; a narrower one a second time, by the store.
-      const double stored =
-          inputs.residual_dtype == DType::kF32 ? 0.0 : store_rounding(inputs.residual_dtype, sum);
-      expected.residual_out.bound.push_back(kF32Roundoff * std::fabs(sum) + stored);
-    }
+  if (!fused) return {{"y", std::move(normed)}};
+  Expected sum{params.residual_out.dtype, normed.shape, oracle.sum, {}};
+  for (double value : oracle.sum) {
+    // An f32 stream is rounded once, by the addition; a narrower one a second time, by the store.
+    const double stored = sum.dtype == DType::kF32 ? 0.0 : store_rounding(sum.dtype, value);
+    sum.bound.push_back(kF32Roundoff * std::fabs(value) + stored);
   }
-  return expected;
+  return {{"y", std::move(normed)}, {"residual_out", std::move(sum)}};
 }
 
 OpSuite rms_norm_suite() {
-  OpSuite suite;
-  suite.op = "rms_norm";
-  suite.bound = kRmsNormBound;
+  auto suite = make_suite<RmsNormParams>(kRmsNormBound);
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided"};
   suite.features = {"plain",    "residual", "residual_f32", "weight_f32", "weight_f16", "weight_bf16",
@@ -273,14 +228,14 @@ OpSuite rms_norm_suite() {
         Spec spec{.rows = hidden > 1024 ? 2 : 5, .hidden = hidden, .x = x, .stream = x, .weight = x, .y = x};
         spec.layout = layout;
         spec.quick = hidden == 257 || hidden == 2056;
-        suite.cases.push_back(make_case(spec));
+        suite.cases.push_back(make_case(kCases, spec));
         // The weight's dtype and the stream's rotate through all pairs as sizes grow.
         const std::array<DType, 3> floats = {DType::kF32, DType::kF16, DType::kBF16};
         spec.fused = true;
         spec.weight = floats[turn % 3];
         spec.stream = turn % 2 == 0 ? x : DType::kF32;
         ++turn;
-        suite.cases.push_back(make_case(spec));
+        suite.cases.push_back(make_case(kCases, spec));
       }
       for (Shape shape : {Shape{1, 96}, Shape{3, 130}, Shape{7, 2050}}) {
         Spec spec{.rows = shape[0], .hidden = shape[1], .x = x, .stream = x, .weight = DType::kF32, .y = x};
@@ -291,36 +246,36 @@ OpSuite rms_norm_suite() {
           spec.fused = true;
           spec.stream = DType::kF32;
           spec.in_place = true;
-          suite.cases.push_back(make_case(spec));
+          suite.cases.push_back(make_case(kCases, spec));
         }
         spec.stream = x;
         spec.fused = false;
-        suite.cases.push_back(make_case(spec));
+        suite.cases.push_back(make_case(kCases, spec));
         spec.in_place = false;
         for (Family family : {Family::kOutliers, Family::kIntegers, Family::kEqual, Family::kSubnormal,
                               Family::kOneHot, Family::kUniform}) {
           spec.family = family;
-          suite.cases.push_back(make_case(spec));
+          suite.cases.push_back(make_case(kCases, spec));
         }
         spec.family = Family::kNormal;
         spec.special = Special::kNonFinite;
-        suite.cases.push_back(make_case(spec));
+        suite.cases.push_back(make_case(kCases, spec));
         spec.special = Special::kCancel;
         spec.fused = true;
-        suite.cases.push_back(make_case(spec));
+        suite.cases.push_back(make_case(kCases, spec));
         spec.special = Special::kNone;
         spec.scale = x == DType::kF16 ? 1e4 : 1e30;
-        suite.cases.push_back(make_case(spec));
+        suite.cases.push_back(make_case(kCases, spec));
         spec.fused = false;
-        suite.cases.push_back(make_case(spec));
+        suite.cases.push_back(make_case(kCases, spec));
         spec.scale = 1.0;
         spec.eps = 0.0f;
-        suite.cases.push_back(make_case(spec));
+        suite.cases.push_back(make_case(kCases, spec));
         spec.eps = 1e-5f;
         if (x == DType::kF32) {
           for (DType y : {DType::kF16, DType::kBF16}) {
             spec.y = y;
-            suite.cases.push_back(make_case(spec));
+            suite.cases.push_back(make_case(kCases, spec));
           }
         }
       }
@@ -328,11 +283,11 @@ OpSuite rms_norm_suite() {
       Spec large{.rows = 3, .hidden = 515, .x = x, .stream = x, .weight = DType::kF32, .y = x};
       large.layout = layout;
       large.scale = 1e3;
-      suite.cases.push_back(make_case(large));
+      suite.cases.push_back(make_case(kCases, large));
       for (std::int64_t hidden : {64, 7, 2049}) {
         Spec no_rows{.rows = 0, .hidden = hidden, .x = x, .stream = x, .weight = DType::kF32, .y = x};
         no_rows.layout = layout;
-        suite.cases.push_back(make_case(no_rows));
+        suite.cases.push_back(make_case(kCases, no_rows));
       }
       for (const Shape& shape : {Shape{1, 8}, Shape{5, 256}, Shape{2, 4096}}) {
         Spec exact{.rows = shape[0], .hidden = shape[1], .x = x, .stream = x, .weight = x, .y = x};
@@ -340,23 +295,23 @@ OpSuite rms_norm_suite() {
         exact.special = Special::kExact;
         exact.eps = 0.0f;
         exact.quick = shape[1] == 256;
-        suite.cases.push_back(make_case(exact));
+        suite.cases.push_back(make_case(kCases, exact));
       }
       fill_edges(suite, x, layout_name(layout), [&](const std::string&, std::int64_t hidden) {
         Spec spec{.rows = 2, .hidden = hidden, .x = x, .stream = x, .weight = x, .y = x};
         spec.layout = layout;
-        return make_case(spec);
+        return make_case(kCases, spec);
       });
     }
     for (Shape shape : {Shape{1, 4096}, Shape{64, 1024}, Shape{32, 4096}}) {
       Spec spec{.rows = shape[0], .hidden = shape[1], .x = x, .stream = x, .weight = x, .y = x};
-      suite.bench_cases.push_back(make_case(spec));
+      suite.bench_cases.push_back(make_case(kCases, spec));
       spec.fused = true;
-      suite.bench_cases.push_back(make_case(spec));
+      suite.bench_cases.push_back(make_case(kCases, spec));
     }
   }
   add_metamorphic(suite, rms_norm_metamorphic_cases());
-  suite.large_cases = rms_norm_large_cases;
+  suite.large_cases = large_cases;
   return suite;
 }
 

@@ -4,8 +4,6 @@
 #include "harness/sweep/metamorphic.h"
 #include "kernels/rms_norm.h"
 
-#include <cstdint>
-#include <span>
 #include <vector>
 
 namespace hipforge::harness {
@@ -20,31 +18,14 @@ A row whose sum of squares leaves f32 is exactly 0. Where eps is 0, hidden a pow
 row exact in f32 (squares of few bits, a mean whose root is a power of two, a product with the weight that
 f32 holds), y is the oracle's value rounded once, exactly.)";
 
-/// Host values of one RMSNorm, row-major and already rounded to their dtypes.
-struct RmsNormInputs {
-  std::span<const double> x;
-  std::span<const double> residual;  ///< empty without the fused add
-  std::span<const double> weight;
-  std::int64_t rows = 0;
-  std::int64_t hidden = 0;
-  double eps = 0.0;
-  DType y_dtype = DType::kF32;
-  DType residual_dtype = DType::kF32;
-};
-
-struct RmsNormExpected {
-  Expected y;
-  Expected residual_out;  ///< empty without the fused add
-};
-
-/// Oracle and kRmsNormBound.
-[[nodiscard]] RmsNormExpected rms_norm_expected(const RmsNormInputs& inputs, const Target& target);
+/// Oracle and kRmsNormBound: y, and residual_out where there is one.
+[[nodiscard]] std::vector<OutputExpectation> expect(const RmsNormParams& params,
+                                                             const HostTensors& host, const Target& target,
+                                                             const RmsNormParams& whole);
 
 [[nodiscard]] OpSuite rms_norm_suite();
 /// Its metamorphic cases, of `launcher`.
 [[nodiscard]] std::vector<Case> rms_norm_metamorphic_cases(
-    const Launcher<RmsNormParams>& launcher = rms_norm);
-/// Its large_cases.
-[[nodiscard]] std::vector<Case> rms_norm_large_cases(std::int64_t shrink);
+    const OpLauncher<RmsNormParams>& launcher = rms_norm);
 
 }  // namespace hipforge::harness

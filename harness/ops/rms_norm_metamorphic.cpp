@@ -45,28 +45,27 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment,
     launches.emplace_back([=](hipStream_t stream) { return launcher(params, stream); });
   }
   prepared.launch = launch_all(std::move(launches));
-  prepared.judge = [spec, target = environment.target](const Rig& launched) {
-    RmsNormInputs inputs;
-    inputs.x = launched.values("x");
-    if (spec.fused) inputs.residual = launched.values("residual");
-    inputs.weight = launched.values("weight");
-    inputs.rows = spec.shape[0];
-    inputs.hidden = spec.shape[1];
-    inputs.y_dtype = inputs.residual_dtype = spec.dtype;
+  plain.x = x;
+  plain.residual = residual;
+  plain.y = rig.view("y");
+  if (spec.fused) plain.residual_out = rig.view("sum_for_y");
+  prepared.judge = [plain, target = environment.target](const Rig& launched) {
+    const HostTensors host(plain, [&](const TensorView& view) { return launched.before(view); });
+    const auto expected = expect(plain, host, target, plain);
     const std::vector<double> y = launched.read("y");
-    return judge_agreements({{"rms_norm(4x)", y, launched.read("y_of_4x"), {}},
-                             {"-rms_norm(-x)", y, scaled(launched.read("y_of_minus_x"), -1.0),
-                              // But for the signs of zeros: x + residual is +0 either way.
-                              std::vector<double>(y.size(), 0.0)},
-                             {"rms_norm(3x)", y, launched.read("y_of_3x"),
-                              scaled(rms_norm_expected(inputs, target).y.bound, 2.0)}});
+    return judge_agreements(
+        {{"rms_norm(4x)", y, launched.read("y_of_4x"), {}},
+         {"-rms_norm(-x)", y, scaled(launched.read("y_of_minus_x"), -1.0),
+          // But for the signs of zeros: x + residual is +0 either way.
+          std::vector<double>(y.size(), 0.0)},
+         {"rms_norm(3x)", y, launched.read("y_of_3x"), scaled(expected.front().expected.bound, 2.0)}});
   };
   return prepared;
 }
 
 }  // namespace
 
-std::vector<Case> rms_norm_metamorphic_cases(const Launcher<RmsNormParams>& launcher) {
+std::vector<Case> rms_norm_metamorphic_cases(const OpLauncher<RmsNormParams>& launcher) {
   std::vector<Case> cases;
   for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
     for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {

@@ -230,7 +230,7 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   params.inv_freq = rig.input_values("inv_freq", DType::kF32, {pairs}, frequencies, spec.layout);
   params.error_word = rig.error_word();
   if (std::any_of(positions.begin(), positions.end(), [](double position) { return position < 0.0; })) {
-    prepared.expected_error_word = kDeviceErrorPosition;
+    rig.expect_error_word(kDeviceErrorPosition);
   }
 
   const std::int64_t tokens = spec.shape[0] * spec.shape[1];
@@ -238,7 +238,9 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   prepared.bytes = 2 * tokens * spec.shape[2] * spec.shape[3] * size + 4 * (params.positions.numel() + pairs);
   prepared.flops = 6 * tokens * spec.shape[2] * pairs;
   prepared.params = params;
-  prepared.launch = [params](hipStream_t stream) { return rope(params, stream); };
+  prepared.launch = [params, target = environment.target](hipStream_t stream) {
+    return rope(params, stream, target);
+  };
   prepared.expect = [spec, &rig, magnitude = params.magnitude, target = environment.target] {
     RopeInputs inputs;
     inputs.x = rig.values("x");

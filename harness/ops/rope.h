@@ -34,7 +34,7 @@ struct RopeInputs {
 
 [[nodiscard]] OpSuite rope_suite();
 /// Its metamorphic cases, of `launcher`.
-[[nodiscard]] std::vector<Case> rope_metamorphic_cases(const Launcher<RopeParams>& launcher = rope);
+[[nodiscard]] std::vector<Case> rope_metamorphic_cases(const OpLauncher<RopeParams>& launcher = rope);
 /// Its large_cases.
 [[nodiscard]] std::vector<Case> rope_large_cases(std::int64_t shrink);
 

@@ -34,7 +34,9 @@ PreparedCase prepare(DType dtype, std::int64_t batch, std::int64_t seq, std::int
   prepared.bytes = 2 * elements * static_cast<std::int64_t>(dtype_size(dtype)) + 4 * (seq + head_dim / 2);
   prepared.flops = 3 * elements;
   prepared.params = params;
-  prepared.launch = [params](hipStream_t stream) { return rope(params, stream); };
+  prepared.launch = [params, target = environment.target](hipStream_t stream) {
+    return rope(params, stream, target);
+  };
   prepared.judge = [=, target = environment.target, seed = environment.seed](const Rig& judged) {
     // A token is a row of all its heads.
     const std::vector<std::int64_t> tokens = spread(batch * seq, kSampledTokens, seed);

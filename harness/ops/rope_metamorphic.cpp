@@ -151,7 +151,7 @@ PreparedCase prepare_relative(const Spec& spec, const CaseEnvironment& environme
 
 }  // namespace
 
-std::vector<Case> rope_metamorphic_cases(const Launcher<RopeParams>& launcher) {
+std::vector<Case> rope_metamorphic_cases(const OpLauncher<RopeParams>& launcher) {
   std::vector<Case> cases;
   for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
     for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {

@@ -309,7 +309,9 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   prepared.flops = 4 * rows * vocab;
   prepared.ceiling = Ceiling::kRead;
   prepared.params = params;
-  prepared.launch = [params](hipStream_t stream) { return sample(params, stream); };
+  prepared.launch = [params, target = environment.target](hipStream_t stream) {
+    return sample(params, stream, target);
+  };
   prepared.judge = [params, rows, vocab, draws = spec.draws](const Rig& launched) {
     SampleInputs inputs;
     inputs.logits = launched.values("logits");

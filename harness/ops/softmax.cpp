@@ -292,7 +292,9 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   prepared.bytes = bytes_of(params.x) + bytes_of(params.y) + bytes_of(params.mask);
   prepared.flops = 5 * params.x.numel();
   prepared.params = params;
-  prepared.launch = [params](hipStream_t stream) { return softmax(params, stream); };
+  prepared.launch = [params, target = environment.target](hipStream_t stream) {
+    return softmax(params, stream, target);
+  };
   prepared.expect = [spec, inputs, &rig, target = environment.target]() mutable {
     inputs.x = rig.values("x");
     if (spec.mask != MaskKind::kNone) inputs.mask = rig.values("mask");

@@ -42,7 +42,8 @@ struct SoftmaxInputs {
 
 [[nodiscard]] OpSuite softmax_suite();
 /// Its metamorphic cases, of `launcher`.
-[[nodiscard]] std::vector<Case> softmax_metamorphic_cases(const Launcher<SoftmaxParams>& launcher = softmax);
+[[nodiscard]] std::vector<Case> softmax_metamorphic_cases(
+    const OpLauncher<SoftmaxParams>& launcher = softmax);
 /// Its large_cases.
 [[nodiscard]] std::vector<Case> softmax_large_cases(std::int64_t shrink);
 

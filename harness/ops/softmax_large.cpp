@@ -18,7 +18,9 @@ PreparedCase prepare(DType dtype, std::int64_t rows, std::int64_t cols, const Ca
   prepared.bytes = 2 * rows * cols * static_cast<std::int64_t>(dtype_size(dtype));
   prepared.flops = 5 * rows * cols;
   prepared.params = params;
-  prepared.launch = [params](hipStream_t stream) { return softmax(params, stream); };
+  prepared.launch = [params, target = environment.target](hipStream_t stream) {
+    return softmax(params, stream, target);
+  };
   prepared.judge = [=, target = environment.target, seed = environment.seed](const Rig& judged) {
     const std::vector<std::int64_t> sampled = spread(rows, kSampledRows, seed);
     const std::vector<std::int64_t> indices = row_indices(sampled, cols);

@@ -45,7 +45,7 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment,
 
 }  // namespace
 
-std::vector<Case> softmax_metamorphic_cases(const Launcher<SoftmaxParams>& launcher) {
+std::vector<Case> softmax_metamorphic_cases(const OpLauncher<SoftmaxParams>& launcher) {
   std::vector<Case> cases;
   for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
     for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {

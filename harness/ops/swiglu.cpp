@@ -174,7 +174,9 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   prepared.bytes = elements * (inputs_read + 1) * static_cast<std::int64_t>(dtype_size(spec.dtype));
   prepared.flops = 5 * elements;
   prepared.params = params;
-  prepared.launch = [params](hipStream_t stream) { return swiglu(params, stream); };
+  prepared.launch = [params, target = environment.target](hipStream_t stream) {
+    return swiglu(params, stream, target);
+  };
   prepared.expect = [spec, &rig, one_matrix, wide_cols, target = environment.target] {
     std::vector<double> gate;
     std::vector<double> up;

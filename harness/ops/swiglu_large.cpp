@@ -27,7 +27,9 @@ PreparedCase prepare(DType dtype, std::int64_t rows, bool fused, const CaseEnvir
   prepared.bytes = 3 * rows * kCols * static_cast<std::int64_t>(dtype_size(dtype));
   prepared.flops = 5 * rows * kCols;
   prepared.params = params;
-  prepared.launch = [params](hipStream_t stream) { return swiglu(params, stream); };
+  prepared.launch = [params, target = environment.target](hipStream_t stream) {
+    return swiglu(params, stream, target);
+  };
   prepared.judge = [=, target = environment.target, seed = environment.seed](const Rig& judged) {
     const std::vector<std::int64_t> sampled = spread(rows, kSampledRows, seed);
     const std::vector<std::int64_t> indices = row_indices(sampled, kCols);

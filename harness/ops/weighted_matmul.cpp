@@ -150,7 +150,9 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   prepared.flops = 2 * params.weights.numel() * spec.head_dim;
   prepared.ceiling = Ceiling::kRead;
   prepared.params = params;
-  prepared.launch = [params](hipStream_t stream) { return weighted_matmul(params, stream); };
+  prepared.launch = [params, target = environment.target](hipStream_t stream) {
+    return weighted_matmul(params, stream, target);
+  };
   prepared.expect = [spec, &rig, target = environment.target] {
     WeightedMatmulInputs inputs;
     inputs.weights = rig.values("weights");

@@ -36,7 +36,7 @@ struct WeightedMatmulInputs {
 [[nodiscard]] OpSuite weighted_matmul_suite();
 /// Its metamorphic cases, of `launcher`.
 [[nodiscard]] std::vector<Case> weighted_matmul_metamorphic_cases(
-    const Launcher<WeightedMatmulParams>& launcher = weighted_matmul);
+    const OpLauncher<WeightedMatmulParams>& launcher = weighted_matmul);
 /// Its large_cases.
 [[nodiscard]] std::vector<Case> weighted_matmul_large_cases(std::int64_t shrink);
 

@@ -32,7 +32,9 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   prepared.flops = 2 * params.weights.numel() * spec.head_dim;
   prepared.ceiling = Ceiling::kRead;
   prepared.params = params;
-  prepared.launch = [params](hipStream_t stream) { return weighted_matmul(params, stream); };
+  prepared.launch = [params, target = environment.target](hipStream_t stream) {
+    return weighted_matmul(params, stream, target);
+  };
   prepared.judge = [=, target = environment.target, seed = environment.seed](const Rig& judged) {
     std::vector<std::int64_t> indices;
     Expected expected;

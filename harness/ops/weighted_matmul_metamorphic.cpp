@@ -56,7 +56,7 @@ PreparedCase prepare(const Spec& spec, bool decode, const CaseEnvironment& envir
 
 }  // namespace
 
-std::vector<Case> weighted_matmul_metamorphic_cases(const Launcher<WeightedMatmulParams>& launcher) {
+std::vector<Case> weighted_matmul_metamorphic_cases(const OpLauncher<WeightedMatmulParams>& launcher) {
   std::vector<Case> cases;
   for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
     for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {

@@ -311,4 +311,12 @@ std::vector<std::byte> Recording::contents(const std::string& name, std::size_t 
   }
 }
 
+Target recorded_target(const RecordedLaunch& launch) {
+  Target target;
+  if (!target_from_name(launch.architecture, launch.wave, target).ok())
+    target.architecture = launch.architecture;
+  target.wave = launch.wave;
+  return target;
+}
+
 }  // namespace hipforge::harness

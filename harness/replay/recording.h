@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/runtime/device_buffer.h"
+#include "kernels/runtime/target.h"
 
 #include <hip/hip_runtime.h>
 
@@ -53,6 +54,9 @@ struct RecordedLaunch {
   std::string error;  ///< of the launch as it was recorded; empty where it went well
   std::optional<RecordedOrigin> origin;
 };
+
+/// What it was planned for; of an architecture that is not known here, the wave alone.
+[[nodiscard]] Target recorded_target(const RecordedLaunch& launch);
 
 /// A folder that Recorder wrote (kernels/runtime/recorder.h has the format). Nothing in it is trusted: every
 /// number is checked, and no file outside of the folder's data/ is ever opened. What a kernel does with

@@ -89,14 +89,6 @@ std::vector<Rerun> run_group(Rerunner& rerunner, const Recording& recording, con
   return reruns;
 }
 
-Target recorded_target(const RecordedLaunch& launch) {
-  Target target;
-  if (!target_from_name(launch.architecture, launch.wave, target).ok())
-    target.architecture = launch.architecture;
-  target.wave = launch.wave;
-  return target;
-}
-
 const Case* find_case(const std::string& id) {
   for (const OpSuite& suite : all_suites()) {
     for (const std::vector<Case>* cases : {&suite.cases, &suite.bench_cases}) {
@@ -312,7 +304,7 @@ void write_replay_json(const ReplayOptions& options, const Recording& recording,
              root.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }
 
-// Launches one after another on the device, each group under the target that it was made for.
+// Launches one after another on the device, each for the target that it was planned for.
 std::vector<LaunchRecord> replay_on_device(const Recording& recording, const std::vector<Group>& groups) {
   Target device;
   throw_if_error(device_target(device));
@@ -321,15 +313,11 @@ std::vector<LaunchRecord> replay_on_device(const Recording& recording, const std
   const std::unique_ptr<Rerunner> rerunner = make_device_rerunner();
   std::vector<LaunchRecord> records;
   for (const Group& group : groups) {
-#if defined(HIPFORGE_PLATFORM_CPU)
-    throw_if_error(set_target_override(recorded_target(*group.front())));
-#endif
     const std::vector<Rerun> reruns = run_group(*rerunner, recording, group);
     for (LaunchRecord& record : judge_group(recording, group, reruns, same_platform)) {
       records.push_back(std::move(record));
     }
   }
-  throw_if_error(set_target_override(std::nullopt));
   return records;
 }
 
@@ -373,15 +361,11 @@ std::vector<LaunchRecord> replay_emulated(const Recording& recording, const std:
       if (fault) std::rethrow_exception(fault);
       reruns = std::move(*results[at]);
     }
-#if defined(HIPFORGE_PLATFORM_CPU)
-    throw_if_error(set_target_override(recorded_target(*groups[at].front())));
-#endif
     for (LaunchRecord& record : judge_group(recording, groups[at], reruns, false)) {
       records.push_back(std::move(record));
     }
     progress.step(groups[at].back()->kernel);
   }
-  throw_if_error(set_target_override(std::nullopt));
   return records;
 }
 

@@ -3,18 +3,16 @@
 #include "harness/core/device_info.h"
 #include "kernels/runtime/check.h"
 
-#include <optional>
-
 namespace hipforge::harness {
 namespace {
 
 class LocalRunner final : public CaseRunner {
  public:
   explicit LocalRunner(const CaseEnvironment& environment) : environment_(environment) {}
-  ~LocalRunner() override { (void)set_target_override(std::nullopt); }
 
   CaseResult run(const Case& test, const Target& target) override {
-    throw_if_error(set_target_override(target));
+    const TargetScope scope(target);  // of the harness's own kernels and a candidate's
+    throw_if_error(scope.status());
     environment_.target = target;
     CaseResult result = run_case(test, environment_);
     if (environment_.recorder != nullptr) throw_if_error(environment_.recorder->status());

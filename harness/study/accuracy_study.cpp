@@ -76,14 +76,14 @@ struct Trial {
   }
 };
 
-Pair try_weighted_matmul(std::int64_t kv_len, std::uint64_t seed) {
+Pair try_weighted_matmul(std::int64_t kv_len, std::uint64_t seed, const Target& target) {
   Trial trial(kv_len, seed);
   WeightedMatmulParams params;
   params.weights = trial.positive("weights", {1, 1, kRows, kv_len});
   params.values = trial.positive("values", {1, kv_len, 1, kHeadDim});
   params.out = trial.output("ours", {1, kRows, 1, kHeadDim});
   float* const naive = trial.output("naive", {1, kRows, 1, kHeadDim}).as<float>();
-  return trial.judge([&] { return weighted_matmul(params, nullptr); },
+  return trial.judge([&] { return weighted_matmul(params, nullptr, target); },
                      [&] {
                        return naive_weighted_matmul(params.weights.as<float>(), params.values.as<float>(),
                                                     naive, kRows, kv_len, kHeadDim, nullptr);
@@ -97,14 +97,14 @@ Pair try_weighted_matmul(std::int64_t kv_len, std::uint64_t seed) {
                      });
 }
 
-Pair try_softmax(std::int64_t kv_len, std::uint64_t seed) {
+Pair try_softmax(std::int64_t kv_len, std::uint64_t seed, const Target& target) {
   Trial trial(kv_len, seed);
   SoftmaxParams params;
   params.x = trial.positive("x", {1, 1, kSoftmaxRows, kv_len});
   params.y = trial.output("ours", {1, 1, kSoftmaxRows, kv_len});
   float* const naive = trial.output("naive", {1, 1, kSoftmaxRows, kv_len}).as<float>();
   return trial.judge(
-      [&] { return softmax(params, nullptr); },
+      [&] { return softmax(params, nullptr, target); },
       [&] { return naive_softmax(params.x.as<float>(), naive, kSoftmaxRows, kv_len, nullptr); },
       [&](std::vector<double>& value, std::vector<double>& magnitude) {
         reference::SoftmaxOptions options;
@@ -116,7 +116,7 @@ Pair try_softmax(std::int64_t kv_len, std::uint64_t seed) {
       });
 }
 
-Pair try_attention(std::int64_t kv_len, std::uint64_t seed) {
+Pair try_attention(std::int64_t kv_len, std::uint64_t seed, const Target& target) {
   Trial trial(kv_len, seed);
   FlashAttentionParams params;
   params.q = trial.positive("q", {1, kRows, 1, kHeadDim});
@@ -124,7 +124,7 @@ Pair try_attention(std::int64_t kv_len, std::uint64_t seed) {
   params.v = trial.positive("v", {1, kv_len, 1, kHeadDim});
   params.o = trial.output("ours", {1, kRows, 1, kHeadDim});
   float* const naive = trial.output("naive", {1, kRows, 1, kHeadDim}).as<float>();
-  return trial.judge([&] { return flash_attention(params, nullptr); },
+  return trial.judge([&] { return flash_attention(params, nullptr, target); },
                      [&] {
                        return naive_attention(params.q.as<float>(), params.k.as<float>(),
                                               params.v.as<float>(), naive, kRows, kv_len, kHeadDim, nullptr);
@@ -206,16 +206,15 @@ double log_log_slope(const std::vector<StudyPoint>& points) {
 }
 
 std::vector<StudySeries> run_study(const StudyOptions& options, const Target& target) {
-  using Try = Pair (*)(std::int64_t, std::uint64_t);
+  using Try = Pair (*)(std::int64_t, std::uint64_t, const Target&);
   const std::pair<const char*, Try> ops[] = {
       {"flash_attention", try_attention}, {"softmax", try_softmax}, {"weighted_matmul", try_weighted_matmul}};
-  throw_if_error(set_target_override(target));
   std::vector<StudySeries> all;
   for (const auto& [op, attempt] : ops) {
     StudySeries ours{op, false, {}, 0.0};
     StudySeries naive{op, true, {}, 0.0};
     for (std::int64_t kv_len = kStudyMinKvLen; kv_len <= options.max_kv_len; kv_len *= 2) {
-      const Pair pair = attempt(kv_len, options.seed);
+      const Pair pair = attempt(kv_len, options.seed, target);
       ours.points.push_back(pair.ours);
       naive.points.push_back(pair.naive);
     }
@@ -224,7 +223,6 @@ std::vector<StudySeries> run_study(const StudyOptions& options, const Target& ta
       all.push_back(std::move(*series));
     }
   }
-  throw_if_error(set_target_override(std::nullopt));
   return all;
 }
 
@@ -331,7 +329,7 @@ int run_accuracy_study(const StudyOptions& options) {
 #if defined(HIPFORGE_PLATFORM_CPU)
   throw_if_error(target_from_name("cpu", wave, target));
 #else
-  throw_if_error(current_target(target));
+  throw_if_error(device_target(target));
   if (target.wave != wave) {
     throw Error(invalid_argument("wave ", wave, ": this device has waves of ", target.wave));
   }

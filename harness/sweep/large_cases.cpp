@@ -65,6 +65,58 @@ Comparison judge_samples(const Rig& rig, const std::string& output, const std::v
   return comparison;
 }
 
+void SampledOutputs::add(const OutputExpectation& part, const TensorView& whole) {
+  auto at = std::find_if(outputs_.begin(), outputs_.end(),
+                         [&](const Output& output) { return output.name == part.output; });
+  if (at == outputs_.end()) {
+    outputs_.push_back({part.output, whole, {}, {}, {}});
+    at = std::prev(outputs_.end());
+  }
+  at->parts.push_back(part.view);
+  // In a contiguous output an element's offset is its index.
+  const std::int64_t first = (static_cast<std::byte*>(part.view.data) - static_cast<std::byte*>(whole.data)) /
+                             static_cast<std::ptrdiff_t>(dtype_size(whole.dtype));
+  for_each_element(part.view, [&](std::size_t, std::size_t offset) {
+    at->indices.push_back(first + static_cast<std::int64_t>(offset));
+  });
+  Expected& expected = at->expected;
+  expected.dtype = part.expected.dtype;
+  expected.value.insert(expected.value.end(), part.expected.value.begin(), part.expected.value.end());
+  expected.bound.insert(expected.bound.end(), part.expected.bound.begin(), part.expected.bound.end());
+  expected.shape = {static_cast<std::int64_t>(expected.value.size())};
+}
+
+Comparison SampledOutputs::judge(const Rig& rig) const {
+  Comparison worst;
+  for (const Output& output : outputs_) {
+    std::vector<double> values;
+    for (const TensorView& part : output.parts) {
+      const std::vector<double> of_part = rig.now(part);
+      values.insert(values.end(), of_part.begin(), of_part.end());
+    }
+    Comparison comparison = compare(values, output.expected);
+    std::string where = output.name;
+    if (comparison.worst_index < output.indices.size()) {
+      where += index_text(static_cast<std::size_t>(output.indices[comparison.worst_index]),
+                          shape_of(output.whole));
+    }
+    comparison.where = where;
+    if (!comparison.passed) {
+      comparison.message = fmt::format("{} of {} sampled elements are wrong, the worst is {}: sample {}",
+                                       comparison.failures, comparison.elements, where, comparison.message);
+      return comparison;
+    }
+    if (const std::uint64_t count = rig.not_finite(output.whole); count != 0) {
+      comparison.passed = false;
+      comparison.message =
+          fmt::format("{}: {} of {} elements are NaN or infinite", output.name, count, output.whole.numel());
+      return comparison;
+    }
+    if (comparison.worst_share >= worst.worst_share) worst = comparison;
+  }
+  return worst;
+}
+
 Case large_case(const std::string& op, DType dtype, const std::string& shape, const std::string& what,
                 std::function<PreparedCase(const CaseEnvironment&)> prepare) {
   Case test;

@@ -2,8 +2,11 @@
 
 #include "harness/core/case.h"
 
+#include <algorithm>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
+#include <string_view>
 #include <vector>
 
 /// Cases of the sizes that GPUs are measured at. Their operands stay on the device; the oracle judges samples
@@ -15,17 +18,55 @@ namespace hipforge::harness {
 /// between; all of them where size <= count.
 [[nodiscard]] std::vector<std::int64_t> spread(std::int64_t size, std::int64_t count, std::uint64_t seed);
 
-/// Row-major indices of all elements of these rows of `row_size` elements.
 [[nodiscard]] std::vector<std::int64_t> row_indices(const std::vector<std::int64_t>& rows,
                                                     std::int64_t row_size);
-
-/// Puts `part` behind `whole`: values and bounds of samples that were worked out apart.
 void append(Expected& whole, const Expected& part);
-
-/// Compares the elements at `indices` with what they must be, and every element with NaN and infinity. The
-/// message and place name the element in the whole output.
 [[nodiscard]] Comparison judge_samples(const Rig& rig, const std::string& output,
                                        const std::vector<std::int64_t>& indices, const Expected& expected);
+
+/// Samples of the outputs of one launch, gathered part by part.
+class SampledOutputs {
+ public:
+  /// What the oracle says of a part, a view into the contiguous output `whole`.
+  void add(const OutputExpectation& part, const TensorView& whole);
+  /// Compares the samples with what they must be, and every element of each output with NaN and infinity. Message and
+  /// place name the element in the whole output. The verdict on the first output that is wrong, else on the worst.
+  [[nodiscard]] Comparison judge(const Rig& rig) const;
+
+ private:
+  struct Output {
+    std::string name;
+    TensorView whole;
+    std::vector<TensorView> parts;
+    std::vector<std::int64_t> indices;  // row-major, into the whole
+    Expected expected;
+  };
+  std::vector<Output> outputs_;
+};
+
+/// The launch of `count` indices of one axis, from `first` on and `step` apart, of the operands of these names.
+template <class Params>
+[[nodiscard]] Params slice_operands(Params params, std::initializer_list<std::string_view> names,
+                                    std::size_t axis, std::int64_t first, std::int64_t count = 1,
+                                    std::int64_t step = 1) {
+  for_each_operand(params, [&](const OperandRole& role, TensorView& view) {
+    if (view.present() && std::find(names.begin(), names.end(), role.name) != names.end()) {
+      view = slice_axis(view, axis, first, count, step);
+    }
+  });
+  return params;
+}
+
+/// One launch for each of `count` of the outermost indices that these operands share: the first, the last, and a
+/// pseudo-random one out of each equal part between.
+template <class Params>
+[[nodiscard]] std::vector<Params> sample_rows(const Params& params,
+                                              std::initializer_list<std::string_view> names,
+                                              std::int64_t rows, std::int64_t count, std::uint64_t seed) {
+  std::vector<Params> parts;
+  for (std::int64_t row : spread(rows, count, seed)) parts.push_back(slice_operands(params, names, 0, row));
+  return parts;
+}
 
 /// op/dtype/large/shape/what.
 [[nodiscard]] Case large_case(const std::string& op, DType dtype, const std::string& shape,

@@ -66,14 +66,6 @@ Comparison judge_agreements(const std::vector<Agreement>& agreements) {
   return result;
 }
 
-TensorView slice_axis(TensorView view, std::size_t axis, std::int64_t first, std::int64_t count) {
-  const std::int64_t offset = first * view.strides[axis];
-  view.data = static_cast<std::byte*>(view.data) + static_cast<std::size_t>(offset) * dtype_size(view.dtype);
-  view.elements -= offset;
-  view.shape[axis] = count;
-  return view;
-}
-
 std::vector<double> slice_axis(const std::vector<double>& values, const Shape& shape, std::size_t axis,
                                std::int64_t first, std::int64_t count) {
   std::int64_t inner = 1;

@@ -1,6 +1,5 @@
 #pragma once
 
-#include "harness/candidate/candidate.h"
 #include "harness/core/case.h"
 
 #include <cstdint>
@@ -16,15 +15,19 @@ namespace hipforge::harness {
 
 /// What a relation launches: the op, or in a test one with a defect.
 template <class Params>
+using OpLauncher = std::function<Status(const Params&, hipStream_t, const Target&)>;
+/// The same, for the target of an environment.
+template <class Params>
 using Launcher = std::function<Status(const Params&, hipStream_t)>;
 
 /// `own`, or the environment's candidate where it has one.
 template <class Params>
-[[nodiscard]] Launcher<Params> launcher_of(const CaseEnvironment& environment, const Launcher<Params>& own) {
-  if (environment.candidate == nullptr) return own;
-  return [candidate = environment.candidate, own](const Params& params, hipStream_t stream) {
-    return candidate->launch(
-        params, [&](hipStream_t on) { return own(params, on); }, stream);
+[[nodiscard]] Launcher<Params> launcher_of(const CaseEnvironment& environment,
+                                           const OpLauncher<Params>& own) {
+  return [candidate = environment.candidate, own, target = environment.target](const Params& params,
+                                                                               hipStream_t stream) {
+    const auto launch = [&](hipStream_t on) { return own(params, on, target); };
+    return candidate == nullptr ? launch(stream) : candidate->launch(params, launch, stream);
   };
 }
 
@@ -40,10 +43,7 @@ struct Agreement {
 /// Whether all agree; worst_share as of a comparison with an oracle.
 [[nodiscard]] Comparison judge_agreements(const std::vector<Agreement>& agreements);
 
-/// `count` indices of an axis from `first` on.
-[[nodiscard]] TensorView slice_axis(TensorView view, std::size_t axis, std::int64_t first,
-                                    std::int64_t count);
-/// The same of row-major values of this shape.
+/// `count` indices of an axis of row-major values of this shape.
 [[nodiscard]] std::vector<double> slice_axis(const std::vector<double>& values, const Shape& shape,
                                              std::size_t axis, std::int64_t first, std::int64_t count);
 

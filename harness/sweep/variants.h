@@ -2,6 +2,7 @@
 
 #include "harness/core/case.h"
 #include "harness/core/inputs.h"
+#include "harness/sweep/find_case.h"
 #include "kernels/runtime/status.h"
 
 #include <fmt/format.h>
@@ -184,10 +185,5 @@ class SpecKnobs {
   std::function<void(Spec&)> settle_;
   std::vector<std::function<bool(const Spec&)>> rules_;
 };
-
-/// The case of that id, among the checked ones or those of a bench, or a variant of one:
-/// "op/dtype/layout/what@rows=1,family=equal". Throws Error{kNotFound} for an unknown one,
-/// Error{kInvalidArgument} for settings that it cannot take.
-[[nodiscard]] Case find_case(const std::string& id);
 
 }  // namespace hipforge::harness

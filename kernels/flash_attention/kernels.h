@@ -1,7 +1,9 @@
 #pragma once
 
 #include "kernels/device/kernel.h"
-#include "kernels/flash_attention.h"
+#include "kernels/flash_attention/depth.h"
+#include "kernels/runtime/dtype.h"
+#include "kernels/runtime/target.h"
 
 #include <cstddef>
 #include <cstdint>

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string>
+#include <string_view>
 
 namespace hipforge {
 namespace {
@@ -25,6 +27,35 @@ std::int64_t needed_elements(const TensorView& tensor) {
     last = saturating_madd(tensor.shape[at] - 1, tensor.strides[at], last);
   }
   return saturating_madd(1, 1, last);
+}
+
+Status check_dtype(const char* op, const char* name, const TensorView& tensor, const DTypes& legal) {
+  if (std::find(legal.begin(), legal.end(), tensor.dtype) != legal.end()) return {};
+  std::string names;
+  for (const DType* dtype = legal.begin(); dtype != legal.end(); ++dtype) {
+    if (std::find(legal.begin(), dtype, *dtype) != dtype) continue;  // "f32 or that of x", which is f32
+    names += (names.empty() ? "" : ", ") + std::string(dtype_name(*dtype));
+  }
+  return unsupported(op, ": ", name, " has dtype ", dtype_name(tensor.dtype), ", supported: ", names);
+}
+
+Status check_shape(const char* op, const char* name, const TensorView& tensor, const Dims& expected) {
+  std::size_t axis = 0;
+  for (const Dim& dim : expected) {
+    const std::int64_t found = tensor.shape[axis++];
+    if (found == dim.size || (dim.or_one && found == 1)) continue;
+    return invalid_argument(op, ": ", name, " has shape ", tensor.shape_text(), ", size ", found,
+                            " along axis ", axis - 1, ", needs ", dim.size, " (", dim.or_one ? "1, or " : "",
+                            dim.why, ")");
+  }
+  return {};
+}
+
+Status check_last_axis(const char* op, const char* name, const TensorView& tensor) {
+  const auto at = static_cast<std::size_t>(tensor.rank - 1);
+  if (tensor.shape[at] <= 1 || tensor.strides[at] == 1) return {};
+  return invalid_argument(op, ": ", name, " has stride ", tensor.strides[at],
+                          " along its last axis, needs 1");
 }
 
 }  // namespace
@@ -59,32 +90,6 @@ Status check_tensor(const char* op, const char* name, const TensorView& tensor, 
                             "-byte dtype ", dtype_name(tensor.dtype));
   }
   return {};
-}
-
-Status check_dtype(const char* op, const char* name, const TensorView& tensor,
-                   std::initializer_list<DType> legal) {
-  if (std::find(legal.begin(), legal.end(), tensor.dtype) != legal.end()) return {};
-  std::string names;
-  for (DType dtype : legal) {
-    if (!names.empty()) names += ", ";
-    names += dtype_name(dtype);
-  }
-  return unsupported(op, ": ", name, " has dtype ", dtype_name(tensor.dtype), ", supported: ", names);
-}
-
-Status check_dim(const char* op, const char* name, const TensorView& tensor, int axis, std::int64_t expected,
-                 const char* why) {
-  const std::int64_t found = tensor.shape[static_cast<std::size_t>(axis)];
-  if (found == expected) return {};
-  return invalid_argument(op, ": ", name, " has shape ", tensor.shape_text(), ", size ", found,
-                          " along axis ", axis, ", needs ", expected, " (", why, ")");
-}
-
-Status check_innermost_contiguous(const char* op, const char* name, const TensorView& tensor) {
-  const auto at = static_cast<std::size_t>(tensor.rank - 1);
-  if (tensor.shape[at] <= 1 || tensor.strides[at] == 1) return {};
-  return invalid_argument(op, ": ", name, " has stride ", tensor.strides[at],
-                          " along its last axis, needs 1");
 }
 
 Status check_no_self_overlap(const char* op, const char* name, const TensorView& tensor) {
@@ -138,4 +143,62 @@ Status check_finite(const char* op, const char* name, double value) {
   return invalid_argument(op, ": ", name, " is ", value, ", needs a finite number");
 }
 
+namespace detail {
+namespace {
+
+// The operand that is read stands first in a message; of two outputs, the one that the op lists first.
+Status check_pair(const char* op, const Operand& first, const Operand& second, Apart apart) {
+  const bool written = first.role.out() || second.role.out();
+  if (!written) return {};
+  const bool turned = first.role.out() && !second.role.out();
+  const Operand& a = turned ? second : first;
+  const Operand& b = turned ? first : second;
+  if (apart != nullptr && apart(*b.tensor, *a.tensor)) return {};
+  const bool same_allowed = a.role.may_be(b.role.name) || b.role.may_be(a.role.name);
+  return check_no_overlap(op, a.role.name, *a.tensor, b.role.name, *b.tensor, same_allowed);
+}
+
+}  // namespace
+
+Status check_operands(const char* op, std::span<const Operand> operands,
+                      std::span<const ExpectedOperand> expected, Apart apart) {
+  const auto for_each = [&](const auto& check) -> Status {
+    for (const Operand& operand : operands) {
+      if (operand.role.optional() && !operand.tensor->present()) continue;
+      const auto line = std::find_if(expected.begin(), expected.end(), [&](const ExpectedOperand& candidate) {
+        return std::string_view(candidate.name) == operand.role.name;
+      });
+      if (line == expected.end()) return invalid_argument(op, ": ", operand.role.name, " has no contract");
+      if (Status status = check(operand, *line); !status.ok()) return status;
+    }
+    return {};
+  };
+  HIPFORGE_TRY(for_each([&](const Operand& operand, const ExpectedOperand& line) -> Status {
+    if (!operand.tensor->present()) {
+      return invalid_argument(op, ": ", line.name, " is absent, needs rank ", line.shape.size());
+    }
+    return check_tensor(op, line.name, *operand.tensor, static_cast<int>(line.shape.size()));
+  }));
+  HIPFORGE_TRY(for_each([&](const Operand& operand, const ExpectedOperand& line) {
+    return check_dtype(op, line.name, *operand.tensor, line.legal);
+  }));
+  HIPFORGE_TRY(for_each([&](const Operand& operand, const ExpectedOperand& line) {
+    return check_shape(op, line.name, *operand.tensor, line.shape);
+  }));
+  HIPFORGE_TRY(for_each([&](const Operand& operand, const ExpectedOperand& line) -> Status {
+    if (line.last_axis == LastAxis::kAnyStride) return {};
+    return check_last_axis(op, line.name, *operand.tensor);
+  }));
+  return for_each([&](const Operand& operand, const ExpectedOperand&) -> Status {
+    if (operand.role.out()) HIPFORGE_TRY(check_no_self_overlap(op, operand.role.name, *operand.tensor));
+    for (const Operand& other : operands) {
+      if (&other == &operand) break;  // each pair once
+      if (!other.tensor->present()) continue;
+      HIPFORGE_TRY(check_pair(op, other, operand, apart));
+    }
+    return {};
+  });
+}
+
+}  // namespace detail
 }  // namespace hipforge

@@ -1,7 +1,5 @@
 #include "kernels/runtime/launch.h"
 
-#include "kernels/runtime/check.h"
-
 namespace hipforge {
 
 LaunchObserver* set_launch_observer(LaunchObserver* observer) {
@@ -25,10 +23,13 @@ Status prepare_launch(const LaunchPlan& plan) {
                    " has no address");
   }
   if (plan.shared_bytes > kDefaultSharedBytes) {
-    HIPFORGE_TRY(
-        hip_status(hipFuncSetAttribute(plan.function, hipFuncAttributeMaxDynamicSharedMemorySize,
-                                       static_cast<int>(plan.shared_bytes)),
-                   concat("kernel ", plan.kernel, ": ", plan.shared_bytes, " bytes of shared memory")));
+    const hipError_t error = hipFuncSetAttribute(plan.function, hipFuncAttributeMaxDynamicSharedMemorySize,
+                                                 static_cast<int>(plan.shared_bytes));
+    if (error != hipSuccess) {
+      (void)hipGetLastError();  // told here, not at the next launch
+      return hip_status(error,
+                        concat("kernel ", plan.kernel, ": ", plan.shared_bytes, " bytes of shared memory"));
+    }
   }
   return {};
 }

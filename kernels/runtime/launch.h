@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/runtime/status.h"
+#include "kernels/runtime/target.h"
 
 #include <hip/hip_runtime.h>
 
@@ -19,6 +20,7 @@ struct LaunchPlan {
   dim3 grid{1, 1, 1};              ///< blocks
   dim3 block{1, 1, 1};             ///< threads
   unsigned shared_bytes = 0;       ///< dynamic shared memory
+  Target target = kCurrentDevice;  ///< what it was planned for; kCurrentDevice: any will do
 };
 
 /// Stands around every launch of the process while it is installed.
@@ -51,6 +53,8 @@ template <class Args>
 Status launch(const LaunchPlan& plan, const Args& args, hipStream_t stream) {
   static_assert(std::is_trivially_copyable_v<Args>);
   const auto run = [&]() -> Status {
+    const TargetScope scope(plan.target);
+    if (!scope.status().ok()) return scope.status();
     if (Status status = detail::prepare_launch(plan); !status.ok()) return status;
 #if defined(__HIP_PLATFORM_AMD__)
     // HIP's own hipLaunchKernelGGL is for the compiler of its kernels alone; this one is a plain function.

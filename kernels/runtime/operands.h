@@ -8,6 +8,7 @@
 
 /// How code walks the params of an op without knowing which op it is. Beside its params every kernels/<op>.h has
 ///
+///   op_name(params)                   "rms_norm"
 ///   for_each_operand(params, visit)   calls visit(OperandRole, TensorView&) for each tensor, absent ones included
 ///   for_each_scalar(params, visit)    calls visit(name, value&) for the rest: numbers, flags, enumerations, and the
 ///                                     error word

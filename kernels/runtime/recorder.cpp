@@ -245,7 +245,10 @@ Status Recorder::record(const LaunchPlan& plan, std::span<const std::byte> args,
     return {};
   }
   Target target;
-  HIPFORGE_TRY(current_target(target));
+  HIPFORGE_TRY(device_target(target));
+  const Target& scope = TargetScope::innermost();
+  if (scope.wave != kCurrentDevice.wave) target = scope;
+  if (plan.target.wave != kCurrentDevice.wave) target = plan.target;
   std::vector<Allocation> table = live_allocations();
   if (tables_ == 0 || table != table_) {
     table_ = std::move(table);

@@ -3,7 +3,6 @@
 #include "kernels/runtime/check.h"
 
 #include <algorithm>
-#include <mutex>
 
 #if defined(HIPFORGE_PLATFORM_CPU)
 #include <hipforge_cpu.h>
@@ -28,8 +27,7 @@ constexpr KnownTarget kKnownTargets[] = {
     {"sm_90", 32, MatrixUnit::kWgmma, 227},
 };
 
-std::mutex target_mutex;
-std::optional<Target> target_override;
+thread_local const TargetScope* innermost_scope = nullptr;
 
 #if !defined(HIPFORGE_PLATFORM_CPU)
 // What an architecture that the table lacks has.
@@ -104,36 +102,39 @@ Status target_from_name(const std::string& name, int cpu_wave, Target& target) {
   return unsupported("target ", name, " is not known, supported: ", names);
 }
 
-Status current_target(Target& target) {
-  {
-    const std::lock_guard lock(target_mutex);
-    if (target_override) {
-      target = *target_override;
-      return {};
-    }
+TargetScope::TargetScope(const Target& target) : target_(target), outer_(innermost_scope) {
+  if (target.wave == kCurrentDevice.wave) {
+    target_ = innermost();
+  } else {
+    take(target);
   }
-  return device_target(target);
+  innermost_scope = this;
 }
 
-Status set_target_override(const std::optional<Target>& target) {
+TargetScope::~TargetScope() {
+  innermost_scope = outer_;
 #if defined(HIPFORGE_PLATFORM_CPU)
-  HIPFORGE_HIP_TRY(hipforge_cpu_set_shared_limit(target ? target->shared_bytes : Target{}.shared_bytes));
+  (void)hipforge_cpu_set_thread_target(innermost().wave, innermost().shared_bytes);
 #endif
-  if (target) {
+}
+
+const Target& TargetScope::innermost() {
+  return innermost_scope == nullptr ? kCurrentDevice : innermost_scope->target_;
+}
+
+void TargetScope::take(const Target& target) {
 #if defined(HIPFORGE_PLATFORM_CPU)
-    HIPFORGE_HIP_TRY(hipforge_cpu_set_wave(target->wave));
+  status_ = hip_status(hipforge_cpu_set_thread_target(target.wave, target.shared_bytes),
+                       detail::concat("target ", target.architecture));
+  if (!status_.ok()) (void)hipGetLastError();  // told here, not at the next launch
 #else
-    Target device;
-    HIPFORGE_TRY(device_target(device));
-    if (device.wave != target->wave) {
-      return unsupported("target ", target->architecture, " has waves of ", target->wave, ", this device (",
-                         device.architecture, ") has ", device.wave);
-    }
-#endif
+  Target device;
+  status_ = device_target(device);
+  if (status_.ok() && device.wave != target.wave) {
+    status_ = unsupported("target ", target.architecture, " has waves of ", target.wave, ", this device (",
+                          device.architecture, ") has ", device.wave);
   }
-  const std::lock_guard lock(target_mutex);
-  target_override = target;
-  return {};
+#endif
 }
 
 }  // namespace hipforge

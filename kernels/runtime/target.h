@@ -3,7 +3,6 @@
 #include "kernels/runtime/status.h"
 
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,8 +17,7 @@ struct Target {
   std::string architecture = "cpu";  ///< "cpu", "gfx942", "sm_90", ...
   int wave = 32;                     ///< lanes of a wave: 32 or 64
   MatrixUnit matrix_unit = MatrixUnit::kNone;
-  std::size_t shared_bytes = std::size_t{64}
-                             << 10;  ///< shared memory of a block, static and dynamic, at most
+  std::size_t shared_bytes = std::size_t{64} << 10;  ///< of a block, static and dynamic, at most
 
   friend bool operator==(const Target&, const Target&) = default;
 };
@@ -30,16 +28,34 @@ struct Target {
 /// The target of an architecture's name; "cpu" takes `cpu_wave` lanes. kUnsupported names the known ones.
 Status target_from_name(const std::string& name, int cpu_wave, Target& target);
 
-/// The current device's own, whatever launchers plan for. kHipError without a device.
+/// Stands for the current device's own target, whichever device that is when a launcher is called; wave 0.
+inline const Target kCurrentDevice{"", 0, MatrixUnit::kNone, 0};
+
+/// The current device's own. kHipError without a device.
 Status device_target(Target& target);
 
-/// What launchers plan for: the override where one is set, else the current device. kHipError without a
-/// device.
-Status current_target(Target& target);
+/// While it lives, launches of this thread that were planned for no target (a candidate's) run as `target`
+/// would run them: the cpu platform takes its wave and shared memory. launch() makes one for each launch that
+/// was planned.
+class TargetScope {
+ public:
+  /// kCurrentDevice changes nothing.
+  explicit TargetScope(const Target& target);
+  ~TargetScope();
+  TargetScope(const TargetScope&) = delete;
+  TargetScope& operator=(const TargetScope&) = delete;
 
-/// Makes every later launch of this process plan for `target`; nullopt goes back to the device. On a device
-/// whose wave differs from the target's, launches fail with kUnsupported (the cpu platform follows the
-/// target's wave and shared memory).
-Status set_target_override(const std::optional<Target>& target);
+  /// kUnsupported where the device cannot launch for the target: a GPU whose waves are others.
+  [[nodiscard]] const Status& status() const { return status_; }
+  /// The target of this thread's innermost scope; kCurrentDevice without one.
+  [[nodiscard]] static const Target& innermost();
+
+ private:
+  void take(const Target& target);
+
+  Target target_;
+  const TargetScope* outer_;
+  Status status_;
+};
 
 }  // namespace hipforge

@@ -1,7 +1,7 @@
 #include "kernels/argmax.h"
 
 #include "harness/core/rig.h"
-#include "tests/status_matchers.h"
+#include "tests/refusals.h"
 
 #include <gtest/gtest.h>
 
@@ -25,49 +25,37 @@ struct Fixture {
   }
 };
 
-TEST(Argmax, RefusesShapesThatDisagree) {
-  Fixture f;
-  f.params.x.elements = 119;
-  expect_status(argmax(f.params, nullptr), StatusCode::kInvalidArgument,
-                "x holds 119 elements, shape [3, 40] needs 120");
-  Fixture g;
-  g.params.ids.shape[0] = 2;
-  expect_status(argmax(g.params, nullptr), StatusCode::kInvalidArgument, "ids has shape [2]", "needs 3");
-  Fixture h;
-  h.params.values.shape[0] = 2;
-  expect_status(argmax(h.params, nullptr), StatusCode::kInvalidArgument, "values has shape [2]", "needs 3");
-  Fixture i;
-  i.params.x.rank = 1;
-  expect_status(argmax(i.params, nullptr), StatusCode::kInvalidArgument, "x has rank 1", "needs rank 2");
-}
-
-TEST(Argmax, RefusesEmptyRowsStridesDtypesAndOverlaps) {
-  Fixture f;
-  f.params.x.shape[1] = 0;
-  expect_status(argmax(f.params, nullptr), StatusCode::kInvalidArgument, "cols is 0, needs 1 to 2147483647");
-  Fixture g;
-  g.params.x.strides[1] = 2;
-  g.params.x.elements = 1000;
-  expect_status(argmax(g.params, nullptr), StatusCode::kInvalidArgument,
-                "x has stride 2 along its last axis");
-  Fixture h;
-  h.params.x.dtype = DType::kU8;
-  expect_status(argmax(h.params, nullptr), StatusCode::kUnsupported, "x has dtype u8", "f32, f16, bf16");
-  Fixture i;
-  i.params.ids.dtype = DType::kU32;
-  expect_status(argmax(i.params, nullptr), StatusCode::kUnsupported, "ids has dtype u32", "i32");
-  Fixture j;
-  j.params.values.dtype = DType::kF16;
-  expect_status(argmax(j.params, nullptr), StatusCode::kUnsupported, "values has dtype f16", "f32");
-  Fixture k;
-  k.params.ids.strides[0] = 0;
-  expect_status(argmax(k.params, nullptr), StatusCode::kInvalidArgument, "ids", "overlaps itself");
-  Fixture l;
-  l.params.values.data = l.params.x.data;
-  expect_status(argmax(l.params, nullptr), StatusCode::kInvalidArgument, "x and values overlap");
-  Fixture m;
-  m.params.values.data = m.params.ids.data;
-  expect_status(argmax(m.params, nullptr), StatusCode::kInvalidArgument, "ids and values overlap");
+TEST(Argmax, RefusesWhatItsContractExcludes) {
+  expect_refusals<Fixture>(
+      argmax,
+      {{kInvalid,
+        [](Fixture& f) { f.params.x.elements = 119; },
+        {"x holds 119 elements, shape [3, 40] needs 120"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.ids.shape[0] = 2; },
+        {"ids has shape [2]", "needs 3 (rows of x)"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.values.shape[0] = 2; },
+        {"values has shape [2]", "needs 3 (rows of x)"}},
+       {kInvalid, [](Fixture& f) { f.params.x.rank = 1; }, {"x has rank 1", "needs rank 2"}},
+       {kInvalid, [](Fixture& f) { f.params.x.shape[1] = 0; }, {"cols is 0, needs 1 to 2147483647"}},
+       {kInvalid,
+        [](Fixture& f) {
+          f.params.x.strides[1] = 2;
+          f.params.x.elements = 1000;
+        },
+        {"x has stride 2 along its last axis"}},
+       {kUnsupported,
+        [](Fixture& f) { f.params.x.dtype = DType::kU8; },
+        {"x has dtype u8", "f32, f16, bf16"}},
+       {kUnsupported, [](Fixture& f) { f.params.ids.dtype = DType::kU32; }, {"ids has dtype u32", "i32"}},
+       {kUnsupported,
+        [](Fixture& f) { f.params.values.dtype = DType::kF16; },
+        {"values has dtype f16", "f32"}},
+       {kInvalid, [](Fixture& f) { f.params.ids.strides[0] = 0; }, {"ids of shape", "overlaps itself"}},
+       {kInvalid, [](Fixture& f) { f.params.values.data = f.params.x.data; }, {"x and values overlap"}},
+       {kInvalid, [](Fixture& f) { f.params.values.data = f.params.ids.data; }, {"ids and values overlap"}}});
+  EXPECT_EQ(expect_operands_checked<Fixture>(argmax), 6);
 }
 
 TEST(Argmax, PlanIsAPureFunctionOfParamsAndTarget) {

@@ -2,7 +2,7 @@
 
 #include "harness/core/rig.h"
 #include "kernels/runtime/check.h"
-#include "tests/status_matchers.h"
+#include "tests/refusals.h"
 
 #include <gtest/gtest.h>
 
@@ -34,35 +34,26 @@ std::string picture(const DeviceBuffer& buffer) {
   return text;
 }
 
-TEST(CausalMask, RefusesSizesStridesAndRanks) {
-  Fixture f;
-  f.params.mask.elements = 119;
-  expect_status(causal_mask(f.params, nullptr), StatusCode::kInvalidArgument,
-                "mask holds 119 elements, shape [3, 40] needs 120");
-  Fixture g;
-  g.params.mask.rank = 3;
-  expect_status(causal_mask(g.params, nullptr), StatusCode::kInvalidArgument, "mask has rank 3",
-                "needs rank 2");
-  Fixture h;
-  h.params.mask.strides[0] = 39;
-  expect_status(causal_mask(h.params, nullptr), StatusCode::kInvalidArgument, "overlaps itself", "stride 39");
-  Fixture i;
-  i.params.mask.strides[1] = 2;
-  i.params.mask.strides[0] = 1;
-  expect_status(causal_mask(i.params, nullptr), StatusCode::kInvalidArgument, "stride 2 along its last axis");
-}
-
-TEST(CausalMask, RefusesNegativeScalarsAndOtherDtypes) {
-  Fixture f;
-  f.params.window = -1;
-  expect_status(causal_mask(f.params, nullptr), StatusCode::kInvalidArgument, "window is -1");
-  Fixture g;
-  g.params.prefix_len = -2;
-  expect_status(causal_mask(g.params, nullptr), StatusCode::kInvalidArgument, "prefix_len is -2");
-  Fixture h;
-  h.params.mask.dtype = DType::kI32;
-  expect_status(causal_mask(h.params, nullptr), StatusCode::kUnsupported, "mask has dtype i32",
-                "f32, f16, bf16");
+TEST(CausalMask, RefusesWhatItsContractExcludes) {
+  expect_refusals<Fixture>(
+      causal_mask,
+      {{kInvalid,
+        [](Fixture& f) { f.params.mask.elements = 119; },
+        {"mask holds 119 elements, shape [3, 40] needs 120"}},
+       {kInvalid, [](Fixture& f) { f.params.mask.rank = 3; }, {"mask has rank 3", "needs rank 2"}},
+       {kInvalid, [](Fixture& f) { f.params.mask.strides[0] = 39; }, {"overlaps itself", "stride 39"}},
+       {kInvalid,
+        [](Fixture& f) {
+          f.params.mask.strides[1] = 2;
+          f.params.mask.strides[0] = 1;
+        },
+        {"stride 2 along its last axis"}},
+       {kInvalid, [](Fixture& f) { f.params.window = -1; }, {"window is -1"}},
+       {kInvalid, [](Fixture& f) { f.params.prefix_len = -2; }, {"prefix_len is -2"}},
+       {kUnsupported,
+        [](Fixture& f) { f.params.mask.dtype = DType::kI32; },
+        {"mask has dtype i32", "f32, f16, bf16"}}});
+  EXPECT_EQ(expect_operands_checked<Fixture>(causal_mask), 1);
 }
 
 TEST(CausalMask, ScalarsOfAnySizeAreLegal) {

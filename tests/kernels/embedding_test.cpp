@@ -2,7 +2,7 @@
 
 #include "harness/core/rig.h"
 #include "kernels/runtime/device_error.h"
-#include "tests/status_matchers.h"
+#include "tests/refusals.h"
 
 #include <gtest/gtest.h>
 
@@ -28,62 +28,48 @@ struct Fixture {
   }
 };
 
-TEST(Embedding, RefusesABufferThatIsTooSmallWithBothNumbers) {
-  Fixture f;
-  f.params.table.elements = 139;
-  expect_status(embedding(f.params, nullptr), StatusCode::kInvalidArgument,
-                "table holds 139 elements, shape [7, 20] needs 140");
-  Fixture g;
-  g.params.ids.elements = 2;
-  expect_status(embedding(g.params, nullptr), StatusCode::kInvalidArgument,
-                "ids holds 2 elements, shape [3] needs 3");
-}
-
-TEST(Embedding, RefusesShapesThatDisagree) {
-  Fixture f;
-  f.params.y.shape[0] = 2;
-  expect_status(embedding(f.params, nullptr), StatusCode::kInvalidArgument, "y has shape [2, 20]", "needs 3",
-                "tokens of ids");
-  Fixture g;
-  g.params.y.shape[1] = 19;
-  expect_status(embedding(g.params, nullptr), StatusCode::kInvalidArgument, "y has shape [3, 19]", "needs 20",
-                "hidden of table");
-  Fixture h;
-  h.params.ids.rank = 2;
-  h.params.ids.shape[1] = 1;
-  expect_status(embedding(h.params, nullptr), StatusCode::kInvalidArgument, "ids has rank 2", "needs rank 1");
-}
-
-TEST(Embedding, RefusesUnsupportedDtypes) {
-  Fixture f;
-  f.params.ids.dtype = DType::kU32;
-  expect_status(embedding(f.params, nullptr), StatusCode::kUnsupported, "ids has dtype u32",
-                "supported: i32");
-  Fixture g;
-  g.params.table.dtype = DType::kI32;
-  expect_status(embedding(g.params, nullptr), StatusCode::kUnsupported, "table has dtype i32",
-                "f32, f16, bf16");
-  Fixture h;
-  h.params.y.dtype = DType::kU32;
-  expect_status(embedding(h.params, nullptr), StatusCode::kUnsupported, "y has dtype u32", "f32, f16, bf16");
-}
-
-TEST(Embedding, RefusesStridesOverlapsAndScales) {
-  Fixture f;
-  f.params.y.strides[0] = 19;
-  expect_status(embedding(f.params, nullptr), StatusCode::kInvalidArgument, "y", "overlaps itself",
-                "stride 19");
-  Fixture g;
-  g.params.y.data = g.params.table.data;
-  expect_status(embedding(g.params, nullptr), StatusCode::kInvalidArgument, "table and y overlap");
-  Fixture h;
-  h.params.table.strides[1] = 2;
-  h.params.table.shape[0] = 3;
-  expect_status(embedding(h.params, nullptr), StatusCode::kInvalidArgument,
-                "table has stride 2 along its last axis");
-  Fixture i;
-  i.params.scale = std::numeric_limits<float>::infinity();
-  expect_status(embedding(i.params, nullptr), StatusCode::kInvalidArgument, "scale is inf", "finite");
+TEST(Embedding, RefusesWhatItsContractExcludes) {
+  expect_refusals<Fixture>(
+      embedding,
+      {{kInvalid,
+        [](Fixture& f) { f.params.table.elements = 139; },
+        {"table holds 139 elements, shape [7, 20] needs 140"}},
+       {kInvalid, [](Fixture& f) { f.params.ids.elements = 2; }, {"ids holds 2 elements, shape [3] needs 3"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.y.shape[0] = 2; },
+        {"y has shape [2, 20]", "needs 3 (tokens of ids)"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.y.shape[1] = 19; },
+        {"y has shape [3, 19]", "needs 20 (hidden of table)"}},
+       {kInvalid,
+        [](Fixture& f) {
+          f.params.ids.rank = 2;
+          f.params.ids.shape[1] = 1;
+        },
+        {"ids has rank 2", "needs rank 1"}},
+       {kUnsupported,
+        [](Fixture& f) { f.params.ids.dtype = DType::kU32; },
+        {"ids has dtype u32", "supported: i32"}},
+       {kUnsupported,
+        [](Fixture& f) { f.params.table.dtype = DType::kI32; },
+        {"table has dtype i32", "f32, f16, bf16"}},
+       {kUnsupported,
+        [](Fixture& f) { f.params.y.dtype = DType::kU32; },
+        {"y has dtype u32", "f32, f16, bf16"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.y.strides[0] = 19; },
+        {"y of shape", "overlaps itself", "stride 19"}},
+       {kInvalid, [](Fixture& f) { f.params.y.data = f.params.table.data; }, {"table and y overlap"}},
+       {kInvalid,
+        [](Fixture& f) {
+          f.params.table.strides[1] = 2;
+          f.params.table.shape[0] = 3;
+        },
+        {"table has stride 2 along its last axis"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.scale = std::numeric_limits<float>::infinity(); },
+        {"scale is inf", "finite"}}});
+  EXPECT_EQ(expect_operands_checked<Fixture>(embedding), 5);
 }
 
 TEST(Embedding, EmptyWorkLaunchesNothing) {

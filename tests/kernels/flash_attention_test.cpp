@@ -2,7 +2,7 @@
 
 #include "harness/core/rig.h"
 #include "kernels/runtime/device_error.h"
-#include "tests/status_matchers.h"
+#include "tests/refusals.h"
 
 #include <gtest/gtest.h>
 
@@ -75,138 +75,133 @@ struct Paged {
   }
 };
 
-TEST(FlashAttention, RefusesABufferThatIsTooSmallWithBothNumbers) {
-  Dense f;
-  f.params.q.elements = 191;
-  expect_status(f.launch(), StatusCode::kInvalidArgument,
-                "q holds 191 elements, shape [2, 3, 4, 8] needs 192");
-  Dense g;
-  g.params.v.elements = 100;
-  expect_status(g.launch(), StatusCode::kInvalidArgument,
-                "v holds 100 elements, shape [2, 5, 2, 8] needs 160");
-}
-
-TEST(FlashAttention, RefusesShapesThatDisagree) {
-  Dense f;
-  f.params.k.shape[3] = 7;
-  expect_status(f.launch(), StatusCode::kInvalidArgument, "k has shape [2, 5, 2, 7]", "needs 8");
-  Dense g;
-  g.params.v.shape[1] = 4;
-  expect_status(g.launch(), StatusCode::kInvalidArgument, "v has shape [2, 4, 2, 8]", "needs 5");
-  Dense h;
-  h.params.o.shape[2] = 3;
-  expect_status(h.launch(), StatusCode::kInvalidArgument, "o has shape [2, 3, 3, 8]", "needs 4");
-  Dense i;
-  i.params.k.shape[0] = i.params.v.shape[0] = 1;
-  expect_status(i.launch(), StatusCode::kInvalidArgument, "k has shape [1, 5, 2, 8]", "needs 2 (batch of q)");
-  Dense j;
-  j.params.q.rank = 3;
-  expect_status(j.launch(), StatusCode::kInvalidArgument, "q has rank 3", "needs rank 4");
-  Dense k;
-  k.add_lse();
-  k.params.lse.shape[2] = 2;
-  expect_status(k.launch(), StatusCode::kInvalidArgument, "lse has shape [2, 4, 2]", "needs 3 (q_len of q)");
-}
-
-TEST(FlashAttention, RefusesHeadsThatDoNotDivide) {
-  Dense f;
-  f.params.k = f.rig.input("k3", DType::kF32, {2, 5, 3, 8});
-  f.params.v = f.rig.input("v3", DType::kF32, {2, 5, 3, 8});
-  expect_status(f.launch(), StatusCode::kInvalidArgument, "q has 4 heads, k has 3", "a divisor of 4");
-}
-
-TEST(FlashAttention, RefusesHeadDimsWithoutATile) {
-  Dense f(DType::kF32, 257);
-  expect_status(f.launch(), StatusCode::kUnsupported, "head_dim is 257, supported: 1 to 256");
-  Dense g;
-  for (TensorView* tensor : {&g.params.q, &g.params.k, &g.params.v, &g.params.o}) tensor->shape[3] = 0;
-  expect_status(g.launch(), StatusCode::kUnsupported, "head_dim is 0, supported: 1 to 256");
-}
-
-TEST(FlashAttention, RefusesDtypesAndStrides) {
-  Dense f;
-  f.params.q.dtype = DType::kI32;
-  expect_status(f.launch(), StatusCode::kUnsupported, "q has dtype i32, supported: f32, f16, bf16");
-  Dense g(DType::kF16);
-  g.params.k.dtype = DType::kBF16;
-  expect_status(g.launch(), StatusCode::kUnsupported, "k has dtype bf16, supported: f16");
-  Dense h;
-  h.params.v.strides[3] = 2;
-  h.params.v.elements = 1000;
-  expect_status(h.launch(), StatusCode::kInvalidArgument, "v has stride 2 along its last axis, needs 1");
-  Dense i;
-  i.add_lse();
-  i.params.lse.dtype = DType::kF16;
-  expect_status(i.launch(), StatusCode::kUnsupported, "lse has dtype f16, supported: f32");
-  Paged p;
-  p.params.block_table.dtype = DType::kF32;
-  expect_status(flash_attention(p.params, nullptr), StatusCode::kUnsupported, "block_table has dtype f32",
-                "supported: i32");
-}
-
-TEST(FlashAttention, RefusesOverlaps) {
-  Dense f;
-  f.params.o = f.params.q;
-  expect_status(f.launch(), StatusCode::kInvalidArgument, "q and o overlap");
-  Dense g;
-  g.params.o.strides[1] = 31;
-  expect_status(g.launch(), StatusCode::kInvalidArgument, "o of shape [2, 3, 4, 8] overlaps itself",
-                "stride 31");
-  Dense h;
-  h.add_lse();
-  h.params.lse.data = h.params.o.data;
-  expect_status(h.launch(), StatusCode::kInvalidArgument, "o and lse overlap");
-}
-
-TEST(FlashAttention, RefusesScalarsOutsideTheirRange) {
-  const auto refused = [](auto&& change, const char* text) {
-    Dense f;
-    change(f.params);
-    expect_status(f.launch(), StatusCode::kInvalidArgument, text);
-  };
-  refused([](auto& p) { p.scale = INFINITY; }, "scale is inf, needs a finite number");
-  refused([](auto& p) { p.soft_cap = NAN; }, "soft_cap is nan");
-  refused([](auto& p) { p.soft_cap = -1.0f; }, "soft_cap is -1, needs 0 (none) or more");
-  refused([](auto& p) { p.window = -3; }, "window is -3, needs 0");
-  refused([](auto& p) { p.prefix_len = -1; }, "prefix_len is -1, needs 0");
-  refused([](auto& p) { p.max_kv_len = -1; }, "max_kv_len is -1, needs 0");
-  Paged paged;
-  paged.params.max_q_len = 6;
-  expect_status(flash_attention(paged.params, nullptr), StatusCode::kInvalidArgument,
-                "max_q_len is 6, needs 0 to 5");
+TEST(FlashAttention, RefusesDenseCallsThatItsContractExcludes) {
+  expect_refusals<Dense>(
+      flash_attention,
+      {{kInvalid,
+        [](Dense& f) { f.params.q.elements = 191; },
+        {"q holds 191 elements, shape [2, 3, 4, 8] needs 192"}},
+       {kInvalid,
+        [](Dense& f) { f.params.v.elements = 100; },
+        {"v holds 100 elements, shape [2, 5, 2, 8] needs 160"}},
+       {kInvalid,
+        [](Dense& f) { f.params.k.shape[3] = 7; },
+        {"k has shape [2, 5, 2, 7]", "needs 8 (head_dim of q)"}},
+       {kInvalid,
+        [](Dense& f) { f.params.v.shape[1] = 4; },
+        {"v has shape [2, 4, 2, 8]", "needs 5 (kv_len of k)"}},
+       {kInvalid,
+        [](Dense& f) { f.params.o.shape[2] = 3; },
+        {"o has shape [2, 3, 3, 8]", "needs 4 (q_heads of q)"}},
+       {kInvalid,
+        [](Dense& f) { f.params.k.shape[0] = f.params.v.shape[0] = 1; },
+        {"k has shape [1, 5, 2, 8]", "needs 2 (batch of q)"}},
+       {kInvalid, [](Dense& f) { f.params.q.rank = 3; }, {"q has rank 3", "needs rank 4"}},
+       {kInvalid,
+        [](Dense& f) {
+          f.add_lse();
+          f.params.lse.shape[2] = 2;
+        },
+        {"lse has shape [2, 4, 2]", "needs 3 (q_len of q)"}},
+       {kInvalid,
+        [](Dense& f) {
+          f.params.k = f.rig.input("k3", DType::kF32, {2, 5, 3, 8});
+          f.params.v = f.rig.input("v3", DType::kF32, {2, 5, 3, 8});
+        },
+        {"q has 4 heads, k has 3 (axis 2)", "a divisor of 4"}},
+       {kUnsupported,
+        [](Dense& f) {
+          for (TensorView* tensor : {&f.params.q, &f.params.k, &f.params.v, &f.params.o})
+            tensor->shape[3] = 0;
+        },
+        {"head_dim is 0, supported: 1 to 256"}},
+       {kUnsupported,
+        [](Dense& f) { f.params.q.dtype = DType::kI32; },
+        {"q has dtype i32, supported: f32, f16, bf16"}},
+       {kUnsupported,
+        [](Dense& f) {
+          f.params.q.dtype = DType::kF16;
+          f.params.k.dtype = DType::kBF16;
+        },
+        {"k has dtype bf16, supported: f16"}},
+       {kInvalid,
+        [](Dense& f) {
+          f.params.v.strides[3] = 2;
+          f.params.v.elements = 1000;
+        },
+        {"v has stride 2 along its last axis, needs 1"}},
+       {kUnsupported,
+        [](Dense& f) {
+          f.add_lse();
+          f.params.lse.dtype = DType::kF16;
+        },
+        {"lse has dtype f16, supported: f32"}},
+       {kInvalid, [](Dense& f) { f.params.o = f.params.q; }, {"q and o overlap"}},
+       {kInvalid,
+        [](Dense& f) { f.params.o.strides[1] = 31; },
+        {"o of shape [2, 3, 4, 8] overlaps itself", "stride 31"}},
+       {kInvalid,
+        [](Dense& f) {
+          f.add_lse();
+          f.params.lse.data = f.params.o.data;
+        },
+        {"o and lse overlap"}},
+       {kInvalid, [](Dense& f) { f.params.scale = INFINITY; }, {"scale is inf, needs a finite number"}},
+       {kInvalid, [](Dense& f) { f.params.soft_cap = NAN; }, {"soft_cap is nan"}},
+       {kInvalid, [](Dense& f) { f.params.soft_cap = -1.0f; }, {"soft_cap is -1, needs 0 (none) or more"}},
+       {kInvalid, [](Dense& f) { f.params.window = -3; }, {"window is -3, needs 0"}},
+       {kInvalid, [](Dense& f) { f.params.prefix_len = -1; }, {"prefix_len is -1, needs 0"}},
+       {kInvalid, [](Dense& f) { f.params.max_kv_len = -1; }, {"max_kv_len is -1, needs 0"}},
+       {kInvalid,
+        [](Dense& f) {
+          f.params.kv_offsets =
+              f.rig.input_values("kv_offsets", DType::kI32, {3}, std::vector<double>{0, 5, 10});
+        },
+        {"kv_offsets need q_offsets"}},
+       {kInvalid,
+        [](Dense& f) {
+          f.params.mask = f.rig.input("mask", DType::kF32, {2, 4, 2, 5});
+        },
+        {"mask has shape [2, 4, 2, 5]", "needs 3 (1, or q_len of q)"}},
+       {kUnsupported,
+        [](Dense& f) {
+          f.params.mask = f.rig.input("half", DType::kF16, {1, 1, 1, 5});
+        },
+        {"mask has dtype f16, supported: f32"}}});
+  const Dense wide(DType::kF32, 257);
+  expect_status(wide.launch(), kUnsupported, "head_dim is 257, supported: 1 to 256");
+  EXPECT_EQ(expect_operands_checked<Dense>(flash_attention), 7);
 }
 
 TEST(FlashAttention, RefusesCombinationsThatAreNoLayout) {
-  const auto refused = [](auto&& change, const char* text) {
-    Paged f;
-    change(f);
-    expect_status(flash_attention(f.params, nullptr), StatusCode::kInvalidArgument, text);
-  };
-  refused([](Paged& f) { f.params.kv_lens = {}; }, "got block_table alone");
-  refused([](Paged& f) { f.params.block_table = {}; }, "got kv_lens alone");
-  refused([](Paged& f) { f.params.kv_offsets = f.params.q_offsets; },
-          "kv_offsets and block_table are both given");
-  refused([](Paged& f) { f.params.kv_lens = f.params.block_table = {}; },
-          "q_offsets need kv_offsets or block_table");
-  refused(
-      [](Paged& f) {
-        f.params.mask = f.rig.input("mask", DType::kF32, {1, 1, 1, 9});
-      },
-      "mask goes with dense queries and dense keys only, got q_offsets");
-  refused([](Paged& f) { f.params.kv_lens.shape[0] = 1; }, "kv_lens has shape [1]");
-  refused([](Paged& f) { f.params.block_table.shape[0] = 1; }, "block_table has shape [1, 3]");
-  refused([](Paged& f) { f.params.q_offsets.shape[0] = 0; }, "q_offsets is empty, needs batch + 1 elements");
-  refused([](Paged& f) { f.params.k.shape[1] = f.params.v.shape[1] = 0; }, "page_size 0, needs 1 or more");
-  Dense dense;
-  dense.params.kv_offsets =
-      dense.rig.input_values("kv_offsets", DType::kI32, {3}, std::vector<double>{0, 5, 10});
-  expect_status(dense.launch(), StatusCode::kInvalidArgument, "kv_offsets need q_offsets");
-  Dense masked;
-  masked.params.mask = masked.rig.input("mask", DType::kF32, {2, 4, 2, 5});
-  expect_status(masked.launch(), StatusCode::kInvalidArgument, "mask has shape [2, 4, 2, 5]",
-                "needs 3 (1, or q_len of q)");
-  masked.params.mask = masked.rig.input("half", DType::kF16, {1, 1, 1, 5});
-  expect_status(masked.launch(), StatusCode::kUnsupported, "mask has dtype f16, supported: f32");
+  expect_refusals<Paged>(
+      flash_attention,
+      {{kUnsupported,
+        [](Paged& f) { f.params.block_table.dtype = DType::kF32; },
+        {"block_table has dtype f32", "supported: i32"}},
+       {kInvalid, [](Paged& f) { f.params.max_q_len = 6; }, {"max_q_len is 6, needs 0 to 5"}},
+       {kInvalid, [](Paged& f) { f.params.kv_lens = {}; }, {"got block_table alone"}},
+       {kInvalid, [](Paged& f) { f.params.block_table = {}; }, {"got kv_lens alone"}},
+       {kInvalid,
+        [](Paged& f) { f.params.kv_offsets = f.params.q_offsets; },
+        {"kv_offsets and block_table are both given"}},
+       {kInvalid,
+        [](Paged& f) { f.params.kv_lens = f.params.block_table = {}; },
+        {"q_offsets need kv_offsets or block_table"}},
+       {kInvalid,
+        [](Paged& f) {
+          f.params.mask = f.rig.input("mask", DType::kF32, {1, 1, 1, 9});
+        },
+        {"mask goes with dense queries and dense keys only, got q_offsets"}},
+       {kInvalid, [](Paged& f) { f.params.kv_lens.shape[0] = 1; }, {"kv_lens has shape [1]"}},
+       {kInvalid, [](Paged& f) { f.params.block_table.shape[0] = 1; }, {"block_table has shape [1, 3]"}},
+       {kInvalid,
+        [](Paged& f) { f.params.q_offsets.shape[0] = 0; },
+        {"q_offsets is empty, needs batch + 1 elements"}},
+       {kInvalid,
+        [](Paged& f) { f.params.k.shape[1] = f.params.v.shape[1] = 0; },
+        {"page_size 0, needs 1 or more"}}});
+  EXPECT_EQ(expect_operands_checked<Paged>(flash_attention), 18);
 }
 
 TEST(FlashAttention, RefusesMoreBlocksThanAGridHas) {
@@ -483,7 +478,8 @@ struct Sequence {
     return std::span(source.values(name))
         .subspan(static_cast<std::size_t>(begin * row), static_cast<std::size_t>((end - begin) * row));
   }
-  [[nodiscard]] std::vector<double> attend(std::int64_t begin, std::int64_t end, const Rule& rule) const {
+  [[nodiscard]] std::vector<double> attend(std::int64_t begin, std::int64_t end, const Rule& rule,
+                                           const Target& target = kCurrentDevice) const {
     Rig rig(1, nullptr);
     FlashAttentionParams params;
     params.q = rig.input_values("q", dtype, {1, end - begin, heads.q, heads.dim}, rows("q", begin, end));
@@ -494,7 +490,7 @@ struct Sequence {
     params.window = rule.window;
     params.prefix_len = rule.prefix_len;
     params.soft_cap = rule.soft_cap;
-    EXPECT_EQ(flash_attention(params, nullptr).message, "");
+    EXPECT_EQ(flash_attention(params, nullptr, target).message, "");
     EXPECT_EQ(rig.finish().message, "");
     return rig.read("o");
   }
@@ -610,17 +606,15 @@ TEST(FlashAttention, DecodingIsTheLastRowOfAPrefillOnEveryTarget) {
   for (const char* name : {"sm_90", "sm_80", "gfx942", "gfx1100"}) {
     Target target;
     ASSERT_OK(target_from_name(name, kCpu32.wave, target));
-    ASSERT_OK(set_target_override(target));
     for (const Heads& heads : {Heads{4, 2, 64}, Heads{2, 1, 128}, Heads{2, 2, 200}}) {
       const Sequence sequence(heads, DType::kF16, 197, 9);
       for (const Rule& rule : kRules) {
-        const std::vector<double> whole = sequence.attend(0, sequence.length, rule);
-        const std::vector<double> last = sequence.attend(sequence.length - 1, sequence.length, rule);
+        const std::vector<double> whole = sequence.attend(0, sequence.length, rule, target);
+        const std::vector<double> last = sequence.attend(sequence.length - 1, sequence.length, rule, target);
         expect_same_bits(last, std::span(whole).last(last.size()), name);
       }
     }
   }
-  ASSERT_OK(set_target_override(std::nullopt));
 }
 #endif
 
@@ -650,10 +644,8 @@ TEST(FlashAttention, TheWaveNeverChangesABit) {
   const Sequence sequence({4, 2, 72}, DType::kF32, 100, 6);
   std::vector<std::vector<double>> results;
   for (const Target& target : {kCpu32, Target{"cpu", 2 * kCpu32.wave, MatrixUnit::kNone}}) {
-    ASSERT_OK(set_target_override(target));
-    results.push_back(sequence.attend(0, 100, Rule{}));
+    results.push_back(sequence.attend(0, 100, Rule{}, target));
   }
-  ASSERT_OK(set_target_override(std::nullopt));
   expect_same_bits(results[0], results[1], "waves");
 }
 

@@ -2,7 +2,7 @@
 
 #include "harness/core/rig.h"
 #include "kernels/runtime/device_error.h"
-#include "tests/status_matchers.h"
+#include "tests/refusals.h"
 
 #include <gtest/gtest.h>
 
@@ -34,66 +34,54 @@ struct Fixture {
   }
 };
 
-TEST(KvAppend, RefusesShapesThatDisagree) {
-  Fixture f;
-  f.params.v.shape[0] = 2;
-  expect_status(kv_append(f.params, nullptr), StatusCode::kInvalidArgument, "v has shape [2, 2, 8]",
-                "needs 3");
-  Fixture g;
-  g.params.k_cache.shape[2] = 1;
-  expect_status(kv_append(g.params, nullptr), StatusCode::kInvalidArgument, "k_cache has shape [5, 4, 1, 8]",
-                "needs 2", "kv_heads of k");
-  Fixture h;
-  h.params.v_cache.shape[1] = 3;
-  expect_status(kv_append(h.params, nullptr), StatusCode::kInvalidArgument, "v_cache has shape [5, 3, 2, 8]",
-                "needs 4", "page_size of k_cache");
-  Fixture i;
-  i.params.offsets.shape[0] = 2;
-  expect_status(kv_append(i.params, nullptr), StatusCode::kInvalidArgument, "offsets has shape [2]",
-                "needs 3");
-  Fixture j;
-  j.params.block_table.shape[0] = 1;
-  expect_status(kv_append(j.params, nullptr), StatusCode::kInvalidArgument, "block_table has shape [1, 2]",
-                "needs 2");
-  Fixture l;
-  l.params.k.rank = 2;
-  expect_status(kv_append(l.params, nullptr), StatusCode::kInvalidArgument, "k has rank 2", "needs rank 3");
-}
-
-TEST(KvAppend, RefusesSmallBuffersEmptyPagesAndStrides) {
-  Fixture f;
-  f.params.k_cache.elements = 319;
-  expect_status(kv_append(f.params, nullptr), StatusCode::kInvalidArgument,
-                "k_cache holds 319 elements, shape [5, 4, 2, 8] needs 320");
-  Fixture g;
-  g.params.k_cache.shape[1] = g.params.v_cache.shape[1] = 0;
-  expect_status(kv_append(g.params, nullptr), StatusCode::kInvalidArgument, "page_size is 0");
-  Fixture h;
-  h.params.v.strides[2] = 2;
-  h.params.v.elements = 100;
-  expect_status(kv_append(h.params, nullptr), StatusCode::kInvalidArgument,
-                "v has stride 2 along its last axis");
-  Fixture i;
-  i.params.k_cache.strides[0] = 0;
-  expect_status(kv_append(i.params, nullptr), StatusCode::kInvalidArgument, "k_cache", "overlaps itself");
-}
-
-TEST(KvAppend, RefusesDtypesAndOverlaps) {
-  Fixture f;
-  f.params.k.dtype = DType::kI32;
-  expect_status(kv_append(f.params, nullptr), StatusCode::kUnsupported, "k has dtype i32", "f32, f16, bf16");
-  Fixture g;
-  g.params.v_cache.dtype = DType::kF16;
-  expect_status(kv_append(g.params, nullptr), StatusCode::kUnsupported, "v_cache has dtype f16", "f32");
-  Fixture h;
-  h.params.kv_lens.dtype = DType::kU32;
-  expect_status(kv_append(h.params, nullptr), StatusCode::kUnsupported, "kv_lens has dtype u32", "i32");
-  Fixture i;
-  i.params.v_cache.data = i.params.k_cache.data;
-  expect_status(kv_append(i.params, nullptr), StatusCode::kInvalidArgument, "k_cache and v_cache overlap");
-  Fixture j;
-  j.params.k.data = j.params.v_cache.as<float>() + 8;
-  expect_status(kv_append(j.params, nullptr), StatusCode::kInvalidArgument, "k and v_cache overlap");
+TEST(KvAppend, RefusesWhatItsContractExcludes) {
+  expect_refusals<Fixture>(
+      kv_append,
+      {{kInvalid,
+        [](Fixture& f) { f.params.v.shape[0] = 2; },
+        {"v has shape [2, 2, 8]", "needs 3 (tokens of k)"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.k_cache.shape[2] = 1; },
+        {"k_cache has shape [5, 4, 1, 8]", "needs 2 (kv_heads of k)"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.v_cache.shape[1] = 3; },
+        {"v_cache has shape [5, 3, 2, 8]", "needs 4 (page_size of k_cache)"}},
+       {kInvalid, [](Fixture& f) { f.params.offsets.shape[0] = 2; }, {"offsets has shape [2]", "needs 3"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.block_table.shape[0] = 1; },
+        {"block_table has shape [1, 2]", "needs 2 (batch of kv_lens)"}},
+       {kInvalid, [](Fixture& f) { f.params.k.rank = 2; }, {"k has rank 2", "needs rank 3"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.k_cache.elements = 319; },
+        {"k_cache holds 319 elements, shape [5, 4, 2, 8] needs 320"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.k_cache.shape[1] = f.params.v_cache.shape[1] = 0; },
+        {"page_size is 0"}},
+       {kInvalid,
+        [](Fixture& f) {
+          f.params.v.strides[2] = 2;
+          f.params.v.elements = 100;
+        },
+        {"v has stride 2 along its last axis"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.k_cache.strides[0] = 0; },
+        {"k_cache of shape", "overlaps itself"}},
+       {kUnsupported,
+        [](Fixture& f) { f.params.k.dtype = DType::kI32; },
+        {"k has dtype i32", "f32, f16, bf16"}},
+       {kUnsupported,
+        [](Fixture& f) { f.params.v_cache.dtype = DType::kF16; },
+        {"v_cache has dtype f16", "f32"}},
+       {kUnsupported,
+        [](Fixture& f) { f.params.kv_lens.dtype = DType::kU32; },
+        {"kv_lens has dtype u32", "i32"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.v_cache.data = f.params.k_cache.data; },
+        {"k_cache and v_cache overlap"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.k.data = f.params.v_cache.as<float>() + 8; },
+        {"k and v_cache overlap"}}});
+  EXPECT_EQ(expect_operands_checked<Fixture>(kv_append), 19);
 }
 
 TEST(KvAppend, EmptyWorkLaunchesNothing) {

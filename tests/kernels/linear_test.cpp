@@ -2,7 +2,7 @@
 
 #include "harness/core/rig.h"
 #include "reference/linear.h"
-#include "tests/status_matchers.h"
+#include "tests/refusals.h"
 
 #include <gtest/gtest.h>
 
@@ -35,7 +35,8 @@ struct Fixture {
 };
 
 // y of some rows of a matrix of x, row-major.
-std::vector<double> run(const LinearParams& all, std::int64_t first_row, std::int64_t rows) {
+std::vector<double> run(const LinearParams& all, std::int64_t first_row, std::int64_t rows,
+                        const Target& target = kCurrentDevice) {
   Rig rig(1, nullptr);
   LinearParams params = all;
   const auto skip = static_cast<std::size_t>(first_row * all.x.strides[0]) * dtype_size(all.x.dtype);
@@ -43,73 +44,68 @@ std::vector<double> run(const LinearParams& all, std::int64_t first_row, std::in
   params.x.elements -= first_row * all.x.strides[0];
   params.x.shape[0] = rows;
   params.y = rig.output("y", all.y.dtype, {rows, all.weight.shape[0]});
-  throw_if_error(linear(params, nullptr));
+  throw_if_error(linear(params, nullptr, target));
   throw_if_error(rig.finish());
   return rig.read("y");
 }
 
-TEST(Linear, RefusesABufferThatIsTooSmallWithBothNumbers) {
-  Fixture f;
-  f.params.weight.elements = 199;
-  expect_status(linear(f.params, nullptr), StatusCode::kInvalidArgument,
-                "weight holds 199 elements, shape [5, 40] needs 200");
-  Fixture g;
-  g.params.x.data = nullptr;
-  expect_status(linear(g.params, nullptr), StatusCode::kInvalidArgument, "x is null", "120");
-}
-
-TEST(Linear, RefusesShapesThatDisagree) {
-  Fixture f;
-  f.params.weight = f.rig.input("short", DType::kF32, {5, 39});
-  expect_status(linear(f.params, nullptr), StatusCode::kInvalidArgument, "weight has shape [5, 39]",
-                "needs 40", "in_features of x");
-  Fixture g;
-  g.params.y.shape[1] = 4;
-  expect_status(linear(g.params, nullptr), StatusCode::kInvalidArgument, "y has shape [3, 4]", "needs 5",
-                "out_features of weight");
-  Fixture h;
-  h.params.y.shape[0] = 2;
-  expect_status(linear(h.params, nullptr), StatusCode::kInvalidArgument, "y has shape [2, 5]", "needs 3",
-                "rows of x");
-  Fixture i;
-  i.params.bias = i.rig.input("long", DType::kF32, {6});
-  expect_status(linear(i.params, nullptr), StatusCode::kInvalidArgument, "bias has shape [6]", "needs 5");
-  Fixture j;
-  j.params.x.rank = 3;
-  j.params.x.shape[2] = 1;
-  expect_status(linear(j.params, nullptr), StatusCode::kInvalidArgument, "x has rank 3", "needs rank 2");
-}
-
-TEST(Linear, RefusesAnUnsupportedDtypeAndNamesTheLegalOnes) {
-  Fixture f;
-  f.params.weight.dtype = DType::kU8;
-  expect_status(linear(f.params, nullptr), StatusCode::kUnsupported, "weight has dtype u8", "f32, f16, bf16");
-  Fixture g(DType::kF16, DType::kF16);
-  g.params.y.dtype = DType::kBF16;
-  expect_status(linear(g.params, nullptr), StatusCode::kUnsupported, "y has dtype bf16",
-                "supported: f16, f32");
-  Fixture h(DType::kF32, DType::kF16);
-  h.params.bias.dtype = DType::kBF16;
-  expect_status(linear(h.params, nullptr), StatusCode::kUnsupported, "bias has dtype bf16",
-                "supported: f16, f32");
-}
-
-TEST(Linear, RefusesStridesAndOverlaps) {
-  Fixture f;
-  f.params.x.strides[1] = 2;
-  f.params.x.shape[0] = f.params.y.shape[0] = 1;
-  expect_status(linear(f.params, nullptr), StatusCode::kInvalidArgument,
-                "x has stride 2 along its last axis");
-  Fixture g;
-  g.params.y.strides[0] = 4;
-  expect_status(linear(g.params, nullptr), StatusCode::kInvalidArgument, "y", "overlaps itself", "stride 4");
-  Fixture h;
-  h.params.y.data = h.params.x.data;
-  expect_status(linear(h.params, nullptr), StatusCode::kInvalidArgument, "x and y overlap");
-  Fixture i;
-  i.params.y.data = i.params.bias.data;
-  i.params.y.shape[0] = i.params.x.shape[0] = 1;
-  expect_status(linear(i.params, nullptr), StatusCode::kInvalidArgument, "bias and y overlap");
+TEST(Linear, RefusesWhatItsContractExcludes) {
+  expect_refusals<Fixture>(
+      linear,
+      {{kInvalid,
+        [](Fixture& f) { f.params.weight.elements = 199; },
+        {"weight holds 199 elements, shape [5, 40] needs 200"}},
+       {kInvalid, [](Fixture& f) { f.params.x.data = nullptr; }, {"x is null", "120"}},
+       {kInvalid,
+        [](Fixture& f) {
+          f.params.weight = f.rig.input("short", DType::kF32, {5, 39});
+        },
+        {"weight has shape [5, 39]", "needs 40 (in_features of x)"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.y.shape[1] = 4; },
+        {"y has shape [3, 4]", "needs 5 (out_features of weight)"}},
+       {kInvalid, [](Fixture& f) { f.params.y.shape[0] = 2; }, {"y has shape [2, 5]", "needs 3 (rows of x)"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.bias = f.rig.input("long", DType::kF32, {6}); },
+        {"bias has shape [6]", "needs 5"}},
+       {kInvalid,
+        [](Fixture& f) {
+          f.params.x.rank = 3;
+          f.params.x.shape[2] = 1;
+        },
+        {"x has rank 3", "needs rank 2"}},
+       {kUnsupported,
+        [](Fixture& f) { f.params.weight.dtype = DType::kU8; },
+        {"weight has dtype u8", "f32, f16, bf16"}},
+       {kUnsupported,
+        [](Fixture& f) {
+          f.params.x.dtype = DType::kF16;
+          f.params.y.dtype = DType::kBF16;
+        },
+        {"y has dtype bf16", "supported: f16, f32"}},
+       {kUnsupported,
+        [](Fixture& f) {
+          f.params.weight.dtype = DType::kF16;
+          f.params.bias.dtype = DType::kBF16;
+        },
+        {"bias has dtype bf16", "supported: f16, f32"}},
+       {kInvalid,
+        [](Fixture& f) {
+          f.params.x.strides[1] = 2;
+          f.params.x.shape[0] = f.params.y.shape[0] = 1;
+        },
+        {"x has stride 2 along its last axis"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.y.strides[0] = 4; },
+        {"y of shape", "overlaps itself", "stride 4"}},
+       {kInvalid, [](Fixture& f) { f.params.y.data = f.params.x.data; }, {"x and y overlap"}},
+       {kInvalid,
+        [](Fixture& f) {
+          f.params.y.data = f.params.bias.data;
+          f.params.y.shape[0] = f.params.x.shape[0] = 1;
+        },
+        {"bias and y overlap"}}});
+  EXPECT_EQ(expect_operands_checked<Fixture>(linear), 6);
 }
 
 TEST(Linear, RefusesAWaveThatHasNoKernel) {
@@ -271,13 +267,12 @@ TEST(Linear, EveryTargetsTilesGiveTheExactProduct) {
       const Target target = known_target(name.c_str());
       // Those that have tiles of this size alone, and those of the device's wave.
       if (rows > 1000 && target.shared_bytes <= Target{}.shared_bytes) continue;
-      if (!set_target_override(target).ok()) continue;
-      const std::vector<double> y = run(params, 0, rows);
+      if (!TargetScope(target).status().ok()) continue;
+      const std::vector<double> y = run(params, 0, rows, target);
       std::size_t wrong = 0;
       while (wrong < y.size() && y[wrong] == expected[wrong]) ++wrong;
       EXPECT_EQ(wrong, y.size()) << name << ", rows " << rows << ", element " << wrong;
     }
-    ASSERT_OK(set_target_override(std::nullopt));
   }
 }
 

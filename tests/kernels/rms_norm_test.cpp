@@ -1,7 +1,7 @@
 #include "kernels/rms_norm.h"
 
 #include "harness/core/rig.h"
-#include "tests/status_matchers.h"
+#include "tests/refusals.h"
 
 #include <gtest/gtest.h>
 
@@ -32,63 +32,66 @@ struct Fixture {
     params.residual_out = rig.output("residual_out", dtype, shape);
   }
 };
+struct FusedFixture : Fixture {
+  FusedFixture() { add_residual(DType::kF32); }
+};
 
-TEST(RmsNorm, RefusesABufferThatIsTooSmallWithBothNumbers) {
-  Fixture f;
-  f.params.x.elements = 119;
-  expect_status(rms_norm(f.params, nullptr), StatusCode::kInvalidArgument,
-                "x holds 119 elements, shape [3, 40] needs 120");
-}
-
-TEST(RmsNorm, RefusesShapesThatDisagree) {
-  Fixture f;
-  f.params.weight = f.rig.input("narrow", DType::kF32, {39});
-  expect_status(rms_norm(f.params, nullptr), StatusCode::kInvalidArgument, "weight has shape [39]",
-                "needs 40");
-  Fixture g;
-  g.params.y.shape[0] = 2;
-  expect_status(rms_norm(g.params, nullptr), StatusCode::kInvalidArgument, "y has shape [2, 40]", "needs 3");
-  Fixture h;
-  h.params.x.rank = 1;
-  expect_status(rms_norm(h.params, nullptr), StatusCode::kInvalidArgument, "x has rank 1", "needs rank 2");
-}
-
-TEST(RmsNorm, RefusesEmptyRowsOfHiddenZeroAndBadEps) {
-  Fixture f({3, 1});
-  f.params.x.shape[1] = f.params.y.shape[1] = f.params.weight.shape[0] = 0;
-  expect_status(rms_norm(f.params, nullptr), StatusCode::kInvalidArgument, "hidden is 0");
-  Fixture g;
-  g.params.eps = -1.0f;
-  expect_status(rms_norm(g.params, nullptr), StatusCode::kInvalidArgument, "eps is -1");
-  g.params.eps = std::numeric_limits<float>::quiet_NaN();
-  expect_status(rms_norm(g.params, nullptr), StatusCode::kInvalidArgument, "eps is nan");
-}
-
-TEST(RmsNorm, RefusesAnUnsupportedDtypeAndNamesTheLegalOnes) {
-  Fixture f;
-  f.params.x.dtype = DType::kI32;
-  expect_status(rms_norm(f.params, nullptr), StatusCode::kUnsupported, "x has dtype i32", "f32, f16, bf16");
-  Fixture g({3, 40}, DType::kF16);
-  g.params.y.dtype = DType::kBF16;
-  expect_status(rms_norm(g.params, nullptr), StatusCode::kUnsupported, "y has dtype bf16", "f16");
-  Fixture h({3, 40}, DType::kF16);
-  h.add_residual(DType::kBF16);
-  expect_status(rms_norm(h.params, nullptr), StatusCode::kUnsupported, "residual has dtype bf16", "f32, f16");
-}
-
-TEST(RmsNorm, RefusesHalfAResidualAndOverlaps) {
-  Fixture f;
-  f.add_residual(DType::kF32);
-  f.params.residual_out = {};
-  expect_status(rms_norm(f.params, nullptr), StatusCode::kInvalidArgument, "residual alone");
-  Fixture g;
-  g.params.y.data = g.params.x.as<float>() + 1;
-  g.params.y.shape[0] = g.params.x.shape[0] = 2;
-  expect_status(rms_norm(g.params, nullptr), StatusCode::kInvalidArgument, "x and y overlap");
-  Fixture h;
-  h.params.y.strides[0] = 39;
-  expect_status(rms_norm(h.params, nullptr), StatusCode::kInvalidArgument, "y", "overlaps itself",
-                "stride 39");
+TEST(RmsNorm, RefusesWhatItsContractExcludes) {
+  expect_refusals<Fixture>(
+      rms_norm,
+      {{kInvalid,
+        [](Fixture& f) { f.params.x.elements = 119; },
+        {"x holds 119 elements, shape [3, 40] needs 120"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.weight = f.rig.input("narrow", DType::kF32, {39}); },
+        {"weight has shape [39]", "needs 40 (hidden of x)"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.y.shape[0] = 2; },
+        {"y has shape [2, 40]", "needs 3 (rows of x)"}},
+       {kInvalid, [](Fixture& f) { f.params.x.rank = 1; }, {"x has rank 1", "needs rank 2"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.x.shape[1] = f.params.y.shape[1] = f.params.weight.shape[0] = 0; },
+        {"hidden is 0"}},
+       {kInvalid, [](Fixture& f) { f.params.eps = -1.0f; }, {"eps is -1"}},
+       {kInvalid, [](Fixture& f) { f.params.eps = std::numeric_limits<float>::quiet_NaN(); }, {"eps is nan"}},
+       {kUnsupported,
+        [](Fixture& f) { f.params.x.dtype = DType::kI32; },
+        {"x has dtype i32", "f32, f16, bf16"}},
+       {kUnsupported,
+        [](Fixture& f) {
+          f.params.x.dtype = DType::kF16;
+          f.params.y.dtype = DType::kBF16;
+        },
+        {"y has dtype bf16", "supported: f16"}},
+       {kUnsupported,
+        [](Fixture& f) {
+          f.params.x.dtype = f.params.y.dtype = DType::kF16;
+          f.add_residual(DType::kBF16);
+        },
+        {"residual has dtype bf16", "f32, f16"}},
+       {kUnsupported,
+        [](Fixture& f) {
+          f.add_residual(DType::kF32);
+          f.params.y.dtype = DType::kF16;
+        },
+        {"y has dtype f16", "supported: f32"}},
+       {kInvalid,
+        [](Fixture& f) {
+          f.add_residual(DType::kF32);
+          f.params.residual_out = {};
+        },
+        {"residual alone"}},
+       {kInvalid,
+        [](Fixture& f) {
+          f.params.y.data = f.params.x.as<float>() + 1;
+          f.params.y.shape[0] = f.params.x.shape[0] = 2;
+        },
+        {"x and y overlap in memory without being the same view"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.y.strides[0] = 39; },
+        {"y of shape", "overlaps itself", "stride 39"}}});
+  EXPECT_EQ(expect_operands_checked<Fixture>(rms_norm), 4);
+  EXPECT_EQ(expect_operands_checked<FusedFixture>(rms_norm), 9);
 }
 
 TEST(RmsNorm, NoRowsLaunchNothing) {

@@ -3,7 +3,7 @@
 #include "harness/core/rig.h"
 #include "kernels/runtime/device_error.h"
 #include "reference/rope.h"
-#include "tests/status_matchers.h"
+#include "tests/refusals.h"
 
 #include <gtest/gtest.h>
 
@@ -11,6 +11,7 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <span>
 
 namespace hipforge {
 namespace {
@@ -44,81 +45,71 @@ struct Fixture {
   }
 };
 
-// Chronicle 012: ids in the form [batch × heads × seq] were a format error that said nothing.
-TEST(Rope, RefusesPositionsPerHeadAndSaysWhatItTakes) {
-  Fixture f;
-  f.params.positions = f.rig.input_values("per_head", DType::kI32, {24}, std::vector<double>(24, 0.0));
-  expect_status(rope(f.params, nullptr), StatusCode::kInvalidArgument, "positions has shape [24]",
-                "[seq] = [3]", "[batch, seq] = [2, 3]", "[batch × heads × seq]");
-  Fixture g;
-  g.params.positions = g.rig.input_values("rank3", DType::kI32, {2, 4, 3}, std::vector<double>(24, 0.0));
-  expect_status(rope(g.params, nullptr), StatusCode::kInvalidArgument, "positions has shape [2, 4, 3]");
-  Fixture h;
-  h.params.positions = h.rig.input_values("swapped", DType::kI32, {3, 2}, std::vector<double>(6, 0.0));
-  expect_status(rope(h.params, nullptr), StatusCode::kInvalidArgument, "positions has shape [3, 2]");
-  Fixture i;
-  i.params.positions.dtype = DType::kF32;
-  expect_status(rope(i.params, nullptr), StatusCode::kUnsupported, "positions has dtype f32", "i32");
-}
-
-TEST(Rope, RefusesShapesAndBuffersThatDisagree) {
-  Fixture f;
-  f.params.x.elements = 191;
-  expect_status(rope(f.params, nullptr), StatusCode::kInvalidArgument,
-                "x holds 191 elements, shape [2, 3, 4, 8] needs 192");
-  Fixture g;
-  g.params.y.shape[2] = 3;
-  expect_status(rope(g.params, nullptr), StatusCode::kInvalidArgument, "y has shape [2, 3, 3, 8]", "needs 4");
-  Fixture h;
-  h.params.inv_freq.shape[0] = 3;
-  expect_status(rope(h.params, nullptr), StatusCode::kInvalidArgument, "inv_freq has shape [3]", "needs 4");
-  Fixture i;
-  i.params.x.rank = 3;
-  expect_status(rope(i.params, nullptr), StatusCode::kInvalidArgument, "x has rank 3", "needs rank 4");
-}
-
-TEST(Rope, RefusesBadRotaryDims) {
+TEST(Rope, RefusesWhatItsContractExcludes) {
+  const std::vector<double> zeros(24, 0.0);
+  expect_refusals<Fixture>(
+      rope,
+      {// Chronicle 012: ids in the form [batch × heads × seq] were a format error that said nothing.
+       {kInvalid,
+        [&](Fixture& f) { f.params.positions = f.rig.input_values("per_head", DType::kI32, {24}, zeros); },
+        {"positions has shape [24]", "[seq] = [3]", "[batch, seq] = [2, 3]", "[batch × heads × seq]"}},
+       {kInvalid,
+        [&](Fixture& f) {
+          f.params.positions = f.rig.input_values("rank3", DType::kI32, {2, 4, 3}, zeros);
+        },
+        {"positions has shape [2, 4, 3]"}},
+       {kInvalid,
+        [&](Fixture& f) {
+          f.params.positions = f.rig.input_values("swapped", DType::kI32, {3, 2}, std::span(zeros).first(6));
+        },
+        {"positions has shape [3, 2]"}},
+       {kUnsupported,
+        [](Fixture& f) { f.params.positions.dtype = DType::kF32; },
+        {"positions has dtype f32", "i32"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.x.elements = 191; },
+        {"x holds 191 elements, shape [2, 3, 4, 8] needs 192"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.y.shape[2] = 3; },
+        {"y has shape [2, 3, 3, 8]", "needs 4 (heads of x)"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.inv_freq.shape[0] = 3; },
+        {"inv_freq has shape [3]", "needs 4 (rotary_dim / 2)"}},
+       {kInvalid, [](Fixture& f) { f.params.x.rank = 3; }, {"x has rank 3", "needs rank 4"}},
+       {kInvalid, [](Fixture& f) { f.params.magnitude = 0.0f; }, {"magnitude is 0", "needs > 0"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.magnitude = std::numeric_limits<float>::infinity(); },
+        {"magnitude is inf"}},
+       {kUnsupported, [](Fixture& f) { f.params.y.dtype = DType::kF16; }, {"y has dtype f16", "f32"}},
+       {kUnsupported,
+        [](Fixture& f) { f.params.x.dtype = DType::kI32; },
+        {"x has dtype i32", "f32, f16, bf16"}},
+       {kInvalid,
+        [](Fixture& f) {
+          f.params.x.strides[3] = 2;
+          f.params.x.elements = 1000;
+        },
+        {"x has stride 2 along its last axis"}},
+       {kUnsupported,
+        [](Fixture& f) { f.params.style = static_cast<RopeStyle>(7); },
+        {"style 7", "interleaved, half-split"}},
+       {kInvalid,
+        [](Fixture& f) {
+          f.params.y = f.params.x;
+          f.params.y.data = f.params.x.as<float>() + 8;
+          f.params.x.shape[0] = f.params.y.shape[0] = 1;
+        },
+        {"x and y overlap"}},
+       {kInvalid, [](Fixture& f) { f.params.y.strides[1] = 0; }, {"y of shape", "overlaps itself"}}});
   for (std::int64_t rotary_dim : {0, 1, 3, 7, 10, -2}) {
-    Fixture f;
-    f.params.rotary_dim = rotary_dim;
-    expect_status(rope(f.params, nullptr), StatusCode::kInvalidArgument,
-                  "rotary_dim is " + std::to_string(rotary_dim), "even number from 2 to 8");
+    expect_refusals<Fixture>(rope,
+                             {{kInvalid,
+                               [=](Fixture& f) { f.params.rotary_dim = rotary_dim; },
+                               {"rotary_dim is " + std::to_string(rotary_dim), "even number from 2 to 8"}}});
   }
-  Fixture g({1, 1, 1, 8194}, DType::kF32, {0.0});
-  expect_status(rope(g.params, nullptr), StatusCode::kInvalidArgument, "rotary_dim is 8194",
-                "from 2 to 8192");
-}
-
-TEST(Rope, RefusesBadMagnitudesDtypesStridesAndStyles) {
-  Fixture f;
-  f.params.magnitude = 0.0f;
-  expect_status(rope(f.params, nullptr), StatusCode::kInvalidArgument, "magnitude is 0", "needs > 0");
-  f.params.magnitude = std::numeric_limits<float>::infinity();
-  expect_status(rope(f.params, nullptr), StatusCode::kInvalidArgument, "magnitude is inf");
-  Fixture g;
-  g.params.y.dtype = DType::kF16;
-  expect_status(rope(g.params, nullptr), StatusCode::kUnsupported, "y has dtype f16", "f32");
-  Fixture h;
-  h.params.x.dtype = DType::kI32;
-  expect_status(rope(h.params, nullptr), StatusCode::kUnsupported, "x has dtype i32", "f32, f16, bf16");
-  Fixture i;
-  i.params.x.strides[3] = 2;
-  i.params.x.elements = 1000;
-  expect_status(rope(i.params, nullptr), StatusCode::kInvalidArgument, "x has stride 2 along its last axis");
-  Fixture j;
-  j.params.style = static_cast<RopeStyle>(7);
-  expect_status(rope(j.params, nullptr), StatusCode::kUnsupported, "style 7", "interleaved, half-split");
-}
-
-TEST(Rope, RefusesOverlaps) {
-  Fixture f;
-  f.params.y = f.params.x;
-  f.params.y.data = f.params.x.as<float>() + 8;
-  f.params.x.shape[0] = f.params.y.shape[0] = 1;
-  expect_status(rope(f.params, nullptr), StatusCode::kInvalidArgument, "x and y overlap");
-  Fixture g;
-  g.params.y.strides[1] = 0;
-  expect_status(rope(g.params, nullptr), StatusCode::kInvalidArgument, "y", "overlaps itself");
+  const Fixture wide({1, 1, 1, 8194}, DType::kF32, {0.0});
+  expect_status(rope(wide.params, nullptr), kInvalid, "rotary_dim is 8194", "from 2 to 8192");
+  EXPECT_EQ(expect_operands_checked<Fixture>(rope), 6);
 }
 
 TEST(Rope, EmptyWorkLaunchesNothing) {

@@ -3,7 +3,7 @@
 #include "harness/core/rig.h"
 #include "kernels/argmax.h"
 #include "reference/sample.h"
-#include "tests/status_matchers.h"
+#include "tests/refusals.h"
 
 #include <gtest/gtest.h>
 
@@ -53,67 +53,50 @@ std::vector<double> draw_many(const std::vector<double>& logits, std::int64_t ro
   return rig.read("ids");
 }
 
-TEST(Sample, RefusesShapesThatDisagree) {
-  Fixture f;
-  f.params.logits.elements = 119;
-  expect_status(sample(f.params, nullptr), StatusCode::kInvalidArgument,
-                "logits holds 119 elements, shape [3, 40] needs 120");
-  Fixture g;
-  g.params.ids.shape[0] = 2;
-  expect_status(sample(g.params, nullptr), StatusCode::kInvalidArgument, "ids has shape [2]", "needs 3");
-  Fixture h;
-  h.params.draws.shape[0] = 2;
-  expect_status(sample(h.params, nullptr), StatusCode::kInvalidArgument, "draws has shape [2]", "needs 3");
-  Fixture i;
-  i.params.logits.shape[1] = 0;
-  expect_status(sample(i.params, nullptr), StatusCode::kInvalidArgument, "vocab is 0, needs 1 to 1048576");
-  Fixture j;
-  j.params.logits.shape = {1, 1048577};
-  j.params.logits.elements = 1048577;
-  expect_status(sample(j.params, nullptr), StatusCode::kInvalidArgument, "vocab is 1048577");
-}
-
-TEST(Sample, RefusesScalarsOutsideTheirRange) {
+TEST(Sample, RefusesWhatItsContractExcludes) {
+  expect_refusals<Fixture>(
+      sample,
+      {{kInvalid,
+        [](Fixture& f) { f.params.logits.elements = 119; },
+        {"logits holds 119 elements, shape [3, 40] needs 120"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.ids.shape[0] = 2; },
+        {"ids has shape [2]", "needs 3 (rows of logits)"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.draws.shape[0] = 2; },
+        {"draws has shape [2]", "needs 3 (rows of logits)"}},
+       {kInvalid, [](Fixture& f) { f.params.logits.shape[1] = 0; }, {"vocab is 0, needs 1 to 1048576"}},
+       {kInvalid,
+        [](Fixture& f) {
+          f.params.logits.shape = {0, 1048577};
+          f.params.ids.shape[0] = f.params.draws.shape[0] = 0;
+        },
+        {"vocab is 1048577"}},
+       {kInvalid, [](Fixture& f) { f.params.top_k = -3; }, {"top_k is -3, needs 0 (all) or more"}},
+       {kInvalid,
+        [](Fixture& f) {
+          f.params.logits.strides[1] = 2;
+          f.params.logits.elements = 1000;
+        },
+        {"logits has stride 2 along its last axis"}},
+       {kUnsupported,
+        [](Fixture& f) { f.params.logits.dtype = DType::kI32; },
+        {"logits has dtype i32", "f32, f16, bf16"}},
+       {kUnsupported, [](Fixture& f) { f.params.ids.dtype = DType::kF32; }, {"ids has dtype f32", "i32"}},
+       {kInvalid, [](Fixture& f) { f.params.draws.data = f.params.ids.data; }, {"ids and draws overlap"}},
+       {kInvalid, [](Fixture& f) { f.params.ids.data = f.params.logits.data; }, {"logits and ids overlap"}},
+       {kInvalid, [](Fixture& f) { f.params.draws.strides[0] = 0; }, {"draws of shape", "overlaps itself"}}});
   const float inf = std::numeric_limits<float>::infinity();
   for (float temperature : {0.0f, -1.0f, inf, std::nanf("")}) {
-    Fixture f;
-    f.params.temperature = temperature;
-    expect_status(sample(f.params, nullptr), StatusCode::kInvalidArgument, "temperature is ");
+    expect_refusals<Fixture>(
+        sample, {{kInvalid, [=](Fixture& f) { f.params.temperature = temperature; }, {"temperature is "}}});
   }
   for (float top_p : {0.0f, -0.5f, 1.5f, std::nanf("")}) {
-    Fixture f;
-    f.params.top_p = top_p;
-    expect_status(sample(f.params, nullptr), StatusCode::kInvalidArgument, "top_p is ",
-                  "needs over 0, at most 1");
+    expect_refusals<Fixture>(
+        sample,
+        {{kInvalid, [=](Fixture& f) { f.params.top_p = top_p; }, {"top_p is ", "needs over 0, at most 1"}}});
   }
-  Fixture f;
-  f.params.top_k = -3;
-  expect_status(sample(f.params, nullptr), StatusCode::kInvalidArgument,
-                "top_k is -3, needs 0 (all) or more");
-}
-
-TEST(Sample, RefusesStridesDtypesAndOverlaps) {
-  Fixture f;
-  f.params.logits.strides[1] = 2;
-  f.params.logits.elements = 1000;
-  expect_status(sample(f.params, nullptr), StatusCode::kInvalidArgument,
-                "logits has stride 2 along its last axis");
-  Fixture g;
-  g.params.logits.dtype = DType::kI32;
-  expect_status(sample(g.params, nullptr), StatusCode::kUnsupported, "logits has dtype i32",
-                "f32, f16, bf16");
-  Fixture h;
-  h.params.ids.dtype = DType::kF32;
-  expect_status(sample(h.params, nullptr), StatusCode::kUnsupported, "ids has dtype f32", "i32");
-  Fixture i;
-  i.params.draws.data = i.params.ids.data;
-  expect_status(sample(i.params, nullptr), StatusCode::kInvalidArgument, "ids and draws overlap");
-  Fixture j;
-  j.params.ids.data = j.params.logits.data;
-  expect_status(sample(j.params, nullptr), StatusCode::kInvalidArgument, "logits and ids overlap");
-  Fixture k;
-  k.params.draws.strides[0] = 0;
-  expect_status(sample(k.params, nullptr), StatusCode::kInvalidArgument, "draws", "overlaps itself");
+  EXPECT_EQ(expect_operands_checked<Fixture>(sample), 6);
 }
 
 TEST(Sample, PlanIsAPureFunctionOfParamsAndTarget) {

@@ -1,7 +1,7 @@
 #include "kernels/softmax.h"
 
 #include "harness/core/rig.h"
-#include "tests/status_matchers.h"
+#include "tests/refusals.h"
 
 #include <gtest/gtest.h>
 
@@ -52,74 +52,68 @@ std::vector<double> softmax_of(std::span<const double> x, SoftmaxParams params =
   return rig.read("y");
 }
 
-TEST(Softmax, RefusesABufferThatIsTooSmallWithBothNumbers) {
-  Fixture f;
-  f.params.x.elements = 119;
-  expect_status(softmax(f.params, nullptr), StatusCode::kInvalidArgument,
-                "x holds 119 elements, shape [2, 3, 4, 5] needs 120");
-}
-
-TEST(Softmax, RefusesRanksAndShapesThatDisagree) {
-  Fixture f;
-  f.params.x.rank = 3;
-  expect_status(softmax(f.params, nullptr), StatusCode::kInvalidArgument, "x has rank 3", "needs rank 4");
-  Fixture g;
-  g.params.y.shape[2] = 3;
-  expect_status(softmax(g.params, nullptr), StatusCode::kInvalidArgument, "y has shape [2, 3, 3, 5]",
-                "needs 4", "rows of x");
-  Fixture h;
-  h.params.x.shape[3] = -5;
-  expect_status(softmax(h.params, nullptr), StatusCode::kInvalidArgument, "negative size", "[2, 3, 4, -5]");
-}
-
-TEST(Softmax, RefusesAMaskThatNeitherFitsNorBroadcasts) {
-  Fixture f;
-  f.params.mask = f.rig.input("mask", DType::kF32, {2, 2, 4, 5});
-  expect_status(softmax(f.params, nullptr), StatusCode::kInvalidArgument, "mask has shape [2, 2, 4, 5]",
-                "needs 3", "heads of x");
-  // Columns are never broadcast.
-  f.params.mask = f.rig.input("column", DType::kF32, {2, 3, 4, 1});
-  expect_status(softmax(f.params, nullptr), StatusCode::kInvalidArgument, "mask has shape [2, 3, 4, 1]",
-                "needs 5");
-  f.params.mask = f.rig.input("flat", DType::kF32, {4, 5});
-  expect_status(softmax(f.params, nullptr), StatusCode::kInvalidArgument, "mask has rank 2", "needs rank 4");
-}
-
-TEST(Softmax, RefusesUnsupportedDtypesAndNamesTheLegalOnes) {
-  Fixture f;
-  f.params.x.dtype = DType::kI32;
-  expect_status(softmax(f.params, nullptr), StatusCode::kUnsupported, "x has dtype i32", "f32, f16, bf16");
-  Fixture g({2, 3, 4, 5}, DType::kF16);
-  g.params.y.dtype = DType::kBF16;
-  expect_status(softmax(g.params, nullptr), StatusCode::kUnsupported, "y has dtype bf16", "supported: f16");
-  Fixture h({2, 3, 4, 5}, DType::kF16);
-  h.params.mask = h.rig.input("mask", DType::kBF16, {2, 3, 4, 5});
-  expect_status(softmax(h.params, nullptr), StatusCode::kUnsupported, "mask has dtype bf16", "f32, f16");
-}
-
-TEST(Softmax, RefusesStridesAndOverlaps) {
-  Fixture f;
-  f.params.x.strides[3] = 2;
-  f.params.x.elements = 240;
-  expect_status(softmax(f.params, nullptr), StatusCode::kInvalidArgument,
-                "x has stride 2 along its last axis");
-  Fixture g;
-  g.params.y.strides[2] = 4;
-  expect_status(softmax(g.params, nullptr), StatusCode::kInvalidArgument, "y", "overlaps itself", "stride 4");
-  Fixture h;
-  h.params.y = h.params.x;
-  h.params.y.data = h.params.x.as<float>() + 5;
-  h.params.x.shape[0] = h.params.y.shape[0] = 1;
-  expect_status(softmax(h.params, nullptr), StatusCode::kInvalidArgument, "x and y overlap");
-  Fixture i;
-  i.params.mask = i.params.y;
-  expect_status(softmax(i.params, nullptr), StatusCode::kInvalidArgument, "mask and y overlap");
-}
-
-TEST(Softmax, RefusesAScaleThatIsNotFinite) {
-  Fixture f;
-  f.params.scale = std::numeric_limits<float>::infinity();
-  expect_status(softmax(f.params, nullptr), StatusCode::kInvalidArgument, "scale is inf");
+TEST(Softmax, RefusesWhatItsContractExcludes) {
+  expect_refusals<Fixture>(
+      softmax, {{kInvalid,
+                 [](Fixture& f) { f.params.x.elements = 119; },
+                 {"x holds 119 elements, shape [2, 3, 4, 5] needs 120"}},
+                {kInvalid, [](Fixture& f) { f.params.x.rank = 3; }, {"x has rank 3", "needs rank 4"}},
+                {kInvalid,
+                 [](Fixture& f) { f.params.y.shape[2] = 3; },
+                 {"y has shape [2, 3, 3, 5]", "needs 4 (rows of x)"}},
+                {kInvalid, [](Fixture& f) { f.params.x.shape[3] = -5; }, {"negative size", "[2, 3, 4, -5]"}},
+                {kInvalid,
+                 [](Fixture& f) {
+                   f.params.mask = f.rig.input("mask", DType::kF32, {2, 2, 4, 5});
+                 },
+                 {"mask has shape [2, 2, 4, 5]", "needs 3 (1, or heads of x)"}},
+                // Columns are never broadcast.
+                {kInvalid,
+                 [](Fixture& f) {
+                   f.params.mask = f.rig.input("mask", DType::kF32, {2, 3, 4, 1});
+                 },
+                 {"mask has shape [2, 3, 4, 1]", "needs 5 (cols of x)"}},
+                {kInvalid,
+                 [](Fixture& f) {
+                   f.params.mask = f.rig.input("mask", DType::kF32, {4, 5});
+                 },
+                 {"mask has rank 2", "needs rank 4"}},
+                {kUnsupported,
+                 [](Fixture& f) { f.params.x.dtype = DType::kI32; },
+                 {"x has dtype i32", "f32, f16, bf16"}},
+                {kUnsupported,
+                 [](Fixture& f) {
+                   f.params.x.dtype = DType::kF16;
+                   f.params.y.dtype = DType::kBF16;
+                 },
+                 {"y has dtype bf16", "supported: f16"}},
+                {kUnsupported,
+                 [](Fixture& f) {
+                   f.params.x.dtype = f.params.y.dtype = DType::kF16;
+                   f.params.mask = f.rig.input("mask", DType::kBF16, {2, 3, 4, 5});
+                 },
+                 {"mask has dtype bf16", "f32, f16"}},
+                {kInvalid,
+                 [](Fixture& f) {
+                   f.params.x.strides[3] = 2;
+                   f.params.x.elements = 240;
+                 },
+                 {"x has stride 2 along its last axis"}},
+                {kInvalid,
+                 [](Fixture& f) { f.params.y.strides[2] = 4; },
+                 {"y of shape", "overlaps itself", "stride 4"}},
+                {kInvalid,
+                 [](Fixture& f) {
+                   f.params.y = f.params.x;
+                   f.params.y.data = f.params.x.as<float>() + 5;
+                   f.params.x.shape[0] = f.params.y.shape[0] = 1;
+                 },
+                 {"x and y overlap"}},
+                {kInvalid, [](Fixture& f) { f.params.mask = f.params.y; }, {"mask and y overlap"}},
+                {kInvalid,
+                 [](Fixture& f) { f.params.scale = std::numeric_limits<float>::infinity(); },
+                 {"scale is inf"}}});
+  EXPECT_EQ(expect_operands_checked<Fixture>(softmax), 2);
 }
 
 TEST(Softmax, EmptyTensorsLaunchNothing) {

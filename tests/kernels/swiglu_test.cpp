@@ -2,7 +2,7 @@
 
 #include "harness/core/rig.h"
 #include "harness/sweep/column_slice.h"
-#include "tests/status_matchers.h"
+#include "tests/refusals.h"
 
 #include <gtest/gtest.h>
 
@@ -29,56 +29,59 @@ struct Fixture {
   }
 };
 
-TEST(Swiglu, RefusesABufferThatIsTooSmallWithBothNumbers) {
-  Fixture f;
-  f.params.up.elements = 119;
-  expect_status(swiglu(f.params, nullptr), StatusCode::kInvalidArgument,
-                "up holds 119 elements, shape [3, 40] needs 120");
-}
-
-TEST(Swiglu, RefusesShapesThatDisagree) {
-  Fixture f;
-  f.params.up = f.rig.input("narrow", DType::kF32, {3, 39});
-  expect_status(swiglu(f.params, nullptr), StatusCode::kInvalidArgument, "up has shape [3, 39]", "needs 40",
-                "cols of gate");
-  Fixture g;
-  g.params.up = g.rig.input("short", DType::kF32, {2, 40});
-  expect_status(swiglu(g.params, nullptr), StatusCode::kInvalidArgument, "up has shape [2, 40]", "needs 3",
-                "rows of gate");
-  Fixture h;
-  h.params.y.shape[0] = 4;
-  h.params.y.elements = 160;
-  expect_status(swiglu(h.params, nullptr), StatusCode::kInvalidArgument, "y has shape [4, 40]", "needs 3");
-  Fixture i;
-  i.params.gate.rank = 1;
-  expect_status(swiglu(i.params, nullptr), StatusCode::kInvalidArgument, "gate has rank 1", "needs rank 2");
-}
-
-TEST(Swiglu, RefusesDtypesThatDifferAndNamesTheLegalOnes) {
-  Fixture f;
-  f.params.gate.dtype = DType::kI32;
-  expect_status(swiglu(f.params, nullptr), StatusCode::kUnsupported, "gate has dtype i32", "f32, f16, bf16");
-  Fixture g(DType::kF16);
-  g.params.up.dtype = DType::kBF16;
-  expect_status(swiglu(g.params, nullptr), StatusCode::kUnsupported, "up has dtype bf16", "supported: f16");
-  Fixture h(DType::kF16);
-  h.params.y.dtype = DType::kBF16;
-  expect_status(swiglu(h.params, nullptr), StatusCode::kUnsupported, "y has dtype bf16", "supported: f16");
-}
-
-TEST(Swiglu, RefusesOverlapsThatAreNotTheSameView) {
-  Fixture f;
-  f.params.gate.shape[0] = f.params.up.shape[0] = f.params.y.shape[0] = 2;
-  f.params.y.data = f.params.gate.as<float>() + 1;
-  expect_status(swiglu(f.params, nullptr), StatusCode::kInvalidArgument, "gate and y overlap");
-  Fixture g;
-  g.params.y.strides[0] = 0;
-  expect_status(swiglu(g.params, nullptr), StatusCode::kInvalidArgument, "y", "overlaps itself", "stride 0");
-  Fixture h;
-  h.params.up.strides[1] = 2;
-  h.params.gate.shape[0] = h.params.up.shape[0] = h.params.y.shape[0] = 1;
-  expect_status(swiglu(h.params, nullptr), StatusCode::kInvalidArgument,
-                "up has stride 2 along its last axis");
+TEST(Swiglu, RefusesWhatItsContractExcludes) {
+  expect_refusals<Fixture>(
+      swiglu, {{kInvalid,
+                [](Fixture& f) { f.params.up.elements = 119; },
+                {"up holds 119 elements, shape [3, 40] needs 120"}},
+               {kInvalid,
+                [](Fixture& f) {
+                  f.params.up = f.rig.input("narrow", DType::kF32, {3, 39});
+                },
+                {"up has shape [3, 39]", "needs 40 (cols of gate)"}},
+               {kInvalid,
+                [](Fixture& f) {
+                  f.params.up = f.rig.input("short", DType::kF32, {2, 40});
+                },
+                {"up has shape [2, 40]", "needs 3 (rows of gate)"}},
+               {kInvalid,
+                [](Fixture& f) {
+                  f.params.y.shape[0] = 4;
+                  f.params.y.elements = 160;
+                },
+                {"y has shape [4, 40]", "needs 3"}},
+               {kInvalid, [](Fixture& f) { f.params.gate.rank = 1; }, {"gate has rank 1", "needs rank 2"}},
+               {kUnsupported,
+                [](Fixture& f) { f.params.gate.dtype = DType::kI32; },
+                {"gate has dtype i32", "f32, f16, bf16"}},
+               {kUnsupported,
+                [](Fixture& f) {
+                  f.params.gate.dtype = f.params.y.dtype = DType::kF16;
+                  f.params.up.dtype = DType::kBF16;
+                },
+                {"up has dtype bf16", "supported: f16"}},
+               {kUnsupported,
+                [](Fixture& f) {
+                  f.params.gate.dtype = f.params.up.dtype = DType::kF16;
+                  f.params.y.dtype = DType::kBF16;
+                },
+                {"y has dtype bf16", "supported: f16"}},
+               {kInvalid,
+                [](Fixture& f) {
+                  f.params.gate.shape[0] = f.params.up.shape[0] = f.params.y.shape[0] = 2;
+                  f.params.y.data = f.params.gate.as<float>() + 1;
+                },
+                {"gate and y overlap"}},
+               {kInvalid,
+                [](Fixture& f) { f.params.y.strides[0] = 0; },
+                {"y of shape", "overlaps itself", "stride 0"}},
+               {kInvalid,
+                [](Fixture& f) {
+                  f.params.up.strides[1] = 2;
+                  f.params.gate.shape[0] = f.params.up.shape[0] = f.params.y.shape[0] = 1;
+                },
+                {"up has stride 2 along its last axis"}}});
+  EXPECT_EQ(expect_operands_checked<Fixture>(swiglu), 3);
 }
 
 TEST(Swiglu, ColumnRangesOfOneMatrixMayTouchButNotOverlap) {

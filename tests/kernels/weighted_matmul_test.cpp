@@ -2,7 +2,7 @@
 
 #include "harness/core/rig.h"
 #include "reference/weighted_matmul.h"
-#include "tests/status_matchers.h"
+#include "tests/refusals.h"
 
 #include <gtest/gtest.h>
 
@@ -34,85 +34,70 @@ struct Fixture {
     params.values = rig.input("values", dtype, {2, kv_len, 2, head_dim});
     params.out = rig.output("out", dtype, {2, q_len, 4, head_dim});
   }
-  std::vector<double> run() {
+  std::vector<double> run(const Target& target = kCurrentDevice) {
     throw_if_error(rig.reset());
-    throw_if_error(weighted_matmul(params, nullptr));
+    throw_if_error(weighted_matmul(params, nullptr, target));
     throw_if_error(rig.finish());
     return rig.read("out");
   }
 };
 
-TEST(WeightedMatmul, RefusesABufferThatIsTooSmallWithBothNumbers) {
-  Fixture f;
-  f.params.values.elements = 319;
-  expect_status(weighted_matmul(f.params, nullptr), StatusCode::kInvalidArgument,
-                "values holds 319 elements, shape [2, 10, 2, 8] needs 320");
-}
-
-TEST(WeightedMatmul, RefusesRanksAndShapesThatDisagree) {
-  Fixture f;
-  f.params.weights.rank = 3;
-  expect_status(weighted_matmul(f.params, nullptr), StatusCode::kInvalidArgument, "weights has rank 3",
-                "needs rank 4");
-  Fixture g;
-  g.params.values.shape[1] = 9;
-  expect_status(weighted_matmul(g.params, nullptr), StatusCode::kInvalidArgument,
-                "values has shape [2, 9, 2, 8]", "needs 10", "kv_len of weights");
-  Fixture h;
-  h.params.values.shape[0] = 1;
-  expect_status(weighted_matmul(h.params, nullptr), StatusCode::kInvalidArgument, "needs 2",
-                "batch of weights");
-  const char* const axes[] = {"batch of weights", "q_len of weights", "q_heads of weights",
-                              "head_dim of values"};
-  for (std::size_t axis = 0; axis < 4; ++axis) {
-    Fixture i;
-    --i.params.out.shape[axis];
-    expect_status(weighted_matmul(i.params, nullptr), StatusCode::kInvalidArgument, "out has shape",
-                  axes[axis]);
-  }
-}
-
-TEST(WeightedMatmul, RefusesHeadsThatAreNoMultiple) {
-  Fixture f;
-  f.params.values = f.rig.input("three", DType::kF32, {2, 10, 3, 8});
-  expect_status(weighted_matmul(f.params, nullptr), StatusCode::kInvalidArgument,
-                "weights have 4 heads, values 3");
-  f.params.values = f.rig.input("none", DType::kF32, {2, 10, 0, 8});
-  expect_status(weighted_matmul(f.params, nullptr), StatusCode::kInvalidArgument,
-                "weights have 4 heads, values 0");
-}
-
-TEST(WeightedMatmul, RefusesUnsupportedDtypesAndNamesTheLegalOnes) {
-  Fixture f;
-  f.params.weights.dtype = DType::kI32;
-  expect_status(weighted_matmul(f.params, nullptr), StatusCode::kUnsupported, "weights has dtype i32",
-                "f32, f16, bf16");
-  Fixture g(3, DType::kF16);
-  g.params.values.dtype = DType::kBF16;
-  expect_status(weighted_matmul(g.params, nullptr), StatusCode::kUnsupported, "values has dtype bf16",
-                "supported: f16");
-  Fixture h(3, DType::kF16);
-  h.params.out.dtype = DType::kBF16;
-  expect_status(weighted_matmul(h.params, nullptr), StatusCode::kUnsupported, "out has dtype bf16",
-                "supported: f16");
-}
-
-TEST(WeightedMatmul, RefusesStridesAndOverlaps) {
-  Fixture f;
-  f.params.weights.strides[3] = 2;
-  f.params.weights.elements = 480;
-  expect_status(weighted_matmul(f.params, nullptr), StatusCode::kInvalidArgument,
-                "weights has stride 2 along its last axis");
-  Fixture g;
-  g.params.out.strides[2] = 7;
-  expect_status(weighted_matmul(g.params, nullptr), StatusCode::kInvalidArgument, "out", "overlaps itself",
-                "stride 7");
-  Fixture h;
-  h.params.out.data = h.params.values.as<float>() + 8;
-  expect_status(weighted_matmul(h.params, nullptr), StatusCode::kInvalidArgument, "values and out overlap");
-  Fixture i;
-  i.params.out.data = i.params.weights.data;
-  expect_status(weighted_matmul(i.params, nullptr), StatusCode::kInvalidArgument, "weights and out overlap");
+TEST(WeightedMatmul, RefusesWhatItsContractExcludes) {
+  expect_refusals<Fixture>(
+      weighted_matmul,
+      {{kInvalid,
+        [](Fixture& f) { f.params.values.elements = 319; },
+        {"values holds 319 elements, shape [2, 10, 2, 8] needs 320"}},
+       {kInvalid, [](Fixture& f) { f.params.weights.rank = 3; }, {"weights has rank 3", "needs rank 4"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.values.shape[1] = 9; },
+        {"values has shape [2, 9, 2, 8]", "needs 10 (kv_len of weights)"}},
+       {kInvalid, [](Fixture& f) { f.params.values.shape[0] = 1; }, {"needs 2 (batch of weights)"}},
+       {kInvalid, [](Fixture& f) { --f.params.out.shape[0]; }, {"out has shape", "(batch of weights)"}},
+       {kInvalid, [](Fixture& f) { --f.params.out.shape[1]; }, {"out has shape", "(q_len of weights)"}},
+       {kInvalid, [](Fixture& f) { --f.params.out.shape[2]; }, {"out has shape", "(q_heads of weights)"}},
+       {kInvalid, [](Fixture& f) { --f.params.out.shape[3]; }, {"out has shape", "(head_dim of values)"}},
+       {kInvalid,
+        [](Fixture& f) {
+          f.params.values = f.rig.input("three", DType::kF32, {2, 10, 3, 8});
+        },
+        {"weights have 4 heads, values 3"}},
+       {kInvalid,
+        [](Fixture& f) {
+          f.params.values = f.rig.input("none", DType::kF32, {2, 10, 0, 8});
+        },
+        {"weights have 4 heads, values 0"}},
+       {kUnsupported,
+        [](Fixture& f) { f.params.weights.dtype = DType::kI32; },
+        {"weights has dtype i32", "f32, f16, bf16"}},
+       {kUnsupported,
+        [](Fixture& f) {
+          f.params.weights.dtype = f.params.out.dtype = DType::kF16;
+          f.params.values.dtype = DType::kBF16;
+        },
+        {"values has dtype bf16", "supported: f16"}},
+       {kUnsupported,
+        [](Fixture& f) {
+          f.params.weights.dtype = f.params.values.dtype = DType::kF16;
+          f.params.out.dtype = DType::kBF16;
+        },
+        {"out has dtype bf16", "supported: f16"}},
+       {kInvalid,
+        [](Fixture& f) {
+          f.params.weights.strides[3] = 2;
+          f.params.weights.elements = 480;
+        },
+        {"weights has stride 2 along its last axis"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.out.strides[2] = 7; },
+        {"out of shape", "overlaps itself", "stride 7"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.out.data = f.params.values.as<float>() + 8; },
+        {"values and out overlap"}},
+       {kInvalid,
+        [](Fixture& f) { f.params.out.data = f.params.weights.data; },
+        {"weights and out overlap"}}});
+  EXPECT_EQ(expect_operands_checked<Fixture>(weighted_matmul), 5);
 }
 
 TEST(WeightedMatmul, EmptyOutputsLaunchNothingAndNoKeysGiveZeros) {
@@ -229,16 +214,16 @@ TEST(WeightedMatmul, EveryTargetsTilesGiveTheExactProduct) {
         reference::weighted_matmul(weights, values, {2, q_len, kv_len, 4, 2, head_dim}).value;
     for (const std::string& name : known_targets()) {
       // Those of the device's wave alone.
-      if (!set_target_override(known_target(name)).ok()) continue;
+      const Target target = known_target(name);
+      if (!TargetScope(target).status().ok()) continue;
       throw_if_error(rig.reset());
-      throw_if_error(weighted_matmul(params, nullptr));
+      throw_if_error(weighted_matmul(params, nullptr, target));
       throw_if_error(rig.finish());
       const std::vector<double> out = rig.read("out");
       std::size_t wrong = 0;
       while (wrong < out.size() && out[wrong] == expected[wrong]) ++wrong;
       EXPECT_EQ(wrong, out.size()) << name << ", q_len " << q_len << ", element " << wrong;
     }
-    ASSERT_OK(set_target_override(std::nullopt));
   }
 }
 
@@ -274,9 +259,9 @@ TEST(WeightedMatmul, WhatStandsBehindARowNeverCounts) {
 }
 
 void expect_decode_gives_prefills_bits(DType dtype, int q_len, std::int64_t kv_len, std::int64_t head_dim,
-                                       const std::string& target) {
+                                       const Target& target = kCurrentDevice) {
   Fixture f(q_len, dtype, kv_len, head_dim);
-  const std::vector<double> prefill = f.run();
+  const std::vector<double> prefill = f.run(target);
   const auto last_row = [&](TensorView& view, std::size_t axis) {
     const std::int64_t skipped = (view.shape[axis] - 1) * view.strides[axis];
     view.data = static_cast<std::byte*>(view.data) + skipped * std::int64_t(dtype_size(dtype));
@@ -285,7 +270,7 @@ void expect_decode_gives_prefills_bits(DType dtype, int q_len, std::int64_t kv_l
   };
   last_row(f.params.weights, 2);
   last_row(f.params.out, 1);
-  const std::vector<double> decode = f.run();
+  const std::vector<double> decode = f.run(target);
   const auto row_size = static_cast<std::size_t>(4 * head_dim);
   std::size_t compared = 0;
   std::size_t unequal = 0;
@@ -296,21 +281,21 @@ void expect_decode_gives_prefills_bits(DType dtype, int q_len, std::int64_t kv_l
     if (decode[i] != prefill[i]) ++unequal;
   }
   EXPECT_EQ(compared, 2u * row_size);
-  EXPECT_EQ(unequal, 0u) << dtype_name(dtype) << ", q_len " << q_len << ", " << target;
+  EXPECT_EQ(unequal, 0u) << dtype_name(dtype) << ", q_len " << q_len << ", " << target.architecture;
 }
 
 TEST(WeightedMatmul, DecodeGivesTheBitsOfPrefillsLastRow) {
   // Tiles of rows; more than one span of keys; rows that take 16-byte accesses and rows that do not.
   for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
-    expect_decode_gives_prefills_bits(dtype, 30, 2100, 8, "device");
-    expect_decode_gives_prefills_bits(dtype, 30, 2104, 8, "device");
+    expect_decode_gives_prefills_bits(dtype, 30, 2100, 8);
+    expect_decode_gives_prefills_bits(dtype, 30, 2104, 8);
   }
   // Wide tiles for many rows, small ones for one.
   for (const std::string& name : known_targets()) {
-    if (!set_target_override(known_target(name)).ok()) continue;
-    expect_decode_gives_prefills_bits(DType::kBF16, 70, 2104, 72, name);
+    const Target target = known_target(name);
+    if (!TargetScope(target).status().ok()) continue;
+    expect_decode_gives_prefills_bits(DType::kBF16, 70, 2104, 72, target);
   }
-  ASSERT_OK(set_target_override(std::nullopt));
 }
 
 TEST(WeightedMatmul, ARowsBitsDoNotDependOnBatchMates) {

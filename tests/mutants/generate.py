@@ -42,6 +42,7 @@ UNSWITCHABLE = re.compile(r"^\s*(#|template\b|using\b|static_assert\b|(static |i
                           r"enum\b|namespace\b|case\b|HIPFORGE_\w*KERNEL)|^[A-Z_]+\(|__launch_bounds__|\bif constexpr\b")
 # Lines that decide how fast something is done, not what: a grid that kernels stride over, a block's size.
 SPEED = re.compile(r"\bplan\.(grid|block)\b|\bconst [\w:]+ (waves|blocks|shares|most|per_wave) =|std::clamp<std::int64_t>\(\(|"
+                   r"\bmake_plan\(|\bwhole_waves\(|"
                    r"#pragma|kWantedThreads|one_at_a_time")
 COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 

@@ -7,6 +7,8 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <thread>
+#include <utility>
 
 namespace hipforge::test {
 namespace {
@@ -111,6 +113,26 @@ TEST_F(ConfigTest, SettersRefuseWhatTheyCannotMean) {
   EXPECT_EQ(hipforge_cpu_set_timeout_ms(0), hipErrorInvalidValue);
   EXPECT_HIP(hipforge_cpu_set_wave(64));
   EXPECT_EQ(warpSize, 64);
+}
+
+TEST_F(ConfigTest, AThreadsTargetIsItsOwn) {
+  EXPECT_HIP(hipforge_cpu_set_wave(32));
+  EXPECT_HIP(hipforge_cpu_set_thread_target(64, size_t{227} << 10));
+  const auto properties = [] {
+    hipDeviceProp_t asked;
+    EXPECT_HIP(hipGetDeviceProperties(&asked, 0));
+    return std::pair(asked.warpSize, asked.sharedMemPerBlock);
+  };
+  EXPECT_EQ(properties(), std::pair(64, size_t{227} << 10));
+  EXPECT_EQ(warpSize, 64);
+  EXPECT_EQ(hipforge_cpu_wave(), 32) << "the device's own";
+  std::thread([&] { EXPECT_EQ(properties(), std::pair(32, size_t{64} << 10)); }).join();
+  EXPECT_EQ(hipforge_cpu_set_thread_target(16, 0), hipErrorInvalidValue);
+  EXPECT_EQ(hipforge_cpu_set_thread_target(32, (size_t{256} << 10) + 1), hipErrorInvalidValue);
+  EXPECT_EQ(properties().first, 64) << "what is refused changes nothing";
+  EXPECT_HIP(hipforge_cpu_set_thread_target(0, 0));
+  EXPECT_EQ(properties(), std::pair(32, size_t{64} << 10));
+  EXPECT_EQ(warpSize, 32);
 }
 
 }  // namespace

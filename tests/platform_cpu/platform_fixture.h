@@ -42,6 +42,7 @@ class PlatformTest : public ::testing::Test {
     for (void* pointer : allocations_) static_cast<void>(hipFree(pointer));
     hipforge_cpu_clear_fault();
     hipforge_cpu_set_wave(wave_);
+    hipforge_cpu_set_thread_target(0, 0);
     hipforge_cpu_set_schedule(schedule_);
     hipforge_cpu_set_timeout_ms(timeout_ms_);
     hipforge_cpu_set_workers(0);

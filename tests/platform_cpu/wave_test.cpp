@@ -312,5 +312,15 @@ TEST_P(WaveTest, KernelsSeeTheWave) {
   EXPECT_EQ(host(out, 2), (std::vector<int>{wave, 99 % wave}));
 }
 
+TEST_P(WaveTest, AThreadMayLaunchOnAnotherWaveThanTheDevices) {
+  const int other = 96 - std::get<0>(GetParam());
+  auto* out = device<int>(2);
+  EXPECT_HIP(hipforge_cpu_set_thread_target(other, 0));
+  hipLaunchKernelGGL(wave_size, 1, 100, 0, nullptr, out);
+  EXPECT_HIP(hipforge_cpu_set_thread_target(0, 0));
+  EXPECT_EQ(host(out, 2), (std::vector<int>{other, 99 % other}));
+  EXPECT_EQ(warpSize, 96 - other);
+}
+
 }  // namespace
 }  // namespace hipforge::test

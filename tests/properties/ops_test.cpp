@@ -57,7 +57,7 @@ TEST_P(OpProperties, AnyShapeAndStridesAreRight) {
     const std::optional<Case> test = any_case(*suite);
     RC_PRE(test.has_value());
     CaseEnvironment environment;
-    throw_if_error(current_target(environment.target));
+    throw_if_error(device_target(environment.target));
     environment.seed = *rc::gen::inRange<std::uint64_t>(1, 1000);
     const CaseResult result = run_case(*test, environment);
     // Sizes that no kernel takes are refused by name.

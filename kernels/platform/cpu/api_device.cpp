@@ -127,13 +127,13 @@ hipError_t hipGetDeviceProperties(hipDeviceProp_t* properties, int device) {
   if (const hipError_t error = check_device(device); error != hipSuccess) return error;
   static const hipDeviceProp_t fixed = make_properties();
   *properties = fixed;
-  properties->sharedMemPerBlock = config().shared_limit_bytes;
-  properties->sharedMemPerMultiprocessor = config().shared_limit_bytes;
-  properties->maxSharedMemoryPerMultiProcessor = config().shared_limit_bytes;
-  properties->sharedMemPerBlockOptin = config().shared_limit_bytes;
+  properties->sharedMemPerBlock = launch_shared_limit();
+  properties->sharedMemPerMultiprocessor = launch_shared_limit();
+  properties->maxSharedMemoryPerMultiProcessor = launch_shared_limit();
+  properties->sharedMemPerBlockOptin = launch_shared_limit();
   size_t free_bytes = 0;
   DeviceMemory::instance().usage(&free_bytes, &properties->totalGlobalMem);
-  properties->warpSize = warpSize;
+  properties->warpSize = launch_wave();
   properties->multiProcessorCount = config().effective_workers();
   return hipSuccess;
 }

@@ -62,17 +62,36 @@ Config read_environment() {
     std::fprintf(stderr, "hipforge cpu: %s\n", config.error.c_str());
     return config;
   }
-  warpSize = static_cast<int>(wave);
+  config.wave = static_cast<int>(wave);
   config.workers = static_cast<int>(workers);
   config.timeout_ms = static_cast<int>(timeout_ms);
   config.memory_limit_bytes = memory_mib << 20;
   return config;
 }
 
-// Kernels read warpSize directly, so it must hold the environment's value before the first call.
-[[maybe_unused]] const bool read_at_load = (config(), true);
+// What a thread's launches take in place of the device's own; 0 for nothing.
+struct ThreadTarget {
+  int wave = 0;
+  size_t shared_bytes = 0;
+};
+constinit thread_local ThreadTarget thread_target;
+
+bool is_wave(int wave) {
+  return wave == 32 || wave == 64;
+}
+
+// Host code that asks for warpSize gets what its launches would.
+[[maybe_unused]] const bool read_at_load = (warpSize = launch_wave(), true);
 
 }  // namespace
+
+int launch_wave() {
+  return thread_target.wave != 0 ? thread_target.wave : config().wave;
+}
+
+size_t launch_shared_limit() {
+  return thread_target.shared_bytes != 0 ? thread_target.shared_bytes : config().shared_limit_bytes;
+}
 
 int Config::effective_workers() const {
   if (workers > 0) return workers;
@@ -88,22 +107,25 @@ Config& config() {
 
 }  // namespace hipforge::cpu
 
-constinit int warpSize = 32;
+constinit thread_local int warpSize = 32;
 
 using hipforge::cpu::config;
 using hipforge::cpu::fail;
+using hipforge::cpu::is_wave;
 using hipforge::cpu::kMaxSharedBytes;
+using hipforge::cpu::launch_wave;
+using hipforge::cpu::thread_target;
 
 extern "C" {
 
 int hipforge_cpu_wave() {
-  return warpSize;
+  return config().wave;
 }
 
 hipError_t hipforge_cpu_set_wave(int wave) {
-  if (wave != 32 && wave != 64)
-    return fail(hipErrorInvalidValue, "a wave of %d threads: only 32 and 64", wave);
-  warpSize = wave;
+  if (!is_wave(wave)) return fail(hipErrorInvalidValue, "a wave of %d threads: only 32 and 64", wave);
+  config().wave = wave;
+  warpSize = launch_wave();
   return hipSuccess;
 }
 
@@ -117,6 +139,19 @@ hipError_t hipforge_cpu_set_shared_limit(size_t bytes) {
                 kMaxSharedBytes);
   }
   config().shared_limit_bytes = bytes;
+  return hipSuccess;
+}
+
+hipError_t hipforge_cpu_set_thread_target(int wave, size_t shared_bytes) {
+  if (wave != 0 && !is_wave(wave)) {
+    return fail(hipErrorInvalidValue, "a wave of %d threads: only 32 and 64", wave);
+  }
+  if (shared_bytes > kMaxSharedBytes) {
+    return fail(hipErrorInvalidValue, "%zu bytes of shared memory for a block: at most %zu", shared_bytes,
+                kMaxSharedBytes);
+  }
+  thread_target = {wave, shared_bytes};
+  warpSize = launch_wave();
   return hipSuccess;
 }
 

@@ -8,6 +8,7 @@
 namespace hipforge::cpu {
 
 struct Config {
+  int wave = 32;
   uint64_t schedule = 0;
   int workers = 0;  // 0: the default for the schedule
   int timeout_ms = 120000;
@@ -20,6 +21,11 @@ struct Config {
 
 /// Read from the environment at the first call.
 Config& config();
+
+/// What the calling thread's launches get: what it asked for (hipforge_cpu_set_thread_target), else the
+/// device's own.
+int launch_wave();
+size_t launch_shared_limit();
 
 inline constexpr int kMaxWorkers = 1024;
 

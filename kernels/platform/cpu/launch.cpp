@@ -12,6 +12,7 @@
 #include <cstring>
 #include <memory>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "config.h"
@@ -110,11 +111,11 @@ hipError_t check(const LaunchRequest& request, const KernelRecord& record) {
     return fail(hipErrorInvalidConfiguration, "kernel %s: grid %s of blocks %s is too large", name,
                 shape(grid).c_str(), shape(block).c_str());
   }
-  if (request.shared_bytes > config().shared_limit_bytes ||
-      record.static_shared_bytes > config().shared_limit_bytes - request.shared_bytes) {
+  const size_t limit = launch_shared_limit();
+  if (request.shared_bytes > limit || record.static_shared_bytes > limit - request.shared_bytes) {
     return fail(hipErrorInvalidValue,
                 "kernel %s: %zu bytes of dynamic and %zu of static shared memory; at most %zu", name,
-                request.shared_bytes, record.static_shared_bytes, config().shared_limit_bytes);
+                request.shared_bytes, record.static_shared_bytes, limit);
   }
   return hipSuccess;
 }
@@ -194,8 +195,8 @@ hipError_t launch(const LaunchRequest& request) {
     const std::lock_guard lock(hook().mutex);
     if (hook().function != nullptr) {
       const HipforgeCpuLaunch seen{
-          record.name.c_str(), request.function,       request.grid, request.block,     request.shared_bytes,
-          request.arguments,   request.argument_bytes, warpSize,     config().schedule, request.stream};
+          record.name.c_str(), request.function,       request.grid,  request.block,     request.shared_bytes,
+          request.arguments,   request.argument_bytes, launch_wave(), config().schedule, request.stream};
       hook().function(&seen, hook().user);
     }
   }
@@ -210,9 +211,10 @@ hipError_t launch(const LaunchRequest& request) {
   launch.grid = request.grid;
   launch.block = request.block;
   launch.threads = request.block.x * request.block.y * request.block.z;
-  launch.wave = static_cast<unsigned>(warpSize);
+  launch.wave = static_cast<unsigned>(launch_wave());
   launch.blocks = uint64_t{request.grid.x} * request.grid.y * request.grid.z;
   launch.shared_bytes = request.shared_bytes;
+  launch.shared_limit_bytes = launch_shared_limit();
   launch.seed = config().schedule;
 
   const int workers = config().effective_workers();
@@ -220,7 +222,9 @@ hipError_t launch(const LaunchRequest& request) {
   launch.chunk = std::clamp<uint64_t>(launch.blocks / (static_cast<uint64_t>(workers) * 32), 1, 64);
   const auto run_slot = [&launch](int) {
     if (Worker* worker = Worker::current()) {
+      const int host_wave = std::exchange(warpSize, static_cast<int>(launch.wave));
       worker->run(launch);
+      warpSize = host_wave;
     } else {
       launch.cancelled = true;
       const std::lock_guard fault_lock(launch.fault_mutex);
@@ -277,9 +281,9 @@ hipError_t hipFuncSetAttribute(const void* function, hipFuncAttribute attribute,
   if (const hipError_t error = enter_call(); error != hipSuccess) return error;
   if (function == nullptr) return fail(hipErrorInvalidDeviceFunction, "attribute of a null kernel");
   if (attribute == hipFuncAttributeMaxDynamicSharedMemorySize &&
-      (value < 0 || static_cast<size_t>(value) > config().shared_limit_bytes)) {
+      (value < 0 || static_cast<size_t>(value) > launch_shared_limit())) {
     return fail(hipErrorInvalidValue, "%d bytes of dynamic shared memory; at most %zu", value,
-                config().shared_limit_bytes);
+                launch_shared_limit());
   }
   return hipSuccess;
 }
@@ -291,7 +295,7 @@ hipError_t hipFuncGetAttributes(hipFuncAttributes* attributes, const void* funct
   attributes->sharedSizeBytes = kernel_record(function, nullptr).static_shared_bytes;
   attributes->maxThreadsPerBlock = kMaxBlockThreads;
   attributes->maxDynamicSharedSizeBytes =
-      static_cast<int>(config().shared_limit_bytes - attributes->sharedSizeBytes);
+      static_cast<int>(launch_shared_limit() - attributes->sharedSizeBytes);
   return hipSuccess;
 }
 
@@ -303,7 +307,7 @@ hipError_t hipOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void*
     return fail(hipErrorInvalidValue, "a block of %d threads", block_threads);
   }
   // A processor of the host runs one block at a time.
-  *blocks = shared_bytes <= config().shared_limit_bytes ? 1 : 0;
+  *blocks = shared_bytes <= launch_shared_limit() ? 1 : 0;
   return hipSuccess;
 }
 

@@ -8,7 +8,6 @@
 #include <mutex>
 
 #include "canary.h"
-#include "config.h"
 #include "elf_symbols.h"
 #include "sanitizer.h"
 #include "worker.h"
@@ -157,7 +156,7 @@ void SharedArrays::add_scopes_of(RedZone* zone) {
   }
 }
 
-std::string SharedArrays::enter(RedZone* zone, size_t dynamic_bytes) {
+std::string SharedArrays::enter(RedZone* zone, size_t dynamic_bytes, size_t limit_bytes) {
   if (epoch_ != layouts().epoch) {
     scopes_.clear();
     scope_of_zone_.clear();
@@ -180,9 +179,9 @@ std::string SharedArrays::enter(RedZone* zone, size_t dynamic_bytes) {
     unpoison(array.begin, array.bytes);
     std::memset(array.begin, kPoisonByte, array.bytes);
   }
-  if (entered_bytes_ + dynamic_bytes > config().shared_limit_bytes) {
+  if (entered_bytes_ + dynamic_bytes > limit_bytes) {
     return std::to_string(entered_bytes_) + " bytes of static and " + std::to_string(dynamic_bytes) +
-           " of dynamic shared memory; at most " + std::to_string(config().shared_limit_bytes);
+           " of dynamic shared memory; at most " + std::to_string(limit_bytes);
   }
   return "";
 }

@@ -28,7 +28,7 @@ class SharedArrays {
  public:
   /// The block reached a declaration for the first time: fills the arrays of its function and starts to
   /// watch what lies around them. "" or why the block must end.
-  std::string enter(RedZone* zone, size_t dynamic_bytes);
+  std::string enter(RedZone* zone, size_t dynamic_bytes, size_t limit_bytes);
   /// Calls visit(begin, bytes, name) for each array that the current block has reached.
   template <typename Visit>
   void for_each_entered(Visit&& visit) const {

@@ -523,7 +523,7 @@ void Worker::check_same_place(const Meeting& meeting, MeetingKind kind, const ch
 // ---- Faults ----
 
 void Worker::enter_shared(RedZone* zone) {
-  set_fault(shared_arrays_.enter(zone, dynamic_bytes_));
+  set_fault(shared_arrays_.enter(zone, dynamic_bytes_, launch_->shared_limit_bytes));
   checker_.add_arrays(shared_arrays_);
   if (!fault_text_.empty()) fault();
 }

@@ -43,6 +43,7 @@ struct Launch {
   unsigned wave = 0;
   uint64_t blocks = 0;
   size_t shared_bytes = 0;
+  size_t shared_limit_bytes = 0;
   uint64_t seed = 0;
   uint64_t chunk = 1;
 

@@ -83,7 +83,7 @@ TEST(Families, SizesOfZeroAndOneAreFamilies) {
 // An exact answer is compared exactly: not one element of these cases has a bound over 0.
 TEST(Families, IntegersAreComparedExactly) {
   Target target;
-  ASSERT_TRUE(current_target(target).ok());
+  ASSERT_TRUE(device_target(target).ok());
   for (const OpSuite& suite : all_suites()) {
     if (suite.op == "causal_mask") continue;  // reads nothing
     if (suite.op == "sample") continue;       // draws: an interval, not a value

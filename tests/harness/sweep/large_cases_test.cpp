@@ -27,7 +27,7 @@ void poke(const TensorView& tensor, std::int64_t element, float value) {
 
 CaseEnvironment environment() {
   CaseEnvironment made;
-  throw_if_error(current_target(made.target));
+  throw_if_error(device_target(made.target));
   return made;
 }
 

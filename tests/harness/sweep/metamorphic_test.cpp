@@ -30,7 +30,7 @@ struct Tally {
 Tally run_relation(const std::vector<Case>& cases, const std::string& relation,
                    const std::string& options = "") {
   Target target;
-  throw_if_error(current_target(target));
+  throw_if_error(device_target(target));
   Tally tally;
   for (const Case& test : cases) {
     if (test.features.front() != relation || test.id.find(options) == std::string::npos) continue;
@@ -91,10 +91,10 @@ TEST(Agreements, ASliceOfAnAxisIsThatOfTheView) {
 }
 
 TEST(Metamorphic, AttentionThatMasksADecodedRowOtherwiseIsCaught) {
-  const auto off_by_one = [](FlashAttentionParams params, hipStream_t stream) {
+  const auto off_by_one = [](FlashAttentionParams params, hipStream_t stream, const Target& target) {
     if (params.q.shape[1] == 1) params.k = slice_axis(params.k, 1, 0, params.k.shape[1] - 1);
     if (params.q.shape[1] == 1) params.v = slice_axis(params.v, 1, 0, params.v.shape[1] - 1);
-    return flash_attention(params, stream);
+    return flash_attention(params, stream, target);
   };
   const std::vector<Case> cases = flash_attention_metamorphic_cases(off_by_one);
   expect_caught(cases, "decode_is_last_row");
@@ -104,26 +104,26 @@ TEST(Metamorphic, AttentionThatMasksADecodedRowOtherwiseIsCaught) {
 
 TEST(Metamorphic, AttentionOfAnotherOrderIsCaughtWhereItPromisedOneAndAllowedWhereNot) {
   // A last bit of the scale, as another order of a sum would change it, where there is one sequence alone.
-  const auto other_order = [](FlashAttentionParams params, hipStream_t stream) {
+  const auto other_order = [](FlashAttentionParams params, hipStream_t stream, const Target& target) {
     const float scale = 1.0f / std::sqrt(static_cast<float>(params.q.shape[3]));
     params.scale = params.q.shape[0] == 1 ? std::nextafter(scale, 1.0f) : scale;
-    return flash_attention(params, stream);
+    return flash_attention(params, stream, target);
   };
   const std::vector<Case> cases = flash_attention_metamorphic_cases(other_order);
   expect_passed(cases, "batch_mates", "any_order");
   const Tally tally = run_relation(cases, "batch_mates", "f32/");
   EXPECT_EQ(tally.failed, tally.passed) << "those with batch_invariant, and no others";
-  const auto wrong = [](FlashAttentionParams params, hipStream_t stream) {
+  const auto wrong = [](FlashAttentionParams params, hipStream_t stream, const Target& target) {
     params.scale = params.q.shape[0] == 1 ? 0.5f : 0.0f;
-    return flash_attention(params, stream);
+    return flash_attention(params, stream, target);
   };
   expect_caught(flash_attention_metamorphic_cases(wrong), "batch_mates");
 }
 
 TEST(Metamorphic, AWrongPageAndALostSequenceAreCaught) {
   // The first page of the cache where the table names another as the last.
-  const auto wrong_page = [](FlashAttentionParams params, hipStream_t stream) {
-    if (!params.block_table.present()) return flash_attention(params, stream);
+  const auto wrong_page = [](FlashAttentionParams params, hipStream_t stream, const Target& target) {
+    if (!params.block_table.present()) return flash_attention(params, stream, target);
     std::vector<std::int32_t> table(static_cast<std::size_t>(params.block_table.numel()));
     const std::size_t bytes = table.size() * sizeof(table[0]);
     HIPFORGE_HIP_CHECK(hipMemcpy(table.data(), params.block_table.data, bytes, hipMemcpyDeviceToHost));
@@ -131,22 +131,22 @@ TEST(Metamorphic, AWrongPageAndALostSequenceAreCaught) {
     DeviceBuffer buffer(bytes);
     HIPFORGE_HIP_CHECK(hipMemcpy(buffer.data(), table.data(), bytes, hipMemcpyHostToDevice));
     params.block_table.data = buffer.data();
-    const Status status = flash_attention(params, stream);
+    const Status status = flash_attention(params, stream, target);
     HIPFORGE_HIP_CHECK(hipStreamSynchronize(stream));
     return status;
   };
   expect_caught(flash_attention_metamorphic_cases(wrong_page), "page_order");
-  const auto shorter = [](FlashAttentionParams params, hipStream_t stream) {
+  const auto shorter = [](FlashAttentionParams params, hipStream_t stream, const Target& target) {
     if (params.q_offsets.present()) params.window = params.window > 0 ? params.window - 1 : 30;
-    return flash_attention(params, stream);
+    return flash_attention(params, stream, target);
   };
   expect_caught(flash_attention_metamorphic_cases(shorter), "packed_is_dense");
 }
 
 TEST(Metamorphic, ALinearLayerThatForgetsTheBiasOfASingleRowIsCaught) {
-  const auto no_bias = [](LinearParams params, hipStream_t stream) {
+  const auto no_bias = [](LinearParams params, hipStream_t stream, const Target& target) {
     if (params.x.shape[0] == 1) params.bias = {};
-    return linear(params, stream);
+    return linear(params, stream, target);
   };
   const std::vector<Case> cases = linear_metamorphic_cases(no_bias);
   expect_caught(cases, "batch_mates");
@@ -154,12 +154,12 @@ TEST(Metamorphic, ALinearLayerThatForgetsTheBiasOfASingleRowIsCaught) {
 }
 
 TEST(Metamorphic, WeightedSumsThatLoseAKeyInDecodingAreCaught) {
-  const auto lost_key = [](WeightedMatmulParams params, hipStream_t stream) {
+  const auto lost_key = [](WeightedMatmulParams params, hipStream_t stream, const Target& target) {
     if (params.weights.shape[2] == 1 || params.weights.shape[0] == 1) {
       params.weights = slice_axis(params.weights, 3, 0, params.weights.shape[3] - 1);
       params.values = slice_axis(params.values, 1, 0, params.values.shape[1] - 1);
     }
-    return weighted_matmul(params, stream);
+    return weighted_matmul(params, stream, target);
   };
   const std::vector<Case> cases = weighted_matmul_metamorphic_cases(lost_key);
   expect_caught(cases, "decode_is_last_row");
@@ -167,8 +167,8 @@ TEST(Metamorphic, WeightedSumsThatLoseAKeyInDecodingAreCaught) {
 }
 
 TEST(Metamorphic, ASoftmaxThatDoesNotSubtractTheMaximumIsCaught) {
-  const auto without_maximum = [](const SoftmaxParams& params, hipStream_t stream) {
-    if (params.mask.present()) return softmax(params, stream);
+  const auto without_maximum = [](const SoftmaxParams& params, hipStream_t stream, const Target& target) {
+    if (params.mask.present()) return softmax(params, stream, target);
     const auto count = static_cast<std::size_t>(params.x.numel());
     const auto cols = static_cast<std::size_t>(params.x.shape[3]);
     std::vector<float> values(count);
@@ -186,17 +186,17 @@ TEST(Metamorphic, ASoftmaxThatDoesNotSubtractTheMaximumIsCaught) {
 }
 
 TEST(Metamorphic, AnRmsNormWithAnEpsilonOfItsOwnIsCaught) {
-  const auto own_eps = [](RmsNormParams params, hipStream_t stream) {
+  const auto own_eps = [](RmsNormParams params, hipStream_t stream, const Target& target) {
     params.eps = 0.05f;
-    return rms_norm(params, stream);
+    return rms_norm(params, stream, target);
   };
   expect_caught(rms_norm_metamorphic_cases(own_eps), "scale_invariant");
 }
 
 TEST(Metamorphic, ARotationThatScalesOrKeepsStalePositionsIsCaught) {
-  const auto scales = [](RopeParams params, hipStream_t stream) {
+  const auto scales = [](RopeParams params, hipStream_t stream, const Target& target) {
     params.magnitude *= 1.02f;
-    return rope(params, stream);
+    return rope(params, stream, target);
   };
   expect_caught(rope_metamorphic_cases(scales), "keeps_norms");
   // Of four launches the third takes the positions of the one before it.
@@ -205,11 +205,11 @@ TEST(Metamorphic, ARotationThatScalesOrKeepsStalePositionsIsCaught) {
     int calls = 0;
   };
   const auto stale = std::make_shared<Stale>();
-  const auto keeps_positions = [stale](RopeParams params, hipStream_t stream) {
+  const auto keeps_positions = [stale](RopeParams params, hipStream_t stream, const Target& target) {
     const TensorView own = params.positions;
     if (stale->calls++ % 4 == 2) params.positions = stale->previous;
     stale->previous = own;
-    return rope(params, stream);
+    return rope(params, stream, target);
   };
   expect_caught(rope_metamorphic_cases(keeps_positions), "relative_positions");
 }

@@ -16,7 +16,7 @@ Target some_target(int wave) {
   throw_if_error(target_from_name("cpu", wave, target));
 #else
   (void)wave;
-  throw_if_error(current_target(target));
+  throw_if_error(device_target(target));
 #endif
   return target;
 }

@@ -107,7 +107,7 @@ ProbeResult run(ProbeProduct product, std::span<const float> a, std::span<const 
   c_buffer.fill(0xff);
   sums_buffer.fill(0xff);
   Target target;
-  throw_if_error(current_target(target));
+  throw_if_error(device_target(target));
   LaunchPlan plan;
   throw_if_error(dispatch_wave("matrix_core_probe", target, [&]<int kWave>() -> Status {
     plan.kernel = kProbeEntry<T, kWave>.name;

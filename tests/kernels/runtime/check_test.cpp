@@ -8,6 +8,8 @@
 
 #include <cstdint>
 #include <limits>
+#include <string>
+#include <thread>
 #include <vector>
 
 namespace hipforge {
@@ -91,26 +93,33 @@ TEST(Target, NamesMapToWavesAndMatrixUnits) {
   expect_status(target_from_name("cpu", 48, target), StatusCode::kInvalidArgument, "48");
 }
 
-TEST(Target, AnOverrideDecidesWhatLaunchersPlanFor) {
+TEST(Target, AScopeIsOfItsThreadAndEnds) {
+  EXPECT_EQ(TargetScope::innermost(), kCurrentDevice);
   for (const char* name : {"gfx942", "gfx1100"}) {
+    Target device;
+    ASSERT_OK(device_target(device));
     Target wanted;
     ASSERT_OK(target_from_name(name, 32, wanted));
-    const Status status = set_target_override(wanted);
+    const TargetScope scope(wanted);
 #if !defined(HIPFORGE_PLATFORM_CPU)
-    Target device;
-    ASSERT_OK(current_target(device));
     if (device.wave != wanted.wave) {
-      expect_status(status, StatusCode::kUnsupported, name, std::to_string(wanted.wave),
+      expect_status(scope.status(), StatusCode::kUnsupported, name, std::to_string(wanted.wave),
                     std::to_string(device.wave));
       continue;
     }
 #endif
-    ASSERT_OK(status);
+    ASSERT_OK(scope.status());
+    EXPECT_EQ(TargetScope::innermost(), wanted);
+    {
+      const TargetScope inner(kCurrentDevice);
+      EXPECT_EQ(TargetScope::innermost(), wanted) << "it asks for nothing";
+    }
+    std::thread([&] { EXPECT_EQ(TargetScope::innermost(), kCurrentDevice); }).join();
     Target now;
-    ASSERT_OK(current_target(now));
-    EXPECT_EQ(now, wanted);
-    ASSERT_OK(set_target_override(std::nullopt));
+    ASSERT_OK(device_target(now));
+    EXPECT_EQ(now, device) << "the device stays what it is";
   }
+  EXPECT_EQ(TargetScope::innermost(), kCurrentDevice);
 }
 
 TEST(Check, AProductThatOverflowsOnTheLastAxisIsNotSmall) {
@@ -122,6 +131,89 @@ TEST(Check, AProductThatOverflowsOnTheLastAxisIsNotSmall) {
   view.strides = {1, std::int64_t{1} << 40};
   view.elements = 16;
   expect_status(check_tensor("op", "x", view, 2), StatusCode::kInvalidArgument, "holds 16 elements");
+}
+
+// Reads a and b, writes out, which may be a, and maybe extra.
+struct FakeParams {
+  TensorView a;
+  TensorView b;
+  TensorView out;
+  TensorView extra;
+};
+template <ParamsOf<FakeParams> P, class Visit>
+void for_each_operand(P& p, Visit&& visit) {
+  visit(OperandRole{"a", kIn}, p.a);
+  visit(OperandRole{"b", kIn | kOptional}, p.b);
+  visit(OperandRole{"out", kOut, {"a"}}, p.out);
+  visit(OperandRole{"extra", kOut | kOptional}, p.extra);
+}
+
+class Operands : public testing::Test {
+ protected:
+  Status check(Apart apart = nullptr) const {
+    const Dim rows{params.a.shape[0], "rows of a"};
+    const Dim cols{params.a.shape[1], "cols of a"};
+    return check_operands("fake", params,
+                          {{"a", {rows, cols}, kFloats},
+                           {"b", {one_or(rows), cols}, {DType::kF32, params.a.dtype}},
+                           {"out", {rows, cols}, {params.a.dtype}},
+                           {"extra", {rows}, {DType::kI32}, LastAxis::kAnyStride}},
+                          apart);
+  }
+
+  std::vector<float> memory_ = std::vector<float>(64);
+  FakeParams params{.a = TensorView::contiguous(memory_.data(), DType::kF32, {2, 4}),
+                    .b = {},
+                    .out = TensorView::contiguous(memory_.data() + 8, DType::kF32, {2, 4}),
+                    .extra = {}};
+};
+
+TEST_F(Operands, WhatIsAbsentIsRefusedUnlessItIsOptional) {
+  ASSERT_OK(check());
+  params.out = {};
+  expect_status(check(), StatusCode::kInvalidArgument, "fake: out is absent, needs rank 2");
+}
+
+TEST_F(Operands, EachLineOfTheTableIsHeld) {
+  params.b = TensorView::contiguous(memory_.data() + 16, DType::kF32, {3, 4});
+  expect_status(check(), StatusCode::kInvalidArgument,
+                "fake: b has shape [3, 4], size 3 along axis 0, needs 2 (1, or rows of a)");
+  params.b.shape[0] = 1;
+  ASSERT_OK(check());
+  params.b.dtype = DType::kF16;
+  expect_status(check(), StatusCode::kUnsupported, "fake: b has dtype f16, supported: f32");
+  params.b.dtype = DType::kF32;
+  params.b.strides[1] = 2;
+  expect_status(check(), StatusCode::kInvalidArgument, "fake: b has stride 2 along its last axis, needs 1");
+  params.b = {};
+  params.extra = TensorView::contiguous(memory_.data() + 32, DType::kI32, {2});
+  params.extra.strides[0] = 3;
+  params.extra.elements = 4;
+  ASSERT_OK(check());
+  params.extra.strides[0] = 0;
+  expect_status(check(), StatusCode::kInvalidArgument, "fake: extra of shape [2] overlaps itself");
+}
+
+TEST_F(Operands, OutputsLieApartButWhereTheyMayBeTheSameView) {
+  params.out = params.a;
+  ASSERT_OK(check());
+  params.out.data = memory_.data() + 1;
+  params.out.shape[0] = params.a.shape[0] = 1;
+  expect_status(check(), StatusCode::kInvalidArgument,
+                "fake: a and out overlap in memory without being the same view");
+  ASSERT_OK(check([](const TensorView&, const TensorView&) { return true; }));
+  params.out.data = memory_.data() + 8;
+  params.b = params.out;
+  expect_status(check(), StatusCode::kInvalidArgument, "fake: b and out overlap in memory");
+  params.b = params.a;
+  ASSERT_OK(check());
+  params.extra = TensorView::contiguous(params.out.data, DType::kI32, {1});
+  expect_status(check(), StatusCode::kInvalidArgument, "fake: out and extra overlap in memory");
+}
+
+TEST_F(Operands, AnOperandWithoutALineIsRefused) {
+  expect_status(check_operands("fake", params, {{"a", {{2, "rows"}, {4, "cols"}}, kFloats}}),
+                StatusCode::kInvalidArgument, "fake: out has no contract");
 }
 
 }  // namespace

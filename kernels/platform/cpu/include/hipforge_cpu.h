@@ -15,15 +15,19 @@ HIPFORGE_CPU_API const char* hipforge_cpu_last_error_detail(void);
 /// Forgets a fault and its sticky error, and frees nothing (hipDeviceReset() frees all memory).
 HIPFORGE_CPU_API void hipforge_cpu_clear_fault(void);
 
-/// Threads in a wave, 32 or 64; first HIPFORGE_CPU_WAVE, else 32.
+/// Threads in a wave of the device, 32 or 64; first HIPFORGE_CPU_WAVE, else 32.
 HIPFORGE_CPU_API int hipforge_cpu_wave(void);
 /// For the launches that follow. hipErrorInvalidValue: neither 32 nor 64.
 HIPFORGE_CPU_API hipError_t hipforge_cpu_set_wave(int wave);
 
-/// Bytes of shared memory that a block may have; first 65,536, as on AMD.
+/// Bytes of shared memory that a block of the device may have; first 65,536, as on AMD.
 HIPFORGE_CPU_API size_t hipforge_cpu_shared_limit(void);
 /// For the launches that follow. hipErrorInvalidValue: 0, or over 262,144.
 HIPFORGE_CPU_API hipError_t hipforge_cpu_set_shared_limit(size_t bytes);
+
+/// The wave and the shared memory of a block for the launches and queries of the calling thread that follow,
+/// whatever the device's own are; 0 for either takes the device's. hipErrorInvalidValue as above.
+HIPFORGE_CPU_API hipError_t hipforge_cpu_set_thread_target(int wave, size_t shared_bytes);
 
 /// The seed for the order of threads and blocks; first HIPFORGE_CPU_SCHEDULE, else 0: in order.
 HIPFORGE_CPU_API uint64_t hipforge_cpu_schedule(void);

@@ -31,8 +31,8 @@ HIPFORGE_CPU_THREAD_LOCAL dim3 gridDim;
 #define hipGridDim_y gridDim.y
 #define hipGridDim_z gridDim.z
 
-/// The platform's wave, 32 or 64; it changes only between launches (hipforge_cpu_set_wave).
-extern HIPFORGE_CPU_API int warpSize;
+/// The wave of the launch that runs, 32 or 64; on the host, of the thread's next one.
+HIPFORGE_CPU_THREAD_LOCAL int warpSize;
 
 namespace hipforge::cpu {
 

@@ -1,4 +1,4 @@
-#include "harness/sweep/variants.h"
+#include "harness/sweep/find_case.h"
 
 namespace hipforge::harness {
 namespace {

@@ -1,0 +1,162 @@
+#pragma once
+
+#include "harness/core/case.h"
+#include "harness/core/host_tensors.h"
+#include "harness/sweep/fields.h"
+#include "harness/sweep/large_cases.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace hipforge::harness {
+
+/// What a launch costs at least, for a bench.
+struct Work {
+  std::int64_t flops = 0;
+  Ceiling ceiling = Ceiling::kCopy;
+  std::optional<std::int64_t> bytes{};  ///< where the op gathers, pages or masks: not moved_bytes()
+};
+
+/// What the harness must know of an op to make its cases: each fact once.
+template <class Spec, class Params>
+struct OpCases {
+  Status (*launch)(const Params&, hipStream_t, const Target&);
+  const Fields<Spec>& (*fields)();
+  /// The only maker of the op's params: its operands in a rig.
+  Params (*make)(const Spec&, Rig&);
+  /// Values and bounds of the outputs, of any params and the tensors that they had before the launch. `whole` is the
+  /// launch that `part` is a sample of, or `part` itself: on it depends which kernel ran.
+  std::vector<OutputExpectation> (*expect)(const Params& part, const HostTensors& host, const Target& target,
+                                           const Params& whole);
+  Work (*work)(const Spec&, const Params&);
+  /// Launches of parts of the operands whose outputs stand for all of a large one's; null: there are no large cases.
+  std::vector<Params> (*samples)(const Params&, std::uint64_t seed) = nullptr;
+};
+
+/// The oracle's word on a launch, each output with the place where it lies.
+template <class Params, class Expect>
+[[nodiscard]] std::vector<OutputExpectation> expectations(const Params& part, const HostTensors::Fetch& fetch,
+                                                          const Target& target, const Params& whole,
+                                                          Expect&& expect) {
+  std::vector<OutputExpectation> outputs = expect(part, HostTensors(part, fetch), target, whole);
+  for (OutputExpectation& output : outputs) {
+    for_each_operand(part, [&](const OperandRole& role, const TensorView& view) {
+      if (output.output == role.name) output.view = view;
+    });
+  }
+  return outputs;
+}
+
+/// A case with its operands made and its launch and oracle bound to them.
+template <class Spec, class Params>
+[[nodiscard]] PreparedCase prepare_case(const OpCases<Spec, Params>& op, const Spec& spec,
+                                        const CaseEnvironment& environment,
+                                        HostCopy host_copy = HostCopy::kAll) {
+  PreparedCase prepared;
+  prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream, host_copy);
+  Rig* const rig = prepared.rig.get();
+  const Params params = op.make(spec, *rig);
+  for_each_operand(params, [&](const OperandRole& role, const TensorView& view) {
+    if (role.out() && view.present()) rig->allow_writes(view);
+  });
+  const Work work = op.work(spec, params);
+  prepared.bytes = work.bytes.value_or(moved_bytes(params));
+  prepared.flops = work.flops;
+  prepared.ceiling = work.ceiling;
+  prepared.params = params;
+  prepared.launch = [params, launch = op.launch, target = environment.target](hipStream_t stream) {
+    return launch(params, stream, target);
+  };
+  const auto before = [rig](const TensorView& view) { return rig->before(view); };
+  if (host_copy == HostCopy::kAll) {
+    prepared.expect = [params, before, expect = op.expect, target = environment.target] {
+      return expectations(params, before, target, params, expect);
+    };
+    return prepared;
+  }
+  prepared.judge = [params, before, expect = op.expect, samples = op.samples, target = environment.target,
+                    seed = environment.seed](const Rig& judged) {
+    SampledOutputs sampled;
+    for (const Params& part : samples(params, seed)) {
+      for (const OutputExpectation& output : expectations(part, before, target, params, expect)) {
+        for_each_operand(params, [&](const OperandRole& role, const TensorView& view) {
+          if (output.output == role.name) sampled.add(output, view);
+        });
+      }
+    }
+    return sampled.judge(judged);
+  };
+  return prepared;
+}
+
+/// The case of a spec, with its variants.
+template <class Spec, class Params>
+[[nodiscard]] Case make_case(const OpCases<Spec, Params>& op, const Spec& spec) {
+  Case test = op.fields().describe(op_name(Params{}), spec);
+  test.prepare = [&op, spec](const CaseEnvironment& environment) {
+    return prepare_case(op, spec, environment);
+  };
+  test.variants = op.fields().variants(spec, [&op](const Spec& changed) { return make_case(op, changed); });
+  return test;
+}
+
+/// A case of a size that a GPU is measured at (harness/sweep/large_cases.h): OP/DTYPE/large/SHAPE/WHAT.
+template <class Spec, class Params>
+[[nodiscard]] Case make_large_case(const OpCases<Spec, Params>& op, const Spec& spec, const std::string& what,
+                                   const Shape& shape) {
+  return large_case(op_name(Params{}), op.fields().describe(op_name(Params{}), spec).dtype, shape_name(shape),
+                    what, [&op, spec](const CaseEnvironment& environment) {
+                      return prepare_case(op, spec, environment, HostCopy::kNone);
+                    });
+}
+
+/// The params as hipforge_candidate.h has them: its tensors in the order of for_each_operand, then its scalars, flags and
+/// enumerations as int32_t.
+class CandidateStruct {
+ public:
+  template <class Params>
+  explicit CandidateStruct(const Params& params) {
+    for_each_operand(params, [&](const OperandRole&, const TensorView& view) { put_tensor(view); });
+    for_each_scalar(params, [&](const char*, const auto& value) {
+      using T = std::remove_cvref_t<decltype(value)>;
+      if constexpr (std::is_enum_v<T> || std::is_same_v<T, bool>) {
+        put(static_cast<std::int32_t>(value));
+      } else {
+        put(value);
+      }
+    });
+    align(alignof(std::int64_t));
+  }
+  [[nodiscard]] const std::vector<std::byte>& bytes() const { return bytes_; }
+
+ private:
+  void align(std::size_t to) { bytes_.resize((bytes_.size() + to - 1) / to * to); }
+  template <class T>
+  void put(const T& value) {
+    align(alignof(T));
+    const auto raw = std::as_bytes(std::span(&value, 1));
+    bytes_.insert(bytes_.end(), raw.begin(), raw.end());
+  }
+  void put_tensor(const TensorView& view);
+
+  std::vector<std::byte> bytes_;
+};
+
+/// What a suite is filled from: names, the bound in words, and how a candidate takes the op's params.
+template <class Params>
+[[nodiscard]] OpSuite make_suite(const char* bound) {
+  OpSuite suite;
+  suite.op = op_name(Params{});
+  suite.bound = bound;
+  suite.candidate_struct = [](const std::any& params) {
+    return CandidateStruct(std::any_cast<const Params&>(params)).bytes();
+  };
+  return suite;
+}
+
+}  // namespace hipforge::harness
