@@ -25,4 +25,9 @@ struct BulkProbe {
 Status bulk_copy_probe(const BulkProbe& probe, std::span<const std::uint16_t> in,
                        std::vector<std::uint16_t>& out);
 
+/// C [64, 128] = A [64, depth] · B [128, depth]ᵀ of bf16 by one warpgroup, straight from the boxes that swizzled
+/// loads brought, each product while the next boxes come. `depth` is a multiple of 64. kUnsupported as above.
+Status bulk_product_probe(int depth, std::span<const float> a, std::span<const float> b,
+                          std::vector<float>& c);
+
 }  // namespace hipforge::test

@@ -47,6 +47,26 @@ TEST(BulkCopy, ElementsOutsideOfTheTensorAreLeftAlone) {
   }
 }
 
+// Small whole numbers, so that every order of the sum gives the same.
+TEST(BulkCopy, AWarpgroupMultipliesTheBoxesThatLoadsBring) {
+  constexpr std::size_t kDepth = 320;
+  std::vector<float> a(64 * kDepth);
+  std::vector<float> b(128 * kDepth);
+  for (std::size_t i = 0; i < a.size(); ++i) a[i] = static_cast<float>(i * 7 % 13) - 6.0f;
+  for (std::size_t i = 0; i < b.size(); ++i) b[i] = static_cast<float>(i * 5 % 11) - 5.0f;
+  std::vector<float> c;
+  const Status status = bulk_product_probe(kDepth, a, b, c);
+  if (status.code == StatusCode::kUnsupported) GTEST_SKIP() << status.message;
+  ASSERT_TRUE(status.ok()) << status.message;
+  for (std::size_t row = 0; row < 64; ++row) {
+    for (std::size_t column = 0; column < 128; ++column) {
+      float expected = 0.0f;
+      for (std::size_t k = 0; k < kDepth; ++k) expected += a[row * kDepth + k] * b[column * kDepth + k];
+      ASSERT_EQ(c[row * 128 + column], expected) << "row " << row << " column " << column;
+    }
+  }
+}
+
 TEST(TensorMap, TellsWhatTheCopyEngineCannot) {
   const DeviceBuffer buffer(1 << 16);
   const std::uint64_t extents[] = {64, 64};
