@@ -244,7 +244,7 @@ void Forward::run_feed_forward(std::int64_t layer, std::int64_t rows) {
   const TensorView up = rows_of(up_, rows, config_.feed_forward);
   run_linear(layer, "ffn_gate", normed, weights.gate, gate);
   run_linear(layer, "ffn_up", normed, weights.up, up);
-  ops_({layer, "swiglu"}, SwigluParams{.gate = gate, .up = up, .y = gate});
+  ops_({layer, "glu"}, GluParams{.gate = gate, .up = up, .y = gate});
   run_linear(layer, "ffn_down", gate, weights.down, rows_of(projected_, rows, config_.hidden));
 }
 

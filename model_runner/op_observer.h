@@ -9,7 +9,7 @@
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
 #include "kernels/sample.h"
-#include "kernels/swiglu.h"
+#include "kernels/glu.h"
 
 #include <cstdint>
 #include <string_view>
@@ -24,7 +24,7 @@ struct OpSite {
 };
 
 using OpParams = std::variant<EmbeddingParams, RmsNormParams, LinearParams, RopeParams, KvAppendParams,
-                              FlashAttentionParams, SwigluParams, ArgmaxParams, SampleParams>;
+                              FlashAttentionParams, GluParams, ArgmaxParams, SampleParams>;
 
 class OpObserver {
  public:
@@ -53,7 +53,7 @@ class OpRunner {
   void operator()(const OpSite& site, const FlashAttentionParams& params) {
     run(site, params, flash_attention);
   }
-  void operator()(const OpSite& site, const SwigluParams& params) { run(site, params, swiglu); }
+  void operator()(const OpSite& site, const GluParams& params) { run(site, params, glu); }
   void operator()(const OpSite& site, const ArgmaxParams& params) { run(site, params, argmax); }
   void operator()(const OpSite& site, const SampleParams& params) { run(site, params, sample); }
 

@@ -9,7 +9,7 @@
 #include "harness/ops/rms_norm.h"
 #include "harness/ops/rope.h"
 #include "harness/ops/sample.h"
-#include "harness/ops/swiglu.h"
+#include "harness/ops/glu.h"
 #include "harness/sweep/op_cases.h"
 #include "kernels/runtime/check.h"
 #include "model_runner/device_values.h"

@@ -95,7 +95,7 @@ def softmax_peers(torch, shape, what, make):
     return "memory", lambda: (make(*shape) * 3,), {"torch eager": step, "torch.compile": torch.compile(step)}
 
 
-def swiglu_peers(torch, shape, what, make):
+def glu_peers(torch, shape, what, make):
     import torch.nn.functional as functional
 
     rows, cols = shape
@@ -184,7 +184,7 @@ def flash_attention_peers(torch, shape, what, make):
 PEERS = {
     "rms_norm": rms_norm_peers,
     "softmax": softmax_peers,
-    "swiglu": swiglu_peers,
+    "glu": glu_peers,
     "rope": rope_peers,
     "linear": linear_peers,
     "weighted_matmul": weighted_matmul_peers,

@@ -83,7 +83,7 @@ std::deque<Case> timed_cases(const std::vector<std::string>& ops) {
 
 Bench::Operands Bench::prepare(const Case& test) const {
   CaseEnvironment environment;
-  throw_if_error(current_target(environment.target));
+  throw_if_error(device_target(environment.target));
   Operands made;
   made.copies.push_back(test.prepare(environment));
   const std::int64_t bytes = made.copies.front().bytes;

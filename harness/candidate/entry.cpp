@@ -3,6 +3,7 @@
 #define HIPFORGE_CANDIDATE_TYPES_ALONE
 #include "harness/candidate/hipforge_candidate.h"
 #include "harness/core/case.h"
+#include "kernels/glu.h"
 #include "kernels/rope.h"
 #include "kernels/softmax.h"
 
@@ -15,6 +16,9 @@ namespace {
 static_assert(static_cast<int>(EmptyRow::kZero) == HIPFORGE_EMPTY_ROW_ZERO &&
               static_cast<int>(EmptyRow::kUniform) == HIPFORGE_EMPTY_ROW_UNIFORM &&
               static_cast<int>(EmptyRow::kNaN) == HIPFORGE_EMPTY_ROW_NAN);
+static_assert(static_cast<int>(Activation::kSilu) == HIPFORGE_ACTIVATION_SILU &&
+              static_cast<int>(Activation::kGeluTanh) == HIPFORGE_ACTIVATION_GELU_TANH &&
+              static_cast<int>(Activation::kRelu2) == HIPFORGE_ACTIVATION_RELU2);
 static_assert(static_cast<int>(RopeStyle::kInterleaved) == HIPFORGE_ROPE_INTERLEAVED &&
               static_cast<int>(RopeStyle::kHalfSplit) == HIPFORGE_ROPE_HALF_SPLIT);
 

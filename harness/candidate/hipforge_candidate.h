@@ -63,6 +63,9 @@ typedef struct hipforge_tensor {
 /* softmax's empty_row: what a row gets of which everything is masked */
 enum { HIPFORGE_EMPTY_ROW_ZERO = 0, HIPFORGE_EMPTY_ROW_UNIFORM = 1, HIPFORGE_EMPTY_ROW_NAN = 2 };
 
+/* glu's activation */
+enum { HIPFORGE_ACTIVATION_SILU = 0, HIPFORGE_ACTIVATION_GELU_TANH = 1, HIPFORGE_ACTIVATION_RELU2 = 2 };
+
 /* rope's style */
 enum { HIPFORGE_ROPE_INTERLEAVED = 0, HIPFORGE_ROPE_HALF_SPLIT = 1 };
 

@@ -11,8 +11,8 @@
 /// Args&)` and, for each name, one HIPFORGE_KERNEL line, or a HIPFORGE_WAVE_KERNEL line where the kernel is
 /// made for one wave size; `entry` is a variable template that maps template arguments to the name:
 ///
-///   template <class T, int kWave> inline constexpr KernelEntry kSwigluEntry{};
-///   HIPFORGE_WAVE_KERNEL(32, kSwigluEntry, (F16, 32), swiglu_f16_w32, swiglu_kernel, SwigluArgs, 256)
+///   template <class T, int kWave> inline constexpr KernelEntry kGluEntry{};
+///   HIPFORGE_WAVE_KERNEL(32, kGluEntry, (F16, 32), glu_f16_w32, glu_kernel, GluArgs, 256)
 
 namespace hipforge {
 

@@ -37,7 +37,7 @@ esac
 exec "$bench" "\$@"
 END
 
-filter='^(argmax|swiglu)/f32/contiguous/(1x4096/normal.values|1x688/plain)'
+filter='^(argmax|glu)/f32/contiguous/(1x4096/normal.values|1x688/plain)'
 # record CODE [ARGUMENT...]: what it prints is in $work/out and $work/err.
 record() {
   local want="$1" got=0
@@ -48,9 +48,9 @@ record() {
 says() { grep -qF -- "$1" "$work/err" || fail "the error does not say '$1'"; }
 
 parts=build/cpu/record
-STOP_AT=swiglu record 3
-says "swiglu has no figures"
-[ -s "$parts/argmax.json" ] && [ ! -e "$parts/swiglu.json" ] || fail "not one part of two is there: $(ls "$parts")"
+STOP_AT=glu record 3
+says "glu has no figures"
+[ -s "$parts/argmax.json" ] && [ ! -e "$parts/glu.json" ] || fail "not one part of two is there: $(ls "$parts")"
 [ ! -e results ] || fail "something was written of a part"
 
 # Of other sources or arguments: one line that names both.
@@ -64,17 +64,17 @@ cp "$work/argmax.json" "$parts/argmax.json"
 record 3
 says "argmax.json is of compiler cc 1, this is compiler "
 rm "$parts/argmax.json"
-STOP_AT=swiglu record 3
+STOP_AT=glu record 3
 record 3 --blocks 3
 says "argmax.json is of arguments blocks 2,"
 : >"$work/timed"
 
 record 0 --gate
-[ "$(cat "$work/timed")" = swiglu ] || fail "timed again: $(cat "$work/timed")"
+[ "$(cat "$work/timed")" = glu ] || fail "timed again: $(cat "$work/timed")"
 result="results/cpu/sources-$sources.json"
 ids=$(python3 -c 'import json, sys
 print([(c["op"], len(c["blocks_us"])) for c in json.load(open(sys.argv[1]))["result"]["cases"]])' "$result")
-[ "$ids" = "[('argmax', 2), ('swiglu', 2)]" ] || fail "the whole is $ids"
+[ "$ids" = "[('argmax', 2), ('glu', 2)]" ] || fail "the whole is $ids"
 [ "$(sed -nE 's/^"sources": "(.*)",/\1/p' "$result")" = "$sources" ] || fail "the whole is of other sources"
 [ -s results/cpu/devices.json ] && [ -s results/cpu/runner.json ] || fail "not all is there: $(ls results/cpu)"
 [ -z "$(ls "$parts")" ] || fail "parts are left: $(ls "$parts")"

@@ -64,7 +64,7 @@ bench)
   has '^softmax/f32/contiguous/1x1x8x16384/plain .* same$'
   has '^softmax/f32/contiguous/1x1x8x16384/plain \(candidate\) .* same$'
   # Our own kernels alone.
-  run 0 bench --op argmax,swiglu --dtype f32 --seconds 0.01
+  run 0 bench --op argmax,glu --dtype f32 --seconds 0.01
   has '^argmax/f32/contiguous/1x4096/[a-z._]+ +[0-9.]+ '
   has '^[1-9][0-9]* timed, 0 without a figure;'
   ;;

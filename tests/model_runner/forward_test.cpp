@@ -398,7 +398,7 @@ TEST(Verifier, NamesTheFirstOpThatIsOff) {
       {"rope_k", 1, "rope", "blk.1 rope_k"},
       {"kv_append", 0, "kv_append", "blk.0 kv_append"},
       {"attention", 1, "flash_attention", "blk.1 attention"},
-      {"swiglu", 0, "swiglu", "blk.0 swiglu"},
+      {"glu", 0, "glu", "blk.0 glu"},
       {"output", -1, "linear", "output"},
   };
   for (const auto& wrong : cases) {

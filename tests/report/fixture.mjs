@@ -18,7 +18,7 @@ const kCases = [
   // op, shape, what, bytes, FLOPs, TFLOP/s or 0 for what moves bytes, ceiling
   ["rms_norm", "16384x4096", "plain", 268e6, 268e6, 0, "copy"],
   ["softmax", "32768x2048", "plain", 268e6, 335e6, 0, "copy"],
-  ["swiglu", "8192x8192", "plain", 402e6, 335e6, 0, "copy"],
+  ["glu", "8192x8192", "plain", 402e6, 335e6, 0, "copy"],
   ["rope", "4x4096x32x128", "half_split", 268e6, 400e6, 0, "copy"],
   ["embedding", "8192x32000x4096", "plain", 134e6, 0, 0, "copy"],
   ["kv_append", "b64.16of4096.8x128", "plain", 67e6, 0, 0, "copy"],

@@ -39,7 +39,7 @@ class RunFile : public ::testing::Test {
   }
   void TearDown() override { std::filesystem::remove(path_); }
 
-  Run stored() const {
+  harness::Run stored() const {
     write_run(path_, run_);
     return read_run(path_);
   }
@@ -52,7 +52,7 @@ class RunFile : public ::testing::Test {
     return "nothing";
   }
 
-  Run run_;
+  harness::Run run_;
   const std::string path_ = testing::TempDir() + "record_test." +
                             testing::UnitTest::GetInstance()->current_test_info()->name() + ".json";
 };
@@ -64,7 +64,7 @@ TEST_F(RunFile, HoldsWhatWasTimed) {
   Record& unsupported = run_.records.emplace_back(timed("b"));
   unsupported.kernel = kCandidate;
   unsupported.unsupported = true;
-  const Run read = stored();
+  const harness::Run read = stored();
   EXPECT_EQ(read.device.info.name, "GPU 1");
   EXPECT_EQ(read.device.driver, "1.2");
   EXPECT_EQ(read.recorded, run_.recorded);
@@ -89,7 +89,7 @@ TEST_F(RunFile, HoldsWhatWasTimed) {
 }
 
 TEST_F(RunFile, BlocksOfAnotherProcessAreAdded) {
-  Run whole = stored();
+  harness::Run whole = stored();
   run_.records[1].error = "wrong before timing";
   add_run(whole, run_, Adds::kBlocks);
   EXPECT_EQ(whole.records[0].blocks_us.size(), 2u);
@@ -99,9 +99,9 @@ TEST_F(RunFile, BlocksOfAnotherProcessAreAdded) {
 }
 
 TEST_F(RunFile, PartsAreOneRunWhereTheyAreOfOneBuildAndDevice) {
-  Run whole = stored();
+  harness::Run whole = stored();
   whole.sources = "s1";
-  Run part = whole;
+  harness::Run part = whole;
   part.path = "part.json";
   EXPECT_EQ(refusal([&] { add_run(whole, part, Adds::kCases); }), path_ + " already holds a of part.json");
   for (Record& record : part.records) record.id += "2";

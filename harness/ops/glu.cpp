@@ -1,12 +1,13 @@
-#include "harness/ops/swiglu.h"
+#include "harness/ops/glu.h"
 
 #include "harness/core/tolerance.h"
 #include "harness/sweep/op_cases.h"
-#include "reference/swiglu.h"
+#include "reference/glu.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 namespace hipforge::harness {
 namespace {
@@ -32,6 +33,7 @@ struct Spec {
   Layout layout = Layout::kContiguous;
   Operands operands = Operands::kApart;
   Output output = Output::kApart;
+  Activation activation = Activation::kSilu;
   Family family = Family::kNormal;
   double scale = 3.0;
   bool quick = false;
@@ -67,7 +69,7 @@ void special_values(std::int64_t count, std::vector<double>& gate, std::vector<d
   }
 }
 
-SwigluParams make(const Spec& spec, Rig& rig) {
+GluParams make(const Spec& spec, Rig& rig) {
   const Shape shape{spec.rows, spec.cols};
   const bool sliced = spec.operands == Operands::kSliced;
   const auto part = [&](const TensorView& wide, std::int64_t first) {
@@ -76,7 +78,9 @@ SwigluParams make(const Spec& spec, Rig& rig) {
   const auto input = [&](const char* name, std::int64_t cols, Layout layout) {
     return rig.input(name, spec.dtype, {spec.rows, cols}, spec.family, spec.scale, layout);
   };
-  SwigluParams params;
+  GluParams params;
+  params.activation = spec.activation;
+  const bool gated = spec.activation != Activation::kRelu2;
   if (spec.operands == Operands::kFused) {
     const TensorView wide = input("fused", spec.cols * (spec.output == Output::kBeside ? 3 : 2), spec.layout);
     params.gate = part(wide, 0);
@@ -87,13 +91,14 @@ SwigluParams make(const Spec& spec, Rig& rig) {
     std::vector<double> up;
     (spec.operands == Operands::kExact ? exact_values : special_values)(spec.rows * spec.cols, gate, up);
     params.gate = rig.input_values("gate", spec.dtype, shape, gate, spec.layout);
-    params.up = rig.input_values("up", spec.dtype, shape, up, spec.layout);
+    if (gated) params.up = rig.input_values("up", spec.dtype, shape, up, spec.layout);
   } else {
     const Layout up_layout = spec.operands == Operands::kMixed ? other_layout(spec.layout) : spec.layout;
     params.gate = part(input("gate", spec.cols + (sliced ? kGateGap : 0), spec.layout), 0);
-    params.up = spec.operands == Operands::kShared
-                    ? params.gate
-                    : part(input("up", spec.cols + (sliced ? kUpGap : 0), up_layout), 0);
+    if (spec.operands == Operands::kShared) params.up = params.gate;
+    if (gated && spec.operands != Operands::kShared) {
+      params.up = part(input("up", spec.cols + (sliced ? kUpGap : 0), up_layout), 0);
+    }
   }
   if (spec.output == Output::kInGate) params.y = params.gate;
   if (spec.output == Output::kInUp) params.y = params.up;
@@ -102,6 +107,12 @@ SwigluParams make(const Spec& spec, Rig& rig) {
     params.y = part(rig.output("y", spec.dtype, wide, spec.layout), 0);
   }
   return params;
+}
+
+// What takes an up.
+bool of_two_operands(const Spec& spec) {
+  return spec.output == Output::kInUp || spec.operands == Operands::kFused ||
+         spec.operands == Operands::kShared || spec.operands == Operands::kMixed;
 }
 
 const Fields<Spec>& fields() {
@@ -124,12 +135,19 @@ const Fields<Spec>& fields() {
     made.family("family", &Spec::family).scalar("scale", &Spec::scale, 1.0);
     made.feature("huge", [](const Spec& spec) { return spec.scale > 1e3; });
     made.feature("large", [](const Spec& spec) { return spec.scale > 50.0; });
+    made.choice<Activation>("activation", &Spec::activation,
+                            {{"silu", Activation::kSilu},
+                             {"gelu_tanh", Activation::kGeluTanh, "gelu_tanh"},
+                             {"relu2", Activation::kRelu2, "relu2"}});
     made.choice<Operands>("operands", &Spec::operands, {{"apart", Operands::kApart}});
     made.choice<Output>("output", &Spec::output, {{"apart", Output::kApart}});
     // y beside gate and up is a matter of one matrix.
     made.require([fused = is(Operands::kFused)](const Spec& spec) {
       return spec.output != Output::kBeside || fused(spec);
     });
+    // Without a gate there is no other operand.
+    made.require(
+        [](const Spec& spec) { return spec.activation != Activation::kRelu2 || !of_two_operands(spec); });
     made.special({"non_finite", "minus_infinity"}, is(Operands::kSpecial));
     made.special({"integers"}, is(Operands::kExact));
     made.special({"large"}, [](const Spec& spec) {
@@ -141,9 +159,10 @@ const Fields<Spec>& fields() {
   return all;
 }
 
-Work work(const Spec& spec, const SwigluParams& params) {
+Work work(const Spec& spec, const GluParams& params) {
   const std::int64_t elements = spec.rows * spec.cols;
-  Work made{.flops = 5 * elements};
+  constexpr std::int64_t kFlops[] = {5, 9, 2};
+  Work made{.flops = kFlops[static_cast<std::size_t>(spec.activation)] * elements};
   // One view for two operands is read once.
   if (spec.operands == Operands::kShared) {
     made.bytes = 2 * elements * static_cast<std::int64_t>(dtype_size(params.y.dtype));
@@ -151,11 +170,16 @@ Work work(const Spec& spec, const SwigluParams& params) {
   return made;
 }
 
-std::vector<SwigluParams> samples(const SwigluParams& params, std::uint64_t seed) {
+// z of kGluBound.
+double gelu_argument(double gate) {
+  return 2.0 * std::sqrt(2.0 / std::numbers::pi) * (gate + 0.044715 * gate * gate * gate);
+}
+
+std::vector<GluParams> samples(const GluParams& params, std::uint64_t seed) {
   return sample_rows(params, {"gate", "up", "y"}, params.y.shape[0], kSampledRows, seed);
 }
 
-const OpCases<Spec, SwigluParams> kCases{swiglu, fields, make, expect, work, samples};
+const OpCases<Spec, GluParams> kCases{glu, fields, make, expect, work, samples};
 
 std::vector<Case> large_cases(std::int64_t shrink) {
   std::vector<Case> cases;
@@ -175,17 +199,26 @@ std::vector<Case> large_cases(std::int64_t shrink) {
 
 }  // namespace
 
-std::vector<OutputExpectation> expect(const SwigluParams& part, const HostTensors& host, const Target&,
-                                      const SwigluParams&) {
+std::vector<OutputExpectation> expect(const GluParams& part, const HostTensors& host, const Target&,
+                                      const GluParams&) {
   const auto gates = host.values("gate");
   const auto ups = host.values("up");
   const DType dtype = part.y.dtype;
-  Expected y{dtype, shape_of(part.y), reference::swiglu(gates, ups).y, {}};
+  const auto activation = static_cast<reference::GluActivation>(part.activation);
+  Expected y{dtype, shape_of(part.y), reference::glu(gates, ups, activation).y, {}};
   for (std::size_t i = 0; i < y.value.size(); ++i) {
     const double gate = gates[i];
-    const double up = std::fabs(ups[i]);
     const double oracle = y.value[i];
-    const bool vanished = std::exp(gate) < 0x1p-150;  // the exponential is 0 in f32, and so is silu
+    if (part.activation == Activation::kRelu2) {
+      const bool exact = round_to_dtype(DType::kF32, oracle) == oracle;
+      const double stored = dtype == DType::kF32 ? 0.0 : store_rounding(dtype, oracle);
+      if (exact) y.value[i] = round_to_dtype(dtype, oracle);
+      y.bound.push_back(exact ? 0.0 : kF32Roundoff * oracle + 0x1p-150 + stored);
+      continue;
+    }
+    const double up = std::fabs(ups[i]);
+    const double argument = part.activation == Activation::kSilu ? gate : gelu_argument(gate);
+    const bool vanished = std::exp(argument) < 0x1p-150;  // the exponential is 0 in f32, and so is f
     if (std::isinf(up) && vanished) y.value[i] = std::numeric_limits<double>::quiet_NaN();
     if (std::isfinite(up) && (gate == 0.0 || (gate <= -129.0 && up < 0x1p30))) {
       y.value[i] = 0.0;
@@ -201,18 +234,23 @@ std::vector<OutputExpectation> expect(const SwigluParams& part, const HostTensor
     const double underflow =
         (2.0 * std::fmin(std::fabs(gate), 128.0) * 0x1p-149 + 2.0 * 0x1p-150) * up + 0x1p-150;
     const double stored = dtype == DType::kF32 ? 0.0 : store_rounding(dtype, oracle);
-    y.bound.push_back(8.0 * kF32Roundoff * std::fabs(oracle) + underflow + stored);
+    double roundings = 8.0;
+    if (part.activation == Activation::kGeluTanh) {
+      const double decay = std::exp(-std::fabs(argument));
+      roundings += 7.0 * std::fabs(argument) * (gate < 0.0 ? 1.0 : decay / (1.0 + decay));
+    }
+    y.bound.push_back(roundings * kF32Roundoff * std::fabs(oracle) + underflow + stored);
   }
   return {{"y", std::move(y)}};
 }
 
-OpSuite swiglu_suite() {
-  auto suite = make_suite<SwigluParams>(kSwigluBound);
+OpSuite glu_suite() {
+  auto suite = make_suite<GluParams>(kGluBound);
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided"};
-  suite.features = {"plain",      "fused_halves", "in_gate",         "in_up", "beside",
-                    "gate_is_up", "own_strides",  "mixed_alignment", "large", "outliers",
-                    "non_finite", "integers",     "subnormal",       "equal", "huge"};
+  suite.features = {"plain",       "fused_halves",    "in_gate", "in_up",     "beside",     "gate_is_up",
+                    "own_strides", "mixed_alignment", "large",   "outliers",  "non_finite", "integers",
+                    "subnormal",   "equal",           "huge",    "gelu_tanh", "relu2"};
   exclude_families(suite, {"cancel"}, "the only sum is 1 + exp(-|gate|), of positive terms");
   exclude_families(suite, {"masked_rows", "nan_behind_mask"}, "there is no mask");
   // A pack, a wave's lanes, what a wave and what a block takes.
@@ -220,7 +258,7 @@ OpSuite swiglu_suite() {
 
   for (DType dtype : suite.dtypes) {
     for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
-      const auto add = [&](Spec spec) {
+      const auto add_case = [&](Spec spec) {
         spec.dtype = dtype;
         spec.layout = layout;
         suite.cases.push_back(make_case(kCases, spec));
@@ -229,36 +267,50 @@ OpSuite swiglu_suite() {
       for (Shape shape : {Shape{0, 8}, Shape{0, 2049}, Shape{3, 0}, Shape{1, 1}, Shape{1, 7}, Shape{5, 8},
                           Shape{9, 31}, Shape{2, 256}, Shape{3, 257}, Shape{4, 512}, Shape{1, 2047},
                           Shape{1, 2049}, Shape{3, 688}, Shape{6, 1021}}) {
-        add({.rows = shape[0], .cols = shape[1], .quick = shape[1] == 257});
+        add_case({.rows = shape[0], .cols = shape[1], .quick = shape[1] == 257});
       }
       for (Shape shape : {Shape{1, 24}, Shape{13, 173}, Shape{3, 1032}}) {
-        const bool quick = shape[0] == 13;
-        const auto base = [&](Operands operands, Output output) {
-          return Spec{
-              .rows = shape[0], .cols = shape[1], .operands = operands, .output = output, .quick = quick};
-        };
-        add(base(Operands::kApart, Output::kInGate));
-        add(base(Operands::kApart, Output::kInUp));
-        add(base(Operands::kFused, Output::kApart));
-        add(base(Operands::kFused, Output::kInGate));
-        add(base(Operands::kFused, Output::kInUp));
-        add(base(Operands::kFused, Output::kBeside));
-        add(base(Operands::kSliced, Output::kApart));
-        add(base(Operands::kMixed, Output::kApart));
-        add(base(Operands::kShared, Output::kApart));
-        add(base(Operands::kSpecial, Output::kApart));
-        Spec large = base(Operands::kApart, Output::kApart);
-        large.scale = 100.0;
-        add(large);
-        large.scale = dtype == DType::kF16 ? 1e4 : 1e30;
-        add(large);
-        add(base(Operands::kExact, Output::kApart));
-        for (Family family : {Family::kOutliers, Family::kIntegers, Family::kSubnormal, Family::kEqual,
-                              Family::kUniform, Family::kOneHot}) {
-          Spec spec = base(Operands::kApart, Output::kApart);
-          spec.family = family;
-          spec.scale = family == Family::kOutliers ? 3.0 : 1.0;
-          add(spec);
+        for (Activation activation : {Activation::kSilu, Activation::kGeluTanh, Activation::kRelu2}) {
+          const bool quick = shape[0] == 13;
+          const auto base = [&](Operands operands, Output output) {
+            Spec spec{
+                .rows = shape[0], .cols = shape[1], .operands = operands, .output = output, .quick = quick};
+            spec.activation = activation;
+            return spec;
+          };
+          const auto add = [&](const Spec& spec) {
+            if (activation != Activation::kRelu2 || !of_two_operands(spec)) add_case(spec);
+          };
+          add(base(Operands::kApart, Output::kInGate));
+          add(base(Operands::kApart, Output::kInUp));
+          add(base(Operands::kFused, Output::kApart));
+          add(base(Operands::kFused, Output::kInGate));
+          add(base(Operands::kFused, Output::kInUp));
+          add(base(Operands::kFused, Output::kBeside));
+          add(base(Operands::kSliced, Output::kApart));
+          add(base(Operands::kMixed, Output::kApart));
+          add(base(Operands::kShared, Output::kApart));
+          add(base(Operands::kSpecial, Output::kApart));
+          Spec large = base(Operands::kApart, Output::kApart);
+          large.scale = 100.0;
+          add(large);
+          large.scale = dtype == DType::kF16 ? 1e4 : 1e30;
+          add(large);
+          add(base(Operands::kExact, Output::kApart));
+          for (Family family : {Family::kOutliers, Family::kIntegers, Family::kSubnormal, Family::kEqual,
+                                Family::kUniform, Family::kOneHot}) {
+            Spec spec = base(Operands::kApart, Output::kApart);
+            spec.family = family;
+            spec.scale = family == Family::kOutliers ? 3.0 : 1.0;
+            add(spec);
+          }
+        }
+      }
+      for (Activation activation : {Activation::kGeluTanh, Activation::kRelu2}) {
+        for (Shape shape : {Shape{2, 0}, Shape{1, 1}, Shape{9, 31}, Shape{3, 257}, Shape{2, 2056}}) {
+          Spec spec{.rows = shape[0], .cols = shape[1]};
+          spec.activation = activation;
+          add_case(spec);
         }
       }
       fill_edges(suite, dtype, layout_name(layout), [&](const std::string&, std::int64_t cols) {

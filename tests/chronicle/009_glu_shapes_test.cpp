@@ -2,7 +2,7 @@
 
 #include "harness/core/rig.h"
 #include "kernels/linear.h"
-#include "kernels/swiglu.h"
+#include "kernels/glu.h"
 #include "tests/status_matchers.h"
 
 #include <cmath>
@@ -12,11 +12,11 @@ namespace {
 
 TEST(Chronicle009, ShapesOfTheMlpAreValidated) {
   harness::Rig rig(1, nullptr);
-  SwigluParams params;
+  GluParams params;
   params.gate = rig.input("gate", DType::kF32, {2, 8});
   params.up = rig.input("up", DType::kF32, {2, 7});
   params.y = rig.output("y", DType::kF32, {2, 8});
-  expect_status(swiglu(params, nullptr), StatusCode::kInvalidArgument, "up", "[2, 7]", "8");
+  expect_status(glu(params, nullptr), StatusCode::kInvalidArgument, "up", "[2, 7]", "8");
   LinearParams down;
   down.x = rig.input("activated", DType::kF32, {2, 8});
   down.weight = rig.input("down", DType::kF32, {4, 7});
@@ -36,7 +36,7 @@ TEST(Chronicle009, TheWholePathEqualsTheFormula) {
   const TensorView y = rig.output("y", DType::kF32, {2, 5});
   ASSERT_OK(linear({.x = x, .weight = gate_weight, .bias = {}, .y = gate}, nullptr));
   ASSERT_OK(linear({.x = x, .weight = up_weight, .bias = {}, .y = up}, nullptr));
-  ASSERT_OK(swiglu({.gate = gate, .up = up, .y = hidden}, nullptr));
+  ASSERT_OK(glu({.gate = gate, .up = up, .y = hidden}, nullptr));
   ASSERT_OK(linear({.x = hidden, .weight = down_weight, .bias = {}, .y = y}, nullptr));
   ASSERT_OK(rig.finish());
   const std::vector<double>& xs = rig.values("x");

@@ -1,4 +1,4 @@
-#include "kernels/swiglu.h"
+#include "kernels/glu.h"
 
 #include "kernels/device/dispatch.h"
 #include "kernels/device/index.h"
@@ -9,12 +9,12 @@
 
 namespace hipforge {
 // Not an unnamed namespace: the kernels' names must be visible outside.
-namespace swiglu_detail {
+namespace glu_detail {
 
 constexpr int kMaxBlock = 256;
 constexpr int kPacks = 2;  // that a thread has under way together
 
-struct SwigluArgs {
+struct GluArgs {
   const void* gate;
   const void* up;
   void* y;
@@ -35,10 +35,33 @@ __device__ inline float silu(float gate) {
   return bounded * (bounded < 0.0f ? decay : 1.0f) / (1.0f + decay);
 }
 
+__device__ inline float gelu_tanh(float gate) {
+  // Outside of ±128 it is 0 or the gate itself: there the cube stays finite, as the gate below does in silu.
+  const float bounded = gate < -128.0f ? -128.0f : gate;
+  const float inner = bounded > 128.0f ? 128.0f : bounded;
+  constexpr float kTwiceRootOfTwoOverPi = 1.5957691216057308f;
+  const float argument = kTwiceRootOfTwoOverPi * (inner + 0.044715f * inner * inner * inner);
+  const float decay = expf(-fabsf(argument));
+  return bounded * (bounded < 0.0f ? decay : 1.0f) / (1.0f + decay);
+}
+
+// A comparison keeps a NaN.
+__device__ inline float relu2(float x) {
+  const float kept = x < 0.0f ? 0.0f : x;
+  return kept * kept;
+}
+
+template <Activation kActivation>
+__device__ inline float activate(float gate, float up) {
+  if constexpr (kActivation == Activation::kSilu) return silu(gate) * up;
+  if constexpr (kActivation == Activation::kGeluTanh) return gelu_tanh(gate) * up;
+  return relu2(gate);
+}
+
 // A thread takes kPacks packs of one access each, a block's packs side by side. gate and up are read whole
 // before y is written, by the same thread: y may be either of them.
-template <class T, int kWave>
-__device__ void swiglu_kernel(const SwigluArgs& args) {
+template <class T, Activation kActivation, int kWave>
+__device__ void glu_kernel(const GluArgs& args) {
   constexpr int kPack = kVectorSize<T>;
   const std::int64_t packs_per_row = (args.cols + kPack - 1) / kPack;
   const std::int64_t packs = packs_per_row * args.rows;
@@ -59,8 +82,12 @@ __device__ void swiglu_kernel(const SwigluArgs& args) {
       left[p] = at < packs ? elements_left(args.cols, col[p]) : 0;
       gates[p] = take_row<kPack>(static_cast<const T*>(args.gate) + row[p] * args.gate_stride + col[p],
                                  left[p], vector_io);
-      ups[p] = take_row<kPack>(static_cast<const T*>(args.up) + row[p] * args.up_stride + col[p], left[p],
-                               vector_io);
+      if constexpr (kActivation == Activation::kRelu2) {
+        ups[p] = gates[p];
+      } else {
+        ups[p] = take_row<kPack>(static_cast<const T*>(args.up) + row[p] * args.up_stride + col[p], left[p],
+                                 vector_io);
+      }
     }
 #pragma unroll
     for (int p = 0; p < kPacks; ++p) {
@@ -70,31 +97,35 @@ __device__ void swiglu_kernel(const SwigluArgs& args) {
       gates[p].widen_to(gate);
       ups[p].widen_to(up);
 #pragma unroll
-      for (int i = 0; i < kPack; ++i) gate[i] = silu(gate[i]) * up[i];
+      for (int i = 0; i < kPack; ++i) gate[i] = activate<kActivation>(gate[i], up[i]);
       put_row(static_cast<T*>(args.y) + row[p] * args.y_stride + col[p], left[p], vector_io,
               RawPack<T, kPack>::of(gate));
     }
   }
 }
 
-template <class T, int kWave>
-inline constexpr KernelEntry kSwigluEntry{};
+template <class T, Activation kActivation, int kWave>
+inline constexpr KernelEntry kGluEntry{};
 
-#define SWIGLU_KERNEL(T, WAVE)                                                                         \
-  HIPFORGE_WAVE_KERNEL(WAVE, kSwigluEntry, (T, WAVE), swiglu_##T##_w##WAVE, swiglu_kernel, SwigluArgs, \
-                       kMaxBlock)
-HIPFORGE_FOR_EACH_FLOAT_AND_WAVE(SWIGLU_KERNEL)
+#define GLU_KERNEL(T, WAVE, ACTIVATION, NAME)                                                          \
+  HIPFORGE_WAVE_KERNEL(WAVE, kGluEntry, (T, Activation::ACTIVATION, WAVE), glu_##NAME##_##T##_w##WAVE, \
+                       glu_kernel, GluArgs, kMaxBlock)
+#define GLU_KERNELS(T, WAVE)                \
+  GLU_KERNEL(T, WAVE, kSilu, silu)          \
+  GLU_KERNEL(T, WAVE, kGeluTanh, gelu_tanh) \
+  GLU_KERNEL(T, WAVE, kRelu2, relu2)
+HIPFORGE_FOR_EACH_FLOAT_AND_WAVE(GLU_KERNELS)
 
-}  // namespace swiglu_detail
+}  // namespace glu_detail
 
 namespace {
 
-using namespace swiglu_detail;
+using namespace glu_detail;
 
-constexpr const char* kOp = "swiglu";
+constexpr const char* kOp = "glu";
 
 // Elements of one access.
-int pack_of(const SwigluParams& params) {
+int pack_of(const GluParams& params) {
   return kVectorBytes / static_cast<int>(dtype_size(params.gate.dtype));
 }
 
@@ -110,18 +141,27 @@ bool are_column_ranges_of_one_matrix(const TensorView& a, const TensorView& b) {
   return offset >= a.shape[1] && offset + b.shape[1] <= stride;
 }
 
-Status check_params(const SwigluParams& params) {
+Status check_params(const GluParams& params) {
   const Dim rows{params.gate.shape[0], "rows of gate"};
   const Dim cols{params.gate.shape[1], "cols of gate"};
   const DType dtype = params.gate.dtype;
+  const bool gated = params.activation != Activation::kRelu2;
+  if (params.activation != Activation::kSilu && params.activation != Activation::kGeluTanh && gated) {
+    return unsupported(kOp, ": activation is ", static_cast<int>(params.activation),
+                       ", supported: kSilu (0), kGeluTanh (1), kRelu2 (2)");
+  }
+  if (params.up.present() != gated) {
+    return invalid_argument(kOp,
+                            gated ? ": up is absent, a gated activation needs it" : ": kRelu2 takes no up");
+  }
   return check_operands(
       kOp, params,
       {{"gate", {rows, cols}, kFloats}, {"up", {rows, cols}, {dtype}}, {"y", {rows, cols}, {dtype}}},
       are_column_ranges_of_one_matrix);
 }
 
-SwigluArgs make_args(const SwigluParams& params, const LaunchPlan&) {
-  SwigluArgs args{};
+GluArgs make_args(const GluParams& params, const LaunchPlan&) {
+  GluArgs args{};
   args.gate = params.gate.data;
   args.up = params.up.data;
   args.y = params.y.data;
@@ -131,19 +171,29 @@ SwigluArgs make_args(const SwigluParams& params, const LaunchPlan&) {
   args.rows = params.gate.shape[0];
   args.cols = params.gate.shape[1];
   const int pack = pack_of(params);
-  args.vector_io = rows_are_aligned(params.gate, pack) && rows_are_aligned(params.up, pack) &&
-                   rows_are_aligned(params.y, pack);
+  args.vector_io = rows_are_aligned(params.gate, pack) && rows_are_aligned(params.y, pack) &&
+                   (!params.up.present() || rows_are_aligned(params.up, pack));
   return args;
 }
 
 }  // namespace
 
-Status swiglu_plan(const SwigluParams& params, const Target& target, LaunchPlan& plan) {
+Status glu_plan(const GluParams& params, const Target& target, LaunchPlan& plan) {
   HIPFORGE_TRY(check_params(params));
   KernelEntry entry;
   HIPFORGE_TRY(dispatch_wave(kOp, target, [&]<int kWave>() {
     return dispatch_float(kOp, "gate", params.gate.dtype, [&]<class T>() -> Status {
-      entry = kSwigluEntry<T, kWave>;
+      switch (params.activation) {
+        case Activation::kSilu:
+          entry = kGluEntry<T, Activation::kSilu, kWave>;
+          break;
+        case Activation::kGeluTanh:
+          entry = kGluEntry<T, Activation::kGeluTanh, kWave>;
+          break;
+        case Activation::kRelu2:
+          entry = kGluEntry<T, Activation::kRelu2, kWave>;
+          break;
+      }
       return {};
     });
   }));
@@ -154,8 +204,8 @@ Status swiglu_plan(const SwigluParams& params, const Target& target, LaunchPlan&
   return {};
 }
 
-Status swiglu(const SwigluParams& params, hipStream_t stream, const Target& target) {
-  return launch_op(params, stream, target, swiglu_plan, make_args);
+Status glu(const GluParams& params, hipStream_t stream, const Target& target) {
+  return launch_op(params, stream, target, glu_plan, make_args);
 }
 
 }  // namespace hipforge
