@@ -89,21 +89,23 @@ using bf16 = BF16;
 #define HIPFORGE_LARGE_SHARED_KERNEL(...) HIPFORGE_WAVE_KERNEL(__VA_ARGS__)
 #endif
 
-// A tensor map in the arguments is used where it stands, not a copy.
+/// A HIPFORGE_WAVE_KERNEL for waves of 32 with tensor maps in its arguments, which are then used where they
+/// stand, not copied. Other kernels are not made so: it changes their machine code.
 #if defined(__CUDACC__)
-#define HIPFORGE_DETAIL_CONSTANT const __grid_constant__
+#define HIPFORGE_TENSOR_MAP_KERNEL(...) HIPFORGE_DETAIL_KERNEL_AS(true, const __grid_constant__, __VA_ARGS__)
 #else
-#define HIPFORGE_DETAIL_CONSTANT
+#define HIPFORGE_TENSOR_MAP_KERNEL(...) HIPFORGE_WAVE_KERNEL(32, __VA_ARGS__)
 #endif
 
-#define HIPFORGE_DETAIL_KERNEL(BUILT, ENTRY, TEMPLATE_ARGS, NAME, BODY, ARGS, MAX_THREADS)             \
-  extern "C" __global__ void __launch_bounds__(MAX_THREADS)                                            \
-      NAME([[maybe_unused]] HIPFORGE_DETAIL_CONSTANT ARGS args) {                                      \
-    if constexpr (BUILT) BODY<HIPFORGE_UNPACK TEMPLATE_ARGS>(args);                                    \
-  }                                                                                                    \
-  template <>                                                                                          \
-  inline const KernelEntry ENTRY<HIPFORGE_UNPACK TEMPLATE_ARGS>{#NAME,                                 \
-                                                                reinterpret_cast<const void*>(&NAME)}; \
+#define HIPFORGE_DETAIL_KERNEL(BUILT, ...) HIPFORGE_DETAIL_KERNEL_AS(BUILT, , __VA_ARGS__)
+
+#define HIPFORGE_DETAIL_KERNEL_AS(BUILT, CONSTANT, ENTRY, TEMPLATE_ARGS, NAME, BODY, ARGS, MAX_THREADS) \
+  extern "C" __global__ void __launch_bounds__(MAX_THREADS) NAME([[maybe_unused]] CONSTANT ARGS args) { \
+    if constexpr (BUILT) BODY<HIPFORGE_UNPACK TEMPLATE_ARGS>(args);                                     \
+  }                                                                                                     \
+  template <>                                                                                           \
+  inline const KernelEntry ENTRY<HIPFORGE_UNPACK TEMPLATE_ARGS>{#NAME,                                  \
+                                                                reinterpret_cast<const void*>(&NAME)};  \
   HIPFORGE_DETAIL_REGISTER(BUILT, NAME, ARGS)
 
 #if defined(__HIP_DEVICE_COMPILE__)

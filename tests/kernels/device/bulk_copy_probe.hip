@@ -140,13 +140,13 @@ __device__ void bulk_product_probe_kernel(const ProductArgs& args) {
 template <int kWave>
 inline constexpr KernelEntry kProductEntry{};
 
-HIPFORGE_WAVE_KERNEL(32, kProductEntry, (32), bulk_product_probe_w32, bulk_product_probe_kernel, ProductArgs,
-                     160)
+HIPFORGE_TENSOR_MAP_KERNEL(kProductEntry, (32), bulk_product_probe_w32, bulk_product_probe_kernel,
+                           ProductArgs, 160)
 
 template <int kWave>
 inline constexpr KernelEntry kProbeEntry{};
 
-HIPFORGE_WAVE_KERNEL(32, kProbeEntry, (32), bulk_copy_probe_w32, bulk_copy_probe_kernel, ProbeArgs, 256)
+HIPFORGE_TENSOR_MAP_KERNEL(kProbeEntry, (32), bulk_copy_probe_w32, bulk_copy_probe_kernel, ProbeArgs, 256)
 HIPFORGE_WAVE_KERNEL(64, kProbeEntry, (64), bulk_copy_probe_w64, bulk_copy_probe_kernel, ProbeArgs, 256)
 
 Status check_engine(Target& target) {
