@@ -1,14 +1,10 @@
 #include "model_runner/command_line.h"
 
+#include "harness/cli/number_option.h"
+
 #include <fmt/format.h>
-#include <CLI/App.hpp>
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
 
 #include <algorithm>
-#include <charconv>
-#include <system_error>
-#include <type_traits>
 
 #ifndef HIPFORGE_VERSION
 #error "the build defines HIPFORGE_VERSION, the project's version as a string"
@@ -23,6 +19,9 @@
 namespace hipforge::runner {
 namespace {
 
+using harness::add_number;
+using harness::kFromZero;
+
 [[noreturn]] void refuse(const std::string& message) {
   throw InputError(InputFault::kUsage, message);
 }
@@ -31,28 +30,6 @@ std::string one_line(std::string text) {
   while (!text.empty() && text.back() == '\n') text.pop_back();
   std::replace(text.begin(), text.end(), '\n', ' ');
   return printable(text, 400);
-}
-
-// A whole, plain decimal number. CLI11's own conversion wraps -1 and saturates what is too large.
-template <class T>
-T parse_number(const std::string& name, const std::string& text) {
-  T value{};
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error == std::errc::result_out_of_range)
-    refuse(fmt::format("{} {} is out of range", name, printable(text)));
-  if (error != std::errc{} || stop != text.data() + text.size()) {
-    refuse(fmt::format("{} needs {}, not \"{}\"", name,
-                       std::is_floating_point_v<T> ? "a number" : "a whole number", printable(text)));
-  }
-  return value;
-}
-
-template <class T>
-void add_number(CLI::App& app, const std::string& name, T& value, const std::string& help) {
-  app.add_option_function<std::string>(
-         name, [name, &value](const std::string& text) { value = parse_number<T>(name, text); }, help)
-      ->default_str(fmt::format("{}", value))
-      ->type_name(std::is_floating_point_v<T> ? "NUMBER" : "COUNT");
 }
 
 DType parse_activations(const std::string& text) {
@@ -64,10 +41,6 @@ DType parse_activations(const std::string& text) {
 
 void check_generate(const GenerateOptions& options) {
   if (options.prompt.empty()) refuse("--prompt is empty");
-  if (options.max_new_tokens < 1 || options.max_new_tokens > kMaxNewTokens) {
-    refuse(fmt::format("-n is {}, legal are 1 to {}", options.max_new_tokens, kMaxNewTokens));
-  }
-  if (options.device < 0) refuse(fmt::format("--device is {}, a number from 0 on is needed", options.device));
   if (options.ids && options.json) refuse("--ids and --json exclude each other: the JSON holds the ids");
   check_sampling_params(options.sampling);
 }
@@ -83,13 +56,10 @@ std::vector<std::int32_t> parse_token_ids(const std::string& text) {
     at = std::find_if_not(at, end, is_separator);
     if (at == end) return ids;
     const char* const word_end = std::find_if(at, end, is_separator);
-    std::int32_t id = 0;
-    const auto [stop, error] = std::from_chars(at, word_end, id);
-    if (error != std::errc{} || stop != word_end || id < 0) {
-      refuse(
-          fmt::format("\"{}\" is not a token id", printable({at, static_cast<std::size_t>(word_end - at)})));
-    }
-    ids.push_back(id);
+    const std::string_view word(at, static_cast<std::size_t>(word_end - at));
+    const auto id = harness::parse_number(word, harness::kFromZero<std::int32_t>);
+    if (!id) refuse(fmt::format("\"{}\" is not a token id", printable(word)));
+    ids.push_back(*id);
     at = word_end;
   }
 }
@@ -118,16 +88,15 @@ Command parse_command_line(std::vector<std::string> arguments) {
       app.add_subcommand("generate", "Continue a prompt; text to stdout, statistics to stderr");
   generate_app->add_option("--model", model, "GGUF file; without it the embedded model");
   generate_app->add_option("--prompt", generate.prompt, "Text to continue")->required();
-  add_number(*generate_app, "-n", generate.max_new_tokens, "Tokens to generate at most");
-  generate_app
-      ->add_option("--temp", generate.sampling.temperature, "Temperature; 0 takes the most likely token")
-      ->capture_default_str();
-  add_number(*generate_app, "--top-k", generate.sampling.top_k, "Keep the k most likely tokens; 0 keeps all");
-  generate_app
-      ->add_option("--top-p", generate.sampling.top_p, "Keep the fewest tokens whose probabilities reach p")
-      ->capture_default_str();
+  add_number(*generate_app, "-n", generate.max_new_tokens, "Tokens to generate at most", {1, kMaxNewTokens});
+  add_number(*generate_app, "--temp", generate.sampling.temperature,
+             "Temperature; 0 takes the most likely token", {0.0f, kMaxTemperature});
+  add_number(*generate_app, "--top-k", generate.sampling.top_k, "Keep the k most likely tokens; 0 keeps all",
+             kFromZero<std::int64_t>);
+  add_number(*generate_app, "--top-p", generate.sampling.top_p,
+             "Keep the fewest tokens whose probabilities reach p", {harness::kAboveZero<float>.least, 1.0f});
   add_number(*generate_app, "--seed", generate.sampling.seed, "Seed; the same seed gives the same text");
-  add_number(*generate_app, "--device", generate.device, "Device number");
+  add_number(*generate_app, "--device", generate.device, "Device number", kFromZero<int>);
   generate_app->add_option_function<std::string>(
       "--activations", [&](const std::string& text) { generate.activations = parse_activations(text); },
       "f32, f16 or bf16; without it that of the weights");

@@ -117,15 +117,8 @@ KernelEntry entry_of(int depth) {
 using namespace bandwidth_detail;
 
 const char* traffic_name(Traffic traffic) {
-  switch (traffic) {
-    case Traffic::kCopy:
-      return "copy";
-    case Traffic::kRead:
-      return "read";
-    case Traffic::kWrite:
-      return "write";
-  }
-  return "unknown";
+  constexpr const char* kNames[] = {"copy", "read", "write"};
+  return kNames[static_cast<int>(traffic)];
 }
 
 Status move_bytes(Traffic traffic, int variant, const void* source, void* destination, std::size_t bytes,
@@ -145,7 +138,7 @@ Status move_bytes(Traffic traffic, int variant, const void* source, void* destin
   args.destination = destination;
   args.quads = static_cast<std::int64_t>((traffic == Traffic::kCopy ? bytes / 2 : bytes) / sizeof(Quad));
   const std::int64_t run = static_cast<std::int64_t>(how.depth) * kBlock;
-  std::int64_t blocks = (args.quads + run - 1) / run;
+  std::int64_t blocks = ceil_div(args.quads, run);
   if (how.blocks_per_multiprocessor > 0) {
     int device = 0;
     HIPFORGE_HIP_TRY(hipGetDevice(&device));
@@ -153,12 +146,7 @@ Status move_bytes(Traffic traffic, int variant, const void* source, void* destin
     HIPFORGE_HIP_TRY(hipDeviceGetAttribute(&multiprocessors, hipDeviceAttributeMultiprocessorCount, device));
     blocks = std::min(blocks, how.blocks_per_multiprocessor * multiprocessors);
   }
-  LaunchPlan plan;
-  plan.kernel = entry.name;
-  plan.function = entry.function;
-  plan.grid = dim3(static_cast<unsigned>(std::min(blocks, kMaxGrid)), 1, 1);
-  plan.block = dim3(kBlock, 1, 1);
-  return launch(plan, args, stream);
+  return launch(make_plan(entry, blocks, kBlock), args, stream);
 }
 
 }  // namespace hipforge::harness

@@ -1,18 +1,21 @@
 #include "harness/candidate/build.h"
 
+#include "harness/candidate/entry.h"
+
 #include "harness/candidate/rewrite.h"
-#include "harness/report/report.h"
-#include "harness/system/tool_output.h"
+#include "harness/system/child_process.h"
+#include "harness/system/file.h"
 #include "kernels/runtime/target.h"
 
 #include <fmt/format.h>
 
-#include <cstdlib>
 #include <sstream>
 #include <vector>
 
 namespace hipforge::harness {
 namespace {
+
+constexpr double kCompileSeconds = 3600.0;
 
 // Options that the build knows, joined by what no path has.
 std::vector<std::string> split(const std::string& joined) {
@@ -22,16 +25,6 @@ std::vector<std::string> split(const std::string& joined) {
     if (!part.empty()) parts.push_back(part);
   }
   return parts;
-}
-
-std::string first_error(const std::string& log) {
-  std::istringstream lines(log);
-  std::string first;
-  for (std::string line; std::getline(lines, line);) {
-    if (line.find("error") != std::string::npos) return line;
-    if (first.empty()) first = line;
-  }
-  return first;
 }
 
 #if defined(HIPFORGE_PLATFORM_NVIDIA)
@@ -45,43 +38,35 @@ std::string architecture_option() {
 
 }  // namespace
 
-TemporaryFolder::TemporaryFolder() {
-  std::string name = std::filesystem::temp_directory_path() / "hipforge-XXXXXX";
-  if (mkdtemp(name.data()) == nullptr) {
-    throw Error(failure(StatusCode::kNotFound, "no temporary folder can be made at ", name));
-  }
-  path_ = name;
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
 std::string compile_candidate(const std::string& source, const std::filesystem::path& folder) {
   const std::string library = folder / "candidate.so";
-  const std::string log = folder / "log";
   std::string compiled = std::filesystem::absolute(source);
 #if defined(HIPFORGE_PLATFORM_CPU)
   compiled = folder / "candidate.cpp";
   write_file(compiled, fmt::format("#line 1 \"{}\"\n{}", source, rewrite_for_cpu(read_file(source))));
 #endif
-  // The shell is for the log alone.
-  std::vector<std::string> command{"/bin/sh", "-c", "log=$1; shift; exec \"$@\" >\"$log\" 2>&1", "sh", log};
-  command.emplace_back(HIPFORGE_CANDIDATE_COMPILER);
+  std::vector<std::string> command{HIPFORGE_CANDIDATE_COMPILER};
   for (const std::string& option : split(HIPFORGE_CANDIDATE_OPTIONS)) command.push_back(option);
   for (const std::string& include : split(HIPFORGE_CANDIDATE_INCLUDES)) command.push_back("-I" + include);
   command.push_back("-I" + std::filesystem::absolute(source).parent_path().string());
+  write_file(folder / "hipforge_candidate_ops.h", candidate_ops_header());
+  command.push_back("-I" + folder.string());
 #if defined(HIPFORGE_PLATFORM_NVIDIA)
   command.push_back(architecture_option());
 #endif
   command.insert(command.end(), {compiled, "-o", library});
-  try {
-    (void)tool_output(command);
-  } catch (const Error&) {
-    throw Error(invalid_argument("candidate ", source, " does not compile: ", first_error(read_file(log))));
-  }
-  return library;
+  // The first line that speaks of an error, else the first.
+  std::string said;
+  bool found = false;
+  const ChildOutcome outcome = run_child(command, {}, kCompileSeconds, [&](const std::string& line) {
+    const bool error = line.find("error") != std::string::npos;
+    if (said.empty() || (error && !found)) said = line;
+    found = found || error;
+    return false;
+  });
+  if (outcome.good()) return library;
+  throw Error(
+      invalid_argument("candidate ", source, " does not compile: ", said.empty() ? outcome.text() : said));
 }
 
 }  // namespace hipforge::harness

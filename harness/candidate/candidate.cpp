@@ -3,6 +3,7 @@
 #include "harness/candidate/build.h"
 #include "harness/candidate/entry.h"
 #include "harness/core/case.h"
+#include "harness/system/cleanup.h"
 #include "kernels/runtime/launch.h"
 #include "kernels/runtime/module.h"
 

@@ -1,9 +1,11 @@
 #include "harness/candidate/emulated.h"
 
-#include "harness/candidate/build.h"
 #include "harness/candidate/candidate.h"
+#include "harness/check/check_command.h"
 #include "harness/replay/emulation.h"
 #include "harness/replay/replay_command.h"
+#include "harness/system/cleanup.h"
+#include "harness/system/exit_code.h"
 
 #include <fmt/format.h>
 
@@ -12,6 +14,10 @@
 namespace hipforge::harness {
 
 int run_emulated_candidate(const CheckOptions& options) {
+  if (const std::string fault = usage_fault(options); !fault.empty()) {
+    fmt::print(stderr, "hipforge check: {}\n", fault);
+    return kExitUsage;
+  }
   if (options.candidate_path.empty()) {
     fmt::print(stderr, "hipforge check: --emulate goes with --candidate; our own code: hipforge replay\n");
     return kExitUsage;

@@ -1,12 +1,22 @@
 #include "harness/candidate/entry.h"
 
+#define HIPFORGE_CANDIDATE_TYPES_ALONE
 #include "harness/candidate/hipforge_candidate.h"
 #include "harness/core/case.h"
+#include "kernels/rope.h"
+#include "kernels/softmax.h"
 
 #include <algorithm>
 
 namespace hipforge::harness {
 namespace {
+
+// The numbers of the header are promised, those of our enumerations are not.
+static_assert(static_cast<int>(EmptyRow::kZero) == HIPFORGE_EMPTY_ROW_ZERO &&
+              static_cast<int>(EmptyRow::kUniform) == HIPFORGE_EMPTY_ROW_UNIFORM &&
+              static_cast<int>(EmptyRow::kNaN) == HIPFORGE_EMPTY_ROW_NAN);
+static_assert(static_cast<int>(RopeStyle::kInterleaved) == HIPFORGE_ROPE_INTERLEAVED &&
+              static_cast<int>(RopeStyle::kHalfSplit) == HIPFORGE_ROPE_HALF_SPLIT);
 
 Status status_of(int code, const std::string& name) {
   if (code == 0) return {};
@@ -21,6 +31,12 @@ Status status_of(int code, const std::string& name) {
 
 std::string candidate_entry_name(const std::string& op) {
   return "hipforge_candidate_" + op;
+}
+
+std::string candidate_ops_header() {
+  std::string header = "/* Made by `hipforge candidate --header`. */\n";
+  for (const OpSuite& suite : all_suites()) header += "\n" + suite.candidate_declaration;
+  return header;
 }
 
 std::function<Status(const std::any&, hipStream_t)> bind_candidate_entry(const std::string& op, void* entry) {

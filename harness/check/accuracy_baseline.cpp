@@ -1,7 +1,7 @@
 #include "harness/check/accuracy_baseline.h"
 
 #include "harness/core/device_info.h"
-#include "harness/report/report.h"
+#include "harness/system/file.h"
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>

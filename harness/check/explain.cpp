@@ -1,6 +1,7 @@
 #include "harness/check/explain.h"
 
 #include "harness/core/device_info.h"
+#include "harness/system/exit_code.h"
 #include "kernels/runtime/check.h"
 
 #include <fmt/format.h>

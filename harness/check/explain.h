@@ -1,6 +1,6 @@
 #pragma once
 
-#include "harness/check/check_command.h"
+#include "harness/check/check_options.h"
 #include "harness/core/case.h"
 
 #include <string>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "harness/check/check_command.h"
+#include "harness/check/case_record.h"
 
 #include <string>
 #include <vector>

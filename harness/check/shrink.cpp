@@ -1,6 +1,6 @@
 #include "harness/check/shrink.h"
 
-#include "harness/sweep/variants.h"
+#include "harness/sweep/find_case.h"
 
 #include <fmt/format.h>
 

@@ -3,12 +3,15 @@
 #include "harness/bench/bench_command.h"
 #include "harness/bench/compare_command.h"
 #include "harness/bench/devices_command.h"
+#include "harness/candidate/emulated.h"
 #include "harness/check/check_command.h"
+#include "harness/cli/number_option.h"
 #include "harness/isa/isa_command.h"
 #include "harness/mutants/mutants_command.h"
 #include "harness/replay/replay_command.h"
 #include "harness/report/report_command.h"
 #include "harness/study/accuracy_study.h"
+#include "harness/system/exit_code.h"
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -29,12 +32,11 @@ int main(int argc, char** argv) {
   check->add_option("--op", options.ops, "Only these ops")->delimiter(',');
   check->add_option("--dtype", options.dtypes, "Only these activation dtypes: f32, f16, bf16")
       ->delimiter(',');
-  check->add_option("--wave", options.waves, "Wave sizes, 32 or 64 (cpu platform; default: both)")
-      ->delimiter(',');
+  add_numbers(*check, "--wave", options.waves, "Wave sizes, 32 or 64 (cpu platform; default: both)");
   check->add_option("--target", options.target, "Launch exactly what this architecture would get");
   check->add_option("--filter", options.filter, "Only cases whose id matches this regular expression");
   check->add_option("--case", options.case_id, "Only the case of this id, or a variant, ID@NAME=VALUE,...");
-  check->add_option("--seed", options.seed, "Seed of the inputs")->capture_default_str();
+  add_number(*check, "--seed", options.seed, "Seed of the inputs");
   check->add_flag("--quick", options.quick, "The short selection");
   check->add_option_function<std::string>(
       "--shard",
@@ -47,12 +49,10 @@ int main(int argc, char** argv) {
   check->add_flag(
       "--race", options.race,
       "Every access nothing orders, and every read of memory nobody wrote, fails (preset cpu-race)");
-  check
-      ->add_option("--schedules", options.schedules,
-                   "With --race: orders of threads and blocks to try, by seed, where they can matter")
-      ->needs("--race")
-      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000}))
-      ->capture_default_str();
+  add_number(*check, "--schedules", options.schedules,
+             "With --race: orders of threads and blocks to try, by seed, where they can matter",
+             {1, 1'000'000})
+      ->needs("--race");
   check->add_flag("--emulatable", options.emulatable,
                   "Few small cases with every kernel of the target and every feature, for replay --emulate");
   check->add_option("--json", options.json_path, "Write every result as JSON");
@@ -68,20 +68,16 @@ int main(int argc, char** argv) {
   check->add_option("--emulate", options.emulate,
                     "Run a candidate's AMD code object on an emulator of this architecture");
   check->add_flag("--fail-fast", options.fail_fast, "Stop at the first failure");
-  check
-      ->add_option("--shrink", options.shrink_seconds,
-                   "Seconds in which to look for the smallest case that fails as one does; 0: none")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  add_number(*check, "--shrink", options.shrink_seconds,
+             "Seconds in which to look for the smallest case that fails as one does; 0: none",
+             kFromZero<double>);
   check->add_flag("--isolate", options.isolate,
                   "Cases in processes of their own: a crash, a hang or no memory fails a case, not the run");
-  check->add_option("--timeout", options.timeout_s, "With --isolate: seconds of a case")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  check
-      ->add_option("--memory-limit", options.memory_limit_mib,
-                   "With --isolate: MiB of a process (default: three quarters of what is available)")
-      ->check(CLI::PositiveNumber);
+  add_number(*check, "--timeout", options.timeout_s, "With --isolate: seconds of a case", kAboveZero<double>);
+  add_number(*check, "--memory-limit", options.memory_limit_mib,
+             "With --isolate: MiB of a process (default: three quarters of what is available)",
+             kAboveZero<std::int64_t>)
+      ->default_str("");
   check->add_flag("--serve-cases", options.serve)->group("");
   check->add_option(
       "--explain", options.explain,
@@ -132,10 +128,12 @@ int main(int argc, char** argv) {
       "How the error of attention, softmax and weighted_matmul grows with the number of keys");
   study->add_option("-o,--json", study_options.json_path, "Write every point as JSON");
   study->add_option("--svg", study_options.svg_path, "Write a plot");
-  study->add_option("--max-kv-len", study_options.max_kv_len, "The most keys")->capture_default_str();
-  study->add_option("--wave", study_options.wave, "Wave size, 32 or 64 (cpu platform; default: the first)")
-      ->check(CLI::IsMember({32, 64}));
-  study->add_option("--seed", study_options.seed, "Seed of the inputs")->capture_default_str();
+  add_number(*study, "--max-kv-len", study_options.max_kv_len, "The most keys",
+             {2 * kStudyMinKvLen, kStudyMostKvLen});
+  add_number(*study, "--wave", study_options.wave, "Wave size, 32 or 64 (cpu platform; default: the first)")
+      ->check(CLI::IsMember({"32", "64"}))
+      ->default_str("");
+  add_number(*study, "--seed", study_options.seed, "Seed of the inputs");
   study->add_flag("--record", study_options.record, "Write results/<device>/accuracy_study.json and .svg");
   study->add_option("--sources", study_options.sources, "The hash of the sources, for the JSON file");
 
@@ -146,9 +144,8 @@ int main(int argc, char** argv) {
   bench->add_option("--filter", bench_options.filter, "Only cases whose id matches this regular expression");
   bench->add_option("--candidate", bench_options.candidate_path,
                     "Time this kernel for one --op against ours, see hipforge_candidate.h");
-  bench->add_option("--seconds", bench_options.seconds, "Of measuring, for each case and kernel")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  add_number(*bench, "--seconds", bench_options.seconds, "Of measuring, for each case and kernel",
+             kAboveZero<double>);
   bench->add_option("--json", bench_options.json_path, "Write every figure and sample as JSON");
 
   DevicesOptions devices_options;
@@ -178,7 +175,8 @@ int main(int argc, char** argv) {
                      "Run this AMD architecture's code objects on an emulator, not this build's kernels");
   replay->add_option("--code", replay_options.code, "Folder of code objects, ARCHITECTURE/OP.co")
       ->capture_default_str();
-  replay->add_option("--jobs", replay_options.jobs, "Emulators at once (default: one a core)");
+  add_number(*replay, "--jobs", replay_options.jobs, "Emulators at once (default: one a core)", {1, 1024})
+      ->default_str("");
   replay->add_option("--json", replay_options.json_path, "Write every launch's outcome as JSON");
 
   MutantsOptions mutants_options;
@@ -192,7 +190,7 @@ int main(int argc, char** argv) {
   mutants->add_option("--op", mutants_options.ops, "Only mutants of these ops")->delimiter(',');
   mutants->add_option("--id", mutants_options.id, "Only mutants whose id matches this regular expression");
   mutants->add_option("--dir", mutants_options.folder, "Folder of mutant builds")->capture_default_str();
-  mutants->add_option("--jobs", mutants_options.jobs, "Mutants at a time")->capture_default_str();
+  add_number(*mutants, "--jobs", mutants_options.jobs, "Mutants at a time", {1, 1024});
   mutants->add_flag("--list", mutants_options.list, "Print the mutants and run nothing");
   mutants->add_option("--json", mutants_options.json_path, "Write every verdict as JSON");
 
@@ -206,7 +204,7 @@ int main(int argc, char** argv) {
     if (isa->parsed()) return run_isa(isa_options);
     if (replay->parsed()) return run_replay(replay_options);
     if (mutants->parsed()) return run_mutants(mutants_options);
-    return run_check(options);
+    return options.emulate.empty() ? run_check(options) : run_emulated_candidate(options);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
     fmt::print(stderr, "hipforge: {}\n", error.what());

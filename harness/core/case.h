@@ -185,6 +185,7 @@ struct OpSuite {
   std::function<std::vector<Case>(std::int64_t shrink)> large_cases;
   /// An op's params (RmsNormParams, ...) as the struct of hipforge_candidate.h; throws std::bad_any_cast for another's.
   std::function<std::vector<std::byte>(const std::any& params)> candidate_struct;
+  std::string candidate_declaration;  ///< of that struct and of the function that takes it, in C
 };
 
 /// All ops, in the order of the design.

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <limits>
+#include <utility>
 
 namespace hipforge::harness {
 namespace {
@@ -29,6 +30,16 @@ double element_share(double actual, double value, double bound, double overflow)
 }
 
 }  // namespace
+
+Expected expect_sums(DType dtype, std::vector<std::int64_t> shape, std::vector<double> sums) {
+  Expected expected{dtype, std::move(shape), std::move(sums), {}};
+  for (double sum : expected.value) {
+    // An f32 is rounded once, by the addition; a narrower one a second time, by the store.
+    const double stored = dtype == DType::kF32 ? 0.0 : store_rounding(dtype, sum);
+    expected.bound.push_back(kF32Roundoff * std::fabs(sum) + stored);
+  }
+  return expected;
+}
 
 std::string index_text(std::size_t index, std::span<const std::int64_t> shape) {
   std::string text;

@@ -46,6 +46,9 @@ struct Comparison {
 /// must agree.
 [[nodiscard]] std::vector<double> element_shares(std::span<const double> actual, const Expected& expected);
 
+/// What sums of two numbers, each made by one f32 addition and stored as `dtype`, must be.
+[[nodiscard]] Expected expect_sums(DType dtype, std::vector<std::int64_t> shape, std::vector<double> sums);
+
 /// "[3, 17]" for a row-major index.
 [[nodiscard]] std::string index_text(std::size_t index, std::span<const std::int64_t> shape);
 

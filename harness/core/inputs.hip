@@ -200,16 +200,9 @@ Status fill(const TensorView& tensor, Family family, double scale, std::uint64_t
     args.strides[axis] = from < 0 ? 0 : tensor.strides[static_cast<std::size_t>(from)];
   }
   if (args.count == 0) return {};
-  LaunchPlan plan;
-  HIPFORGE_TRY(dispatch_float("fill", "tensor", tensor.dtype, [&]<class T>() -> Status {
-    plan.kernel = kFillEntry<T>.name;
-    plan.function = kFillEntry<T>.function;
-    return {};
-  }));
-  plan.grid =
-      dim3(static_cast<unsigned>(std::min<std::int64_t>((args.count + kBlock - 1) / kBlock, kMaxGrid)), 1, 1);
-  plan.block = dim3(kBlock, 1, 1);
-  return launch(plan, args, stream);
+  return dispatch_float("fill", "tensor", tensor.dtype, [&]<class T>() {
+    return launch(make_plan(kFillEntry<T>, ceil_div(args.count, kBlock), kBlock), args, stream);
+  });
 }
 
 }  // namespace hipforge::harness

@@ -22,6 +22,10 @@ enum class Layout {
 };
 
 [[nodiscard]] const char* layout_name(Layout layout);
+/// For operands of both in one launch: whether rows are aligned is asked of each tensor apart.
+[[nodiscard]] constexpr Layout other_layout(Layout layout) {
+  return layout == Layout::kContiguous ? Layout::kStrided : Layout::kContiguous;
+}
 
 /// Whether a rig knows its operands on the host.
 enum class HostCopy {

@@ -70,12 +70,8 @@ HIPFORGE_KERNEL(kGatherEntry, (bf16), gather_bf16, gather_kernel, ScanArgs, kBlo
 
 void run(const KernelEntry& entry, const ScanArgs& args, hipStream_t stream) {
   if (args.count == 0) return;
-  LaunchPlan plan;
-  plan.kernel = entry.name;
-  plan.function = entry.function;
-  plan.grid = dim3(static_cast<unsigned>(std::min((args.count + kBlock - 1) / kBlock, kMaxBlocks)), 1, 1);
-  plan.block = dim3(kBlock, 1, 1);
-  throw_if_error(launch(plan, args, stream));
+  const std::int64_t blocks = std::min(ceil_div(args.count, kBlock), kMaxBlocks);
+  throw_if_error(launch(make_plan(entry, blocks, kBlock), args, stream));
   HIPFORGE_HIP_CHECK(hipStreamSynchronize(stream));
 }
 

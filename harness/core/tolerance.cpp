@@ -1,5 +1,6 @@
 #include "harness/core/tolerance.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -56,6 +57,18 @@ double round_to_dtype(DType dtype, double value) {
   const double rounded = std::nearbyint(value / unit) * unit;
   if (std::fabs(rounded) > format.max_finite) return std::copysign(INFINITY, value);
   return rounded;
+}
+
+bool are_integers(std::span<const double> values) {
+  return std::all_of(values.begin(), values.end(), [](double value) { return value == std::floor(value); });
+}
+
+std::vector<double> without_subnormals(std::span<const double> values, DType dtype) {
+  std::vector<double> kept(values.begin(), values.end());
+  for (double& value : kept) {
+    if (std::fabs(value) < smallest_normal(dtype)) value = 0.0;
+  }
+  return kept;
 }
 
 }  // namespace hipforge::harness

@@ -3,6 +3,8 @@
 #include "kernels/runtime/dtype.h"
 
 #include <cstdint>
+#include <span>
+#include <vector>
 
 namespace hipforge::harness {
 
@@ -29,5 +31,11 @@ inline constexpr double kF32Roundoff = 0x1p-24;
 
 /// `value` rounded to `dtype` as the kernels store it: to nearest, ties to even. f32, f16 and bf16.
 [[nodiscard]] double round_to_dtype(DType dtype, double value);
+
+/// Of numbers without fractions: their sums within 2²⁴ are exact in f32.
+[[nodiscard]] bool are_integers(std::span<const double> values);
+
+/// What a matrix unit reads that takes subnormal numbers of `dtype` for 0.
+[[nodiscard]] std::vector<double> without_subnormals(std::span<const double> values, DType dtype);
 
 }  // namespace hipforge::harness

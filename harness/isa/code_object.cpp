@@ -1,6 +1,6 @@
 #include "harness/isa/code_object.h"
 
-#include "harness/report/report.h"
+#include "harness/system/file.h"
 #include "kernels/runtime/status.h"
 
 #include <elf.h>

@@ -1,14 +1,13 @@
 #include "harness/isa/isa_command.h"
 
-#include "harness/check/check_command.h"
 #include "harness/isa/amd_toolchain.h"
-#include "harness/report/report.h"
-#include "harness/system/tool_output.h"
+#include "harness/output/summary.h"
+#include "harness/system/child_process.h"
+#include "harness/system/exit_code.h"
 #include "kernels/runtime/status.h"
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cstdio>
@@ -47,8 +46,10 @@ std::map<std::string, std::vector<fs::path>> find_code_objects(const fs::path& f
   }
   for (auto& [architecture, files] : found) std::sort(files.begin(), files.end());
   if (found.empty()) {
-    cannot_run(fmt::format("no code objects (ARCHITECTURE/*.co) in {}: ./test.sh --only amd-code builds them",
-                           folder.string()));
+    cannot_run(
+        fmt::format("no code objects (ARCHITECTURE/*.co) in {}: "
+                    "./test.sh --only amd-code builds them",
+                    folder.string()));
   }
   return found;
 }
@@ -81,56 +82,56 @@ void examine(const fs::path& path, const std::string& architecture, const std::s
   }
 }
 
-void print_table(const std::vector<IsaRecord>& records) {
-  std::size_t width = 6;
-  for (const IsaRecord& record : records) width = std::max(width, record.kernel.size());
-  fmt::print("{:<8} {:<{}} {:>5} {:>5} {:>5} {:>6} {:>7} {:>5} | {:>6} {:>6} {:>4} {:>6} {:>6}\n", "arch",
-             "kernel", width, "VGPRs", "AGPRs", "SGPRs", "LDS", "scratch", "waves", "matrix", "vector", "LDS",
-             "global", "scalar");
+Summary isa_summary(const std::string& toolchain, const std::vector<IsaRecord>& records) {
+  Summary summary;
+  summary.head = {{"toolchain", toolchain}};
+  summary.rows = "kernels";
+  summary.groups.headings = {"arch",  "kernel", "VGPRs",  "AGPRs",  "SGPRs",  "LDS",    "scratch",
+                             "waves", "matrix", "vector", "LDS op", "global", "scalar", ""};
   for (const IsaRecord& r : records) {
     const IsaFigures& f = r.figures;
-    fmt::print("{:<8} {:<{}} {:>5} {:>5} {:>5} {:>6} {:>7} {:>5} | {:>6} {:>6} {:>4} {:>6} {:>6}{}\n",
-               r.architecture, r.kernel, width, f.vgprs, f.agprs, f.sgprs, f.lds_bytes, f.scratch_bytes,
-               f.waves, f.loop.matrix, f.loop.vector, f.loop.lds, f.loop.global, f.loop.scalar,
-               r.has_loop ? "" : "  (no loop)");
+    Entry entry{r.kernel, r.architecture, Entry::Verdict::kPassed, 0.0, {}, {}, {}};
+    if (!r.limits.empty() || !r.regressions.empty()) {
+      entry.verdict = Entry::Verdict::kFailed;
+    } else if (!r.compared) {
+      entry.verdict = Entry::Verdict::kSkipped;
+    }
+    entry.fields = {{"architecture", r.architecture},
+                    {"kernel", r.kernel},
+                    {"vgprs", f.vgprs},
+                    {"agprs", f.agprs},
+                    {"sgprs", f.sgprs},
+                    {"vgpr_spills", f.vgpr_spills},
+                    {"sgpr_spills", f.sgpr_spills},
+                    {"lds_bytes", f.lds_bytes},
+                    {"scratch_bytes", f.scratch_bytes},
+                    {"waves_per_simd", f.waves},
+                    {"hot_loop", Fields{{"is_loop", r.has_loop},
+                                        {"matrix", f.loop.matrix},
+                                        {"vector", f.loop.vector},
+                                        {"lds", f.loop.lds},
+                                        {"global", f.loop.global},
+                                        {"scalar", f.loop.scalar}}},
+                    {"compared", r.compared},
+                    {"limits", r.limits},
+                    {"regressions", r.regressions}};
+    std::vector<std::string> row{r.architecture, r.kernel};
+    for (const std::int64_t figure :
+         {std::int64_t{f.vgprs}, std::int64_t{f.agprs}, std::int64_t{f.sgprs}, f.lds_bytes, f.scratch_bytes,
+          std::int64_t{f.waves}, std::int64_t{f.loop.matrix}, std::int64_t{f.loop.vector},
+          std::int64_t{f.loop.lds}, std::int64_t{f.loop.global}, std::int64_t{f.loop.scalar}}) {
+      row.push_back(std::to_string(figure));
+    }
+    row.emplace_back(r.has_loop ? "" : "(no loop)");
+    summary.groups.rows.push_back(std::move(row));
+    summary.entries.push_back(std::move(entry));
   }
+  return summary;
 }
 
-void write_isa_json(const std::string& path, const std::string& toolchain,
-                    const std::vector<IsaRecord>& records) {
-  nlohmann::ordered_json root;
-  root["toolchain"] = toolchain;
-  root["kernels"] = nlohmann::ordered_json::array();
-  for (const IsaRecord& r : records) {
-    const IsaFigures& f = r.figures;
-    root["kernels"].push_back({{"architecture", r.architecture},
-                               {"kernel", r.kernel},
-                               {"vgprs", f.vgprs},
-                               {"agprs", f.agprs},
-                               {"sgprs", f.sgprs},
-                               {"vgpr_spills", f.vgpr_spills},
-                               {"sgpr_spills", f.sgpr_spills},
-                               {"lds_bytes", f.lds_bytes},
-                               {"scratch_bytes", f.scratch_bytes},
-                               {"waves_per_simd", f.waves},
-                               {"hot_loop",
-                                {{"is_loop", r.has_loop},
-                                 {"matrix", f.loop.matrix},
-                                 {"vector", f.loop.vector},
-                                 {"lds", f.loop.lds},
-                                 {"global", f.loop.global},
-                                 {"scalar", f.loop.scalar}}},
-                               {"compared", r.compared},
-                               {"limits", r.limits},
-                               {"regressions", r.regressions}});
-  }
-  write_file(path, root.dump(1) + "\n");
-}
-
-// Prints what is to be said of each kernel, and the closing line; returns whether any failed.
-bool print_verdicts(const std::vector<IsaRecord>& records, const std::vector<std::string>& gone) {
-  std::size_t failed = 0;
-  std::size_t skipped = 0;
+// Prints what is to be said of each kernel, and the closing line.
+void print_verdicts(const std::vector<IsaRecord>& records, const std::vector<std::string>& gone,
+                    const Summary& summary) {
   std::size_t better = 0;
   for (const IsaRecord& record : records) {
     for (const std::vector<std::string>* problems : {&record.limits, &record.regressions}) {
@@ -138,23 +139,24 @@ bool print_verdicts(const std::vector<IsaRecord>& records, const std::vector<std
         fmt::print("FAILED {} {}: {}\n", record.architecture, record.kernel, problem);
       }
     }
-    const bool broken = !record.limits.empty() || !record.regressions.empty();
-    failed += broken ? 1 : 0;
-    skipped += !broken && !record.compared ? 1 : 0;
     better += record.better ? 1 : 0;
     if (!record.compared) fmt::print("new {} {}\n", record.architecture, record.kernel);
   }
   for (const std::string& kernel : gone) fmt::print("gone {}\n", kernel);
   if (better > 0) fmt::print("{} kernels are better than the baseline says\n", better);
+  const std::size_t skipped = summary.count(Entry::Verdict::kSkipped);
   if (skipped > 0) {
-    fmt::print("{} kernels are not in the baseline, so that only the limits were checked\n", skipped);
+    fmt::print(
+        "{} kernels are not in the baseline, so that only the limits "
+        "were checked\n",
+        skipped);
   }
   if (better + skipped + gone.size() > 0) fmt::print("--accept REASON brings the baseline up to date\n");
-  fmt::print("{} passed, {} failed, {} skipped\n", records.size() - failed - skipped, failed, skipped);
-  return failed > 0;
+  fmt::print("{}\n", closing_line(summary));
 }
 
-// NVIDIA's side of the matter: HMMA or HGMMA in the hot loop of every kernel that promises it.
+// NVIDIA's side of the matter: HMMA or HGMMA in the hot loop of every kernel
+// that promises it.
 int run_cubin(const IsaOptions& options, const std::regex& wanted) {
   const std::string cuobjdump =
       find_tool({"/usr/local/cuda/bin/cuobjdump", "/usr/lib/nvidia-cuda-toolkit/bin/cuobjdump"}, "cuobjdump");
@@ -168,9 +170,11 @@ int run_cubin(const IsaOptions& options, const std::regex& wanted) {
       continue;
     const WorkCounts loop = find_hot_loop(routine.code).counts;
     ++(loop.matrix > 0 ? passed : failed);
-    fmt::print("{} {} {}: {} matrix, {} vector, {} shared, {} global memory instructions in the hot loop\n",
-               loop.matrix > 0 ? "ok    " : "FAILED", routine.architecture, routine.name, loop.matrix,
-               loop.vector, loop.lds, loop.global);
+    fmt::print(
+        "{} {} {}: {} matrix, {} vector, {} shared, {} global memory "
+        "instructions in the hot loop\n",
+        loop.matrix > 0 ? "ok    " : "FAILED", routine.architecture, routine.name, loop.matrix, loop.vector,
+        loop.lds, loop.global);
   }
   if (passed + failed == 0)
     return usage_error(fmt::format("no matrix-core kernel (_mma, _wgmma) matches in {}", options.cubin));
@@ -239,7 +243,9 @@ int run_isa(const IsaOptions& options) {
   }
   const AmdToolchain toolchain = read_amd_toolchain(folder);
   if (toolchain.objdump.empty()) {
-    cannot_run("no llvm-objdump found: install the package llvm-19, or put one on the PATH");
+    cannot_run(
+        "no llvm-objdump found: install the package llvm-19, or put one "
+        "on the PATH");
   }
 
   IsaBaseline baseline = read_baseline(options.baseline);
@@ -274,9 +280,11 @@ int run_isa(const IsaOptions& options) {
     gone.clear();
   }
   judge(records, entries);
-  print_table(records);
-  if (!options.json_path.empty()) write_isa_json(options.json_path, toolchain.name, records);
-  return print_verdicts(records, gone) ? kExitFailed : kExitGood;
+  const Summary summary = isa_summary(toolchain.name, records);
+  fmt::print("{}", aligned(summary.groups));
+  write_summary({.json = options.json_path}, summary);
+  print_verdicts(records, gone, summary);
+  return summary.count(Entry::Verdict::kFailed) > 0 ? kExitFailed : kExitGood;
 }
 
 }  // namespace hipforge::harness

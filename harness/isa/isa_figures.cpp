@@ -1,6 +1,6 @@
 #include "harness/isa/isa_figures.h"
 
-#include "harness/report/report.h"
+#include "harness/system/file.h"
 #include "kernels/runtime/status.h"
 
 #include <fmt/format.h>

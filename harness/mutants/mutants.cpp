@@ -1,9 +1,8 @@
 #include "harness/mutants/mutants.h"
 
 #include "harness/core/case.h"
-#include "harness/report/report.h"
 #include "harness/system/child_process.h"
-#include "harness/system/tool_output.h"
+#include "harness/system/file.h"
 #include "kernels/runtime/status.h"
 #include "kernels/runtime/target.h"
 
@@ -159,27 +158,17 @@ StepOutcome run_step(const MutantBuild& build, const SuiteStep& step, int mutant
   });
   outcome.seconds = child.seconds;
   const std::string place = last_test.empty() ? step.check : step.check + ": " + last_test;
-  switch (child.end) {
-    case ChildOutcome::End::kStopped:
-      outcome.failed = true;
-      outcome.check = step.check;
-      outcome.by = step.check + ": " + outcome.by;
-      break;
-    case ChildOutcome::End::kTimeout:
-      outcome.failed = true;
-      outcome.check = "timeout";
-      outcome.by = fmt::format("timeout: {} takes over {:.0f} s", place, timeout_s);
-      break;
-    case ChildOutcome::End::kSignal:
-      outcome.failed = true;
-      outcome.check = "fault";
-      outcome.by = fmt::format("fault: {} ended by signal {}", place, child.number);
-      break;
-    case ChildOutcome::End::kExit:
-      outcome.failed = child.number != 0;
-      outcome.check = step.check;
-      if (outcome.failed) outcome.by = fmt::format("{}: exit code {}", place, child.number);
-      break;
+  outcome.failed = !child.good();
+  outcome.check = child.end == ChildOutcome::End::kTimeout  ? "timeout"
+                  : child.end == ChildOutcome::End::kSignal ? "fault"
+                                                            : step.check;
+  if (child.end == ChildOutcome::End::kTimeout) {
+    outcome.by = fmt::format("timeout: {} takes over {:.0f} s", place, timeout_s);
+  } else if (child.end == ChildOutcome::End::kSignal) {
+    outcome.by = fmt::format("fault: {} ended by signal {}", place, child.number);
+  } else if (outcome.failed) {
+    outcome.by = outcome.by.empty() ? fmt::format("{}: exit code {}", place, child.number)
+                                    : fmt::format("{}: {}", step.check, outcome.by);
   }
   return outcome;
 }

@@ -1,13 +1,13 @@
 #include "harness/mutants/mutants_command.h"
 
-#include "harness/check/check_command.h"
 #include "harness/mutants/mutants.h"
-#include "harness/report/report.h"
+#include "harness/output/summary.h"
+#include "harness/system/exit_code.h"
+#include "harness/system/file.h"
 #include "harness/system/progress.h"
 #include "kernels/runtime/status.h"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -23,7 +23,8 @@
 namespace hipforge::harness {
 namespace {
 
-// A mutant may take this much longer than the code as it is, and never less than the floor.
+// A mutant may take this much longer than the code as it is, and never less
+// than the floor.
 constexpr double kTimeoutFactor = 5.0;
 constexpr double kTimeoutFloor = 20.0;
 constexpr double kUnmutatedTimeout = 900.0;
@@ -40,7 +41,8 @@ int usage_error(const std::string& message) {
   return kExitUsage;
 }
 
-// work(0) … work(count − 1), `jobs` at a time; the first exception is thrown here when all have stopped.
+// work(0) … work(count − 1), `jobs` at a time; the first exception is thrown
+// here when all have stopped.
 void in_parallel(std::size_t count, int jobs, const std::function<void(std::size_t)>& work) {
   std::atomic<std::size_t> next{0};
   std::mutex mutex;
@@ -70,7 +72,8 @@ std::string key_of(const SuiteStep& step) {
                      fmt::join(step.command, " "));
 }
 
-// Seconds that each step takes with no mutant on, by key_of; `failure` says what failed.
+// Seconds that each step takes with no mutant on, by key_of; `failure` says
+// what failed.
 std::map<std::string, double> run_unmutated(const MutantBuild& build, Suite suite,
                                             const std::set<std::string>& ops, int jobs,
                                             std::string& failure) {
@@ -130,27 +133,28 @@ void print_counts(const std::string& title, const std::map<std::string, std::pai
 
 void write_mutants_json(const MutantsOptions& options, const MutantBuild& build,
                         const std::vector<const Mutant*>& chosen, const std::vector<const Mutant*>& left_out,
-                        const std::vector<Verdict>& verdicts, const nlohmann::ordered_json& summary) {
-  nlohmann::ordered_json root = summary;
-  root["discarded"] = build.discarded;
-  root["mutants"] = nlohmann::ordered_json::array();
+                        const std::vector<Verdict>& verdicts, Fields root) {
+  std::vector<Fields> rows;
   for (std::size_t i = 0; i < chosen.size(); ++i) {
     const Mutant& mutant = *chosen[i];
-    nlohmann::ordered_json entry{{"id", mutant.id},       {"op", mutant.op},
-                                 {"kind", mutant.kind},   {"what", mutant.what},
-                                 {"where", mutant.where}, {"caught", verdicts[i].caught}};
-    if (!mutant.chronicle.empty()) entry["chronicle"] = mutant.chronicle;
-    if (verdicts[i].caught) entry["by"] = verdicts[i].by;
+    Fields row{{"id", mutant.id},     {"op", mutant.op},       {"kind", mutant.kind},
+               {"what", mutant.what}, {"where", mutant.where}, {"caught", verdicts[i].caught}};
+    if (!mutant.chronicle.empty()) row.emplace_back("chronicle", mutant.chronicle);
+    if (verdicts[i].caught) row.emplace_back("by", verdicts[i].by);
     if (!verdicts[i].caught && !mutant.reason.empty()) {
-      entry["reason"] = mutant.reason;
-      entry["equivalent"] = mutant.equivalent;
+      row.emplace_back("reason", mutant.reason);
+      row.emplace_back("equivalent", mutant.equivalent);
     }
-    root["mutants"].push_back(std::move(entry));
+    rows.push_back(std::move(row));
   }
+  std::vector<Fields> others;
   for (const Mutant* mutant : left_out) {
-    root["left_out"].push_back({{"id", mutant->id}, {"what", mutant->what}, {"reason", mutant->left_out}});
+    others.push_back({{"id", mutant->id}, {"what", mutant->what}, {"reason", mutant->left_out}});
   }
-  write_file(options.json_path, root.dump(1) + "\n");
+  root.emplace_back("discarded", build.discarded);
+  root.emplace_back("mutants", std::move(rows));
+  if (!others.empty()) root.emplace_back("left_out", std::move(others));
+  write_file(options.json_path, json_text(root));
 }
 
 }  // namespace
@@ -200,7 +204,8 @@ int run_mutants(const MutantsOptions& options) {
   const auto begin = std::chrono::steady_clock::now();
   std::vector<Verdict> verdicts(chosen.size());
   std::mutex mutex;
-  // The full check takes minutes, so that only what survives the rest is put to it.
+  // The full check takes minutes, so that only what survives the rest is put to
+  // it.
   const std::vector<Suite> suites =
       options.race ? std::vector<Suite>{race_suite_of} : std::vector<Suite>{suite_of, thorough_suite_of};
   for (const Suite suite : suites) {
@@ -216,7 +221,8 @@ int run_mutants(const MutantsOptions& options) {
     if (!failed.empty()) {
       fmt::print("FAIL without a mutant: {}\n", failed);
       fmt::print(stderr,
-                 "hipforge mutants: the suite fails without a mutant ({}), so it says nothing with one\n",
+                 "hipforge mutants: the suite fails without a mutant ({}), so "
+                 "it says nothing with one\n",
                  failed);
       return kExitFailed;
     }
@@ -262,7 +268,8 @@ int run_mutants(const MutantsOptions& options) {
   print_counts("caught by check:", by_check);
   if (options.generated) {
     fmt::print(
-        "generated: {} more do not compile; of the survivors {} are listed as doing what the code does, {} "
+        "generated: {} more do not compile; of the survivors {} are "
+        "listed as doing what the code does, {} "
         "have no "
         "reason listed; of all others {:.1f} % are caught\n",
         build.discarded, equivalent, unexplained, 100.0 * real_share);

@@ -1,10 +1,7 @@
 #include "harness/ops/embedding.h"
 
 #include "harness/core/tolerance.h"
-#include "harness/sweep/column_slice.h"
-#include "harness/sweep/families.h"
-#include "harness/sweep/variants.h"
-#include "kernels/embedding.h"
+#include "harness/sweep/op_cases.h"
 #include "kernels/runtime/device_error.h"
 #include "reference/embedding.h"
 
@@ -43,160 +40,121 @@ constexpr std::int64_t kTableGap = 16;
 constexpr std::int64_t kYGap = 40;
 constexpr std::int64_t kIdStride = 3;
 
-std::vector<std::string> features_of(const Spec& spec) {
-  std::vector<std::string> features{fmt::format("y_{}", dtype_name(spec.y))};
-  if (spec.scale != 1.0f) features.emplace_back("scale");
-  if (spec.bad_ids) features.emplace_back("bad_ids");
-  if (spec.repeated_ids) features.emplace_back("repeated_ids");
-  if (spec.strided_ids) features.emplace_back("strided_ids");
-  if (spec.column_slice) features.emplace_back("column_slice");
-  if (spec.mixed_alignment) features.emplace_back("mixed_alignment");
-  if (spec.non_finite) features.emplace_back("non_finite");
-  if (spec.large) features.emplace_back("large");
-  if (spec.family != Family::kNormal) features.emplace_back(family_name(spec.family));
-  return features;
-}
-
-std::vector<std::string> families_of(const Spec& spec) {
-  if (spec.non_finite) return {"non_finite", "minus_infinity"};
-  return {spec.large ? "large" : input_family(spec.family)};
-}
-
 // Both ends of the table, then a walk that touches every row before it repeats one.
-std::vector<std::int32_t> make_ids(const Spec& spec) {
-  std::vector<std::int32_t> ids;
+std::vector<double> make_ids(const Spec& spec) {
+  std::vector<double> ids;
   for (std::int64_t token = 0; token < spec.tokens; ++token) {
     std::int64_t id = token == 0 ? spec.vocab - 1 : (token - 1) * 7919 % spec.vocab;
     if (spec.repeated_ids) id = token % 2 == 0 ? spec.vocab / 2 : spec.vocab - 1;
-    ids.push_back(static_cast<std::int32_t>(id));
+    ids.push_back(static_cast<double>(id));
   }
   if (spec.bad_ids) {
     // One past the end, one before the start, and both ends of the type, between good ids.
     const std::int64_t bad[] = {spec.vocab, -1, std::numeric_limits<std::int32_t>::max(),
                                 std::numeric_limits<std::int32_t>::min()};
-    for (std::size_t i = 0; i < ids.size(); i += 3) ids[i] = static_cast<std::int32_t>(bad[i / 3 % 4]);
+    for (std::size_t i = 0; i < ids.size(); i += 3) ids[i] = static_cast<double>(bad[i / 3 % 4]);
   }
   return ids;
 }
 
-PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
-  PreparedCase prepared;
-  prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
-  Rig& rig = *prepared.rig;
-  const std::int64_t table_cols = spec.hidden + (spec.column_slice ? kTableGap : 0);
-  const std::int64_t y_cols = spec.hidden + (spec.column_slice ? kYGap : 0);
-  const std::int64_t first_col = spec.column_slice ? kSliceFirst : 0;
+EmbeddingParams make(const Spec& spec, Rig& rig) {
+  const Shape table_shape{spec.vocab, spec.hidden + (spec.column_slice ? kTableGap : 0)};
+  const Shape y_shape{spec.tokens, spec.hidden + (spec.column_slice ? kYGap : 0)};
   EmbeddingParams params;
   params.scale = spec.scale;
   if (spec.non_finite) {
     constexpr double kInf = std::numeric_limits<double>::infinity();
     const double cycle[] = {1.5, kInf, -0.0, std::nan(""), -kInf, 0.0, -2.0};
     std::vector<double> values;
-    for (std::int64_t i = 0; i < spec.vocab * table_cols; ++i) values.push_back(cycle[i % 7]);
-    params.table = rig.input_values("table", spec.table, {spec.vocab, table_cols}, values, spec.layout);
+    for (std::int64_t i = 0; i < table_shape[0] * table_shape[1]; ++i) values.push_back(cycle[i % 7]);
+    params.table = rig.input_values("table", spec.table, table_shape, values, spec.layout);
   } else {
     const double magnitude = !spec.large ? 1.0 : spec.table == DType::kF16 ? 1e4 : 1e30;
-    params.table =
-        rig.input("table", spec.table, {spec.vocab, table_cols}, spec.family, magnitude, spec.layout);
+    params.table = rig.input("table", spec.table, table_shape, spec.family, magnitude, spec.layout);
   }
-  const std::vector<std::int32_t> ids = make_ids(spec);
+  const std::vector<double> ids = make_ids(spec);
   if (spec.strided_ids) {
     // What lies between them is out of range: to read it shows.
-    std::vector<double> matrix(static_cast<std::size_t>(spec.tokens * kIdStride), -7.0);
+    std::vector<double> matrix(ids.size() * kIdStride, -7.0);
     for (std::size_t i = 0; i < ids.size(); ++i) matrix[i * kIdStride] = ids[i];
     params.ids = rig.input_values("ids", DType::kI32, {spec.tokens, kIdStride}, matrix, spec.layout);
     params.ids.rank = 1;
   } else {
-    const std::vector<double> values(ids.begin(), ids.end());
-    params.ids = rig.input_values("ids", DType::kI32, {spec.tokens}, values, spec.layout);
+    params.ids = rig.input_values("ids", DType::kI32, {spec.tokens}, ids, spec.layout);
   }
-  params.y = rig.output("y", spec.y, {spec.tokens, y_cols},
-                        spec.mixed_alignment ? other_layout(spec.layout) : spec.layout);
+  params.y = rig.output("y", spec.y, y_shape, spec.mixed_alignment ? other_layout(spec.layout) : spec.layout);
   if (spec.column_slice) {
-    params.table = slice_columns(params.table, first_col, spec.hidden);
-    params.y = slice_columns(params.y, first_col, spec.hidden);
+    params.table = slice_axis(params.table, 1, kSliceFirst, spec.hidden);
+    params.y = slice_axis(params.y, 1, kSliceFirst, spec.hidden);
   }
-  params.error_word = rig.error_word();
-  if (spec.bad_ids && spec.tokens * spec.hidden > 0) rig.expect_error_word(kDeviceErrorToken);
-  const auto size = [](DType dtype) { return static_cast<std::int64_t>(dtype_size(dtype)); };
-  prepared.bytes = spec.tokens * (size(DType::kI32) + spec.hidden * (size(spec.table) + size(spec.y)));
-  prepared.flops = spec.tokens * spec.hidden;
-  prepared.params = params;
-  prepared.launch = [params, target = environment.target](hipStream_t stream) {
-    return embedding(params, stream, target);
-  };
-  prepared.expect = [spec, ids, &rig, table_cols, y_cols, first_col, target = environment.target] {
-    const std::vector<double> table = slice_columns(rig.values("table"), table_cols, first_col, spec.hidden);
-    EmbeddingInputs inputs;
-    inputs.table = table;
-    inputs.ids = ids;
-    inputs.vocab = spec.vocab;
-    inputs.hidden = spec.hidden;
-    inputs.scale = static_cast<double>(spec.scale);
-    inputs.y_dtype = spec.y;
-    const Expected y = embedding_expected(inputs, target);
-    return std::vector<OutputExpectation>{
-        {"y", spec.column_slice ? expect_columns(y, y_cols, first_col) : y}};
-  };
-  return prepared;
+  const std::uint32_t bad_token = kDeviceErrorToken;
+  params.error_word = rig.error_word(spec.bad_ids && params.y.numel() > 0 ? bad_token : 0);
+  return params;
 }
 
-const SpecKnobs<Spec>& knobs() {
-  static const SpecKnobs<Spec> all = [] {
-    SpecKnobs<Spec> made;
-    made.size("tokens", &Spec::tokens).size("vocab", &Spec::vocab).size("hidden", &Spec::hidden);
-    made.layout("layout", &Spec::layout).family("family", &Spec::family).scalar("scale", &Spec::scale, 1.0f);
+const Fields<Spec>& fields() {
+  static const auto all = [] {
+    Fields<Spec> made;
+    made.dtype(&Spec::table).size("tokens", &Spec::tokens).size("vocab", &Spec::vocab);
+    made.size("hidden", &Spec::hidden).layout("layout", &Spec::layout);
+    made.feature([](const Spec& spec) { return fmt::format("y_{}", dtype_name(spec.y)); });
+    made.feature("scale", [](const Spec& spec) { return spec.scale != 1.0f; });
+    made.feature("bad_ids", &Spec::bad_ids).feature("repeated_ids", &Spec::repeated_ids);
+    made.feature("strided_ids", &Spec::strided_ids).feature("column_slice", &Spec::column_slice);
+    made.feature("mixed_alignment", &Spec::mixed_alignment).feature("non_finite", &Spec::non_finite);
+    made.feature("large", &Spec::large).family("family", &Spec::family).scalar("scale", &Spec::scale, 1.0f);
     made.flag("bad_ids", &Spec::bad_ids).flag("repeated_ids", &Spec::repeated_ids);
     made.flag("strided_ids", &Spec::strided_ids).flag("column_slice", &Spec::column_slice);
-    made.flag("large", &Spec::large)
-        .flag("non_finite", &Spec::non_finite)
-        .flag("mixed_alignment", &Spec::mixed_alignment);
+    made.flag("large", &Spec::large).flag("non_finite", &Spec::non_finite);
+    made.flag("mixed_alignment", &Spec::mixed_alignment);
+    made.special({"non_finite", "minus_infinity"}, &Spec::non_finite);
+    made.special({"large"}, [](const Spec& spec) { return spec.large && !spec.non_finite; });
+    made.over_tile([](const Spec& spec) { return spec.tokens > 1 || spec.hidden > kWaveElements; });
     return made;
   }();
   return all;
 }
 
-Case make_case(const Spec& spec) {
-  Case test;
-  test.op = "embedding";
-  test.dtype = spec.table;
-  test.layout = layout_name(spec.layout);
-  test.features = features_of(spec);
-  test.families = families_of(spec);
-  set_sizes(test, {{"tokens", spec.tokens}, {"vocab", spec.vocab}, {"hidden", spec.hidden}});
-  test.shape = shape_name({spec.tokens, spec.vocab, spec.hidden});
-  test.odd = any_odd({spec.tokens, spec.vocab, spec.hidden});
-  test.over_tile = spec.tokens > 1 || spec.hidden > kWaveElements;
-  test.quick = spec.quick;
-  std::string options;
-  for (const std::string& feature : test.features) options += (options.empty() ? "" : ".") + feature;
-  test.id = fmt::format("embedding/{}/{}/{}/{}", dtype_name(spec.table), test.layout, test.shape, options);
-  test.prepare = [spec](const CaseEnvironment& environment) { return prepare(spec, environment); };
-  test.variants = knobs().variants(spec, &make_case);
-  return test;
+Work work(const Spec& spec, const EmbeddingParams& params) {
+  const auto size = [](DType dtype) { return static_cast<std::int64_t>(dtype_size(dtype)); };
+  // Of the table, a row for each token.
+  return {.flops = params.y.numel(),
+          .bytes = spec.tokens * (size(DType::kI32) + spec.hidden * (size(spec.table) + size(spec.y)))};
 }
+
+const OpCases<Spec, EmbeddingParams> kCases{embedding, fields, make, expect, work};
 
 }  // namespace
 
-Expected embedding_expected(const EmbeddingInputs& inputs, const Target&) {
-  Expected expected;
-  expected.dtype = inputs.y_dtype;
-  expected.shape = {static_cast<std::int64_t>(inputs.ids.size()), inputs.hidden};
-  expected.value = reference::embedding(inputs.table, inputs.ids, inputs.vocab, inputs.hidden, inputs.scale);
-  for (double y : expected.value) {
-    const auto lost = [y](DType dtype) {
-      return round_to_dtype(dtype, y) == y ? 0.0 : store_rounding(dtype, y);
-    };
-    expected.bound.push_back(lost(DType::kF32) +
-                             (inputs.y_dtype == DType::kF32 ? 0.0 : lost(inputs.y_dtype)));
+std::vector<OutputExpectation> expect(const EmbeddingParams& part, const HostTensors& host, const Target&,
+                                      const EmbeddingParams&) {
+  const std::int64_t vocab = part.table.shape[0];
+  const std::int64_t hidden = part.y.shape[1];
+  // The rows that are looked up, in the order of the tokens.
+  std::vector<double> rows;
+  std::vector<std::int32_t> row_of_token;
+  for (double id : host.values("ids")) {
+    const bool good = id >= 0.0 && id < static_cast<double>(vocab);
+    row_of_token.push_back(good ? static_cast<std::int32_t>(row_of_token.size()) : -1);
+    const auto row = good ? host.rows("table", static_cast<std::int64_t>(id), 1).values
+                          : std::vector<double>(static_cast<std::size_t>(hidden));
+    rows.insert(rows.end(), row.begin(), row.end());
   }
-  return expected;
+  const DType dtype = part.y.dtype;
+  const auto tokens = static_cast<std::int64_t>(row_of_token.size());
+  const auto scale = static_cast<double>(part.scale);
+  Expected y{dtype, {tokens, hidden}, reference::embedding(rows, row_of_token, tokens, hidden, scale), {}};
+  for (double value : y.value) {
+    const auto lost = [value](DType to) {
+      return round_to_dtype(to, value) == value ? 0.0 : store_rounding(to, value);
+    };
+    y.bound.push_back(lost(DType::kF32) + (dtype == DType::kF32 ? 0.0 : lost(dtype)));
+  }
+  return {{"y", std::move(y)}};
 }
 
 OpSuite embedding_suite() {
-  OpSuite suite;
-  suite.op = "embedding";
-  suite.bound = kEmbeddingBound;
+  auto suite = make_suite<EmbeddingParams>(kEmbeddingBound);
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided"};
   suite.features = {"y_f32",        "y_f16",       "y_bf16",       "scale",           "bad_ids",
@@ -214,7 +172,7 @@ OpSuite embedding_suite() {
       const auto add = [&](Spec spec) {
         spec.table = table;
         spec.layout = layout;
-        suite.cases.push_back(make_case(spec));
+        suite.cases.push_back(make_case(kCases, spec));
       };
       // Around packs, waves and blocks; the output's dtype rotates.
       for (Shape shape : {Shape{1, 1, 1}, Shape{2, 5, 7}, Shape{3, 4, 8}, Shape{5, 11, 31}, Shape{4, 9, 256},
@@ -272,20 +230,20 @@ OpSuite embedding_suite() {
       }
       add({.tokens = 0, .vocab = 1, .hidden = 2049});
       fill_edges(suite, table, layout_name(layout), [&](const std::string&, std::int64_t hidden) {
-        return make_case({.tokens = 3,
-                          .vocab = 4,
-                          .hidden = hidden,
-                          .table = table,
-                          .y = floats[turn++ % 3],
-                          .layout = layout});
+        return make_case(kCases, {.tokens = 3,
+                                  .vocab = 4,
+                                  .hidden = hidden,
+                                  .table = table,
+                                  .y = floats[turn++ % 3],
+                                  .layout = layout});
       });
     }
     suite.bench_cases.push_back(
-        make_case({.tokens = 1, .vocab = 4096, .hidden = 256, .table = table, .y = DType::kF32}));
+        make_case(kCases, {.tokens = 1, .vocab = 4096, .hidden = 256, .table = table, .y = DType::kF32}));
     suite.bench_cases.push_back(
-        make_case({.tokens = 512, .vocab = 4096, .hidden = 256, .table = table, .y = DType::kF32}));
+        make_case(kCases, {.tokens = 512, .vocab = 4096, .hidden = 256, .table = table, .y = DType::kF32}));
     suite.bench_cases.push_back(
-        make_case({.tokens = 256, .vocab = 1024, .hidden = 1024, .table = table, .y = table}));
+        make_case(kCases, {.tokens = 256, .vocab = 1024, .hidden = 1024, .table = table, .y = table}));
   }
   return suite;
 }

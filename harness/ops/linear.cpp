@@ -1,10 +1,7 @@
 #include "harness/ops/linear.h"
 
 #include "harness/core/tolerance.h"
-#include "harness/sweep/column_slice.h"
-#include "harness/sweep/families.h"
-#include "harness/sweep/variants.h"
-#include "kernels/linear.h"
+#include "harness/sweep/op_cases.h"
 #include "reference/linear.h"
 
 #include <fmt/format.h>
@@ -43,11 +40,15 @@ struct Slice {
   std::int64_t first;
   std::int64_t gap;
 };
-constexpr Slice kNoSlice{0, 0};
 constexpr Slice kXSlice{8, 16};
 constexpr Slice kWeightSlice{16, 40};
 constexpr Slice kYSlice{24, 64};
 constexpr std::int64_t kTiledMinRows = 32;
+constexpr std::int64_t kOracleWeights = std::int64_t{1} << 22;  // that the oracle has on the host at once
+// Samples of a large case: one row and one column out of every tile, whatever its size, eight combs of each.
+constexpr std::int64_t kCombs = 8;
+constexpr std::int64_t kTeeth = 16;
+constexpr std::int64_t kTeethOfFewRows = 512;
 
 DType y_dtype(const Spec& spec) {
   return spec.y_f32 ? DType::kF32 : spec.x;
@@ -57,8 +58,9 @@ bool is_tiled(const Spec& spec) {
   return !spec.batch_invariant && spec.rows >= kTiledMinRows;
 }
 
-bool is_mma(const Spec& spec) {
-  return is_tiled(spec) && spec.weight == spec.x && spec.x != DType::kF32;
+std::string path_of(const Spec& spec) {
+  if (!is_tiled(spec)) return spec.rows == 1 ? "one_row" : "rows";
+  return spec.weight == spec.x && spec.x != DType::kF32 ? "mma" : "tiled";
 }
 
 bool is_over_tile(const Spec& spec) {
@@ -66,222 +68,190 @@ bool is_over_tile(const Spec& spec) {
   return spec.rows > 4 || spec.in_features > 256 || spec.out_features > 128;
 }
 
-std::vector<std::string> features_of(const Spec& spec) {
-  std::vector<std::string> features{fmt::format("weight_{}", dtype_name(spec.weight))};
-  if (y_dtype(spec) == DType::kF32) features.emplace_back("y_f32");
-  if (spec.bias != Bias::kNone) features.emplace_back("bias");
-  if (spec.bias == Bias::kF32) features.emplace_back("bias_f32");
-  if (is_tiled(spec)) {
-    features.emplace_back(is_mma(spec) ? "mma" : "tiled");
-  } else {
-    features.emplace_back(spec.rows == 1 ? "one_row" : "rows");
-  }
-  if (spec.in_features == 0) features.emplace_back("no_inputs");
-  if (spec.column_slice) features.emplace_back("column_slice");
-  if (spec.mixed_alignment) features.emplace_back("mixed_alignment");
-  if (spec.non_finite) features.emplace_back("non_finite");
-  if (spec.family != Family::kNormal) features.emplace_back(family_name(spec.family));
-  if (spec.scale > 100.0) features.emplace_back("large");
-  return features;
-}
-
-std::vector<std::string> families_of(const Spec& spec) {
-  if (spec.non_finite) return {"non_finite", "minus_infinity"};
-  return {spec.scale > 100.0 ? "large" : input_family(spec.family)};
-}
-
 // Small numbers with a NaN, an infinity and zeros here and there: some rows and columns stay finite.
-std::vector<double> non_finite_values(std::int64_t rows, std::int64_t cols, std::int64_t every) {
+std::vector<double> non_finite_values(const Shape& shape, std::int64_t every) {
   std::vector<double> values;
-  for (std::int64_t row = 0; row < rows; ++row) {
-    for (std::int64_t col = 0; col < cols; ++col) {
+  for (std::int64_t row = 0; row < shape[0]; ++row) {
+    for (std::int64_t col = 0; col < shape[1]; ++col) {
       double value = static_cast<double>((row * 5 + col * 3) % 11 - 5) / 4.0;
-      if (row % every == 1 && col == cols - 1) value = std::nan("");
-      if (row % every == 2 && col == cols / 2) value = -std::numeric_limits<double>::infinity();
+      if (row % every == 1 && col == shape[1] - 1) value = std::nan("");
+      if (row % every == 2 && col == shape[1] / 2) value = -std::numeric_limits<double>::infinity();
       values.push_back(value);
     }
   }
   return values;
 }
 
-PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
-  PreparedCase prepared;
-  prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
-  Rig& rig = *prepared.rig;
-  // Matrices of which the operands are columns; the operands themselves where there is no slice.
-  const Slice x_slice = spec.column_slice ? kXSlice : kNoSlice;
-  const Slice weight_slice = spec.column_slice ? kWeightSlice : kNoSlice;
-  const Slice y_slice = spec.column_slice ? kYSlice : kNoSlice;
-  const Shape x_shape{spec.rows, spec.in_features + x_slice.gap};
-  const Shape weight_shape{spec.out_features, spec.in_features + weight_slice.gap};
+// What the family is about lies in x; in these, weights are of its kind as well.
+Family weight_family(Family family) {
+  for (Family both :
+       {Family::kOutliers, Family::kIntegers, Family::kPositive, Family::kEqual, Family::kUniform}) {
+    if (family == both) return family;
+  }
+  return family == Family::kCancel ? Family::kEqual : Family::kNormal;
+}
+
+LinearParams make(const Spec& spec, Rig& rig) {
+  // The whole matrix, of which the operand is some columns where the spec asks for that.
+  const auto shape = [&](std::int64_t rows, std::int64_t columns, const Slice& slice) {
+    return Shape{rows, columns + (spec.column_slice ? slice.gap : 0)};
+  };
+  const auto columns = [&](const TensorView& whole, std::int64_t count, const Slice& slice) {
+    return spec.column_slice ? slice_axis(whole, 1, slice.first, count) : whole;
+  };
+  const Shape x_shape = shape(spec.rows, spec.in_features, kXSlice);
+  const Shape weight_shape = shape(spec.out_features, spec.in_features, kWeightSlice);
   const Layout weight_layout = spec.mixed_alignment ? other_layout(spec.layout) : spec.layout;
   LinearParams params;
   params.batch_invariant = spec.batch_invariant;
   if (spec.non_finite) {
-    const std::vector<double> x = non_finite_values(x_shape[0], x_shape[1], 4);
-    const std::vector<double> weight = non_finite_values(weight_shape[0], weight_shape[1], 7);
-    params.x = rig.input_values("x", spec.x, x_shape, x, spec.layout);
-    params.weight = rig.input_values("weight", spec.weight, weight_shape, weight, spec.layout);
+    params.x = rig.input_values("x", spec.x, x_shape, non_finite_values(x_shape, 4), spec.layout);
+    params.weight = rig.input_values("weight", spec.weight, weight_shape, non_finite_values(weight_shape, 7),
+                                     weight_layout);
   } else {
     params.x = rig.input("x", spec.x, x_shape, spec.family, spec.scale, spec.layout);
-    // What the family is about lies in x; in these, weights are of its kind as well.
-    const bool both = spec.family == Family::kOutliers || spec.family == Family::kIntegers ||
-                      spec.family == Family::kPositive || spec.family == Family::kEqual ||
-                      spec.family == Family::kUniform;
-    const Family weight_family = both                             ? spec.family
-                                 : spec.family == Family::kCancel ? Family::kEqual
-                                                                  : Family::kNormal;
-    params.weight = rig.input("weight", spec.weight, weight_shape, weight_family, 1.0, weight_layout);
+    params.weight =
+        rig.input("weight", spec.weight, weight_shape, weight_family(spec.family), 1.0, weight_layout);
   }
   if (spec.bias != Bias::kNone) {
     const DType dtype = spec.bias == Bias::kF32 ? DType::kF32 : spec.weight;
     const Family family = spec.family == Family::kIntegers ? Family::kIntegers : Family::kNormal;
     params.bias = rig.input("bias", dtype, {spec.out_features}, family, 3.0, spec.layout);
   }
-  params.y = rig.output("y", y_dtype(spec), {spec.rows, spec.out_features + y_slice.gap}, spec.layout);
-  if (spec.column_slice) {
-    params.x = slice_columns(params.x, x_slice.first, spec.in_features);
-    params.weight = slice_columns(params.weight, weight_slice.first, spec.in_features);
-    params.y = slice_columns(params.y, y_slice.first, spec.out_features);
-  }
-  const auto size = [](DType dtype) { return static_cast<std::int64_t>(dtype_size(dtype)); };
-  prepared.bytes = spec.rows * spec.in_features * size(spec.x) +
-                   spec.out_features * spec.in_features * size(spec.weight) +
-                   spec.rows * spec.out_features * size(y_dtype(spec));
-  if (params.bias.present()) prepared.bytes += spec.out_features * size(params.bias.dtype);
-  prepared.flops = 2 * spec.rows * spec.in_features * spec.out_features;
-  // A few rows are bound by reading the weights, many by arithmetic.
-  prepared.ceiling = spec.rows < kTiledMinRows ? Ceiling::kRead : Ceiling::kMatrix;
-  prepared.params = params;
-  prepared.launch = [params, target = environment.target](hipStream_t stream) {
-    return linear(params, stream, target);
-  };
-  prepared.expect = [spec, params, &rig, x_slice, weight_slice, y_slice, target = environment.target] {
-    const std::vector<double> x =
-        slice_columns(rig.values("x"), spec.in_features + x_slice.gap, x_slice.first, spec.in_features);
-    const std::vector<double> weight = slice_columns(
-        rig.values("weight"), spec.in_features + weight_slice.gap, weight_slice.first, spec.in_features);
-    LinearInputs inputs;
-    inputs.x = x;
-    inputs.weight = weight;
-    if (spec.bias != Bias::kNone) inputs.bias = rig.values("bias");
-    inputs.rows = spec.rows;
-    inputs.in_features = spec.in_features;
-    inputs.out_features = spec.out_features;
-    inputs.y_dtype = y_dtype(spec);
-    inputs.batch_invariant = spec.batch_invariant;
-    inputs.depth = linear_reduction_depth(params, target);
-    // What MFMA takes for 0 there (kernels/device/matrix_core.h).
-    if (is_mma(spec) && target.architecture == "gfx90a") inputs.flushed = smallest_normal(spec.x);
-    const Expected y = linear_expected(inputs, target);
-    return std::vector<OutputExpectation>{
-        {"y", spec.column_slice ? expect_columns(y, spec.out_features + y_slice.gap, y_slice.first) : y}};
-  };
-  return prepared;
+  params.y = rig.output("y", y_dtype(spec), shape(spec.rows, spec.out_features, kYSlice), spec.layout);
+  params.x = columns(params.x, spec.in_features, kXSlice);
+  params.weight = columns(params.weight, spec.in_features, kWeightSlice);
+  params.y = columns(params.y, spec.out_features, kYSlice);
+  return params;
 }
 
-const SpecKnobs<Spec>& knobs() {
-  static const SpecKnobs<Spec> all = [] {
-    SpecKnobs<Spec> made;
-    made.size("rows", &Spec::rows).size("in_features", &Spec::in_features);
-    made.size("out_features", &Spec::out_features);
-    made.layout("layout", &Spec::layout).family("family", &Spec::family).scalar("scale", &Spec::scale, 1.0);
-    made.choice("bias", &Spec::bias, std::vector<std::pair<std::string, Bias>>{{"none", Bias::kNone}});
+const Fields<Spec>& fields() {
+  static const auto all = [] {
+    const auto is_large = [](const Spec& spec) { return spec.scale > 100.0; };
+    Fields<Spec> made;
+    made.dtype(&Spec::x).size("rows", &Spec::rows).size("in_features", &Spec::in_features);
+    made.size("out_features", &Spec::out_features).layout("layout", &Spec::layout);
+    made.alias([](const Spec& spec) { return is_tiled(spec) ? "tiled_rows" : "dot_rows"; }, &Spec::rows);
+    made.feature([](const Spec& spec) { return fmt::format("weight_{}", dtype_name(spec.weight)); });
+    made.feature("y_f32", [](const Spec& spec) { return y_dtype(spec) == DType::kF32; });
+    made.feature("bias", [](const Spec& spec) { return spec.bias != Bias::kNone; });
+    made.feature("bias_f32", [](const Spec& spec) { return spec.bias == Bias::kF32; }).feature(path_of);
+    made.feature("no_inputs", [](const Spec& spec) { return spec.in_features == 0; });
+    made.feature("column_slice", &Spec::column_slice).feature("mixed_alignment", &Spec::mixed_alignment);
+    made.feature("non_finite", &Spec::non_finite).family("family", &Spec::family);
+    made.scalar("scale", &Spec::scale, 1.0).feature("large", is_large);
+    made.choice<Bias>("bias", &Spec::bias, {{"none", Bias::kNone}});
     made.flag("y_f32", &Spec::y_f32).flag("batch_invariant", &Spec::batch_invariant, true);
     made.flag("column_slice", &Spec::column_slice).flag("non_finite", &Spec::non_finite);
     made.flag("mixed_alignment", &Spec::mixed_alignment);
+    made.special({"non_finite", "minus_infinity"}, &Spec::non_finite);
+    made.special({"large"}, [is_large](const Spec& spec) { return is_large(spec) && !spec.non_finite; });
+    made.over_tile(is_over_tile);
     return made;
   }();
   return all;
 }
 
-Case make_case(const Spec& spec) {
-  Case test;
-  test.op = "linear";
-  test.dtype = spec.x;
-  test.layout = layout_name(spec.layout);
-  test.features = features_of(spec);
-  test.families = families_of(spec);
-  set_sizes(test, {{"rows", spec.rows},
-                   {is_tiled(spec) ? "tiled_rows" : "dot_rows", spec.rows},
-                   {"in_features", spec.in_features},
-                   {"out_features", spec.out_features}});
-  const Shape shape{spec.rows, spec.in_features, spec.out_features};
-  test.shape = shape_name(shape);
-  test.odd = any_odd(shape);
-  test.over_tile = is_over_tile(spec);
-  test.quick = spec.quick;
-  test.emulated = spec.emulated;
-  std::string options;
-  for (const std::string& feature : test.features) options += (options.empty() ? "" : ".") + feature;
-  test.id = fmt::format("linear/{}/{}/{}/{}", dtype_name(spec.x), test.layout, test.shape, options);
-  test.prepare = [spec](const CaseEnvironment& environment) { return prepare(spec, environment); };
-  test.variants = knobs().variants(spec, &make_case);
-  return test;
+// Whether matrix cores take subnormal operands for 0 (kernels/device/matrix_core.h).
+bool flushes(const LinearParams& params, const Target& target) {
+  return target.architecture == "gfx90a" && !params.batch_invariant && params.x.shape[0] >= kTiledMinRows &&
+         params.x.dtype == params.weight.dtype && params.x.dtype != DType::kF32;
 }
 
-}  // namespace
-
-namespace {
-
-bool all_integers(std::span<const double> values) {
-  return std::all_of(values.begin(), values.end(), [](double value) { return value == std::floor(value); });
+Work work(const Spec& spec, const LinearParams&) {
+  // A few rows are bound by reading the weights, many by arithmetic.
+  return {.flops = 2 * spec.rows * spec.in_features * spec.out_features,
+          .ceiling = spec.rows < kTiledMinRows ? Ceiling::kRead : Ceiling::kMatrix};
 }
 
-// Σ|x·weight| over the products of which a factor is flushed: what taking it for 0 may lose.
-std::vector<double> magnitude_of_flushed(const LinearInputs& inputs, const std::vector<double>& magnitude) {
-  const auto flush = [&](std::span<const double> values) {
-    std::vector<double> kept(values.begin(), values.end());
-    for (double& value : kept) {
-      if (std::fabs(value) < inputs.flushed) value = 0.0;
+std::vector<LinearParams> samples(const LinearParams& params, std::uint64_t seed) {
+  const std::int64_t rows = params.x.shape[0];
+  const std::int64_t teeth = rows < kTiledMinRows ? kTeethOfFewRows : kTeeth;
+  std::vector<LinearParams> parts;
+  for (const Comb& comb : combs(rows, kCombs, kTeeth, seed)) {
+    const LinearParams some_rows = slice_operands(params, {"x", "y"}, 0, comb);
+    for (const Comb& column : combs(params.weight.shape[0], kCombs, teeth, seed + 1)) {
+      parts.push_back(slice_operands(some_rows, {"weight", "bias"}, 0, column));
+      parts.back().y = slice_axis(some_rows.y, 1, column.first, column.count, column.step);
     }
-    return kept;
-  };
-  const std::vector<double> x = flush(inputs.x);
-  const std::vector<double> weight = flush(inputs.weight);
-  std::vector<double> lost =
-      reference::linear(x, weight, inputs.bias, inputs.rows, inputs.in_features, inputs.out_features)
-          .magnitude;
-  for (std::size_t i = 0; i < lost.size(); ++i) lost[i] = magnitude[i] - lost[i];
-  return lost;
-}
-
-}  // namespace
-
-Expected linear_expected(const LinearInputs& inputs, const Target& target) {
-  const reference::LinearResult oracle = reference::linear(inputs.x, inputs.weight, inputs.bias, inputs.rows,
-                                                           inputs.in_features, inputs.out_features);
-  LinearParams params;
-  params.x.rank = params.weight.rank = params.y.rank = 2;
-  params.x.shape = {inputs.rows, inputs.in_features};
-  params.weight.shape = {inputs.out_features, inputs.in_features};
-  params.bias.rank = inputs.bias.empty() ? 0 : 1;
-  params.batch_invariant = inputs.batch_invariant;
-  const std::int64_t depth = inputs.depth > 0 ? inputs.depth : linear_reduction_depth(params, target);
-  Expected expected;
-  expected.dtype = inputs.y_dtype;
-  expected.shape = {inputs.rows, inputs.out_features};
-  expected.value = oracle.y;
-  const std::vector<double> flushed =
-      inputs.flushed > 0.0 ? magnitude_of_flushed(inputs, oracle.magnitude) : std::vector<double>();
-  const bool integers = all_integers(inputs.x) && all_integers(inputs.weight) && all_integers(inputs.bias);
-  for (std::size_t i = 0; i < oracle.y.size(); ++i) {
-    if (integers && oracle.magnitude[i] <= 0x1p24) {
-      expected.value[i] = round_to_dtype(inputs.y_dtype, oracle.y[i]);
-      expected.bound.push_back(0.0);
-    } else {
-      const double stored = inputs.y_dtype == DType::kF32 ? 0.0 : store_rounding(inputs.y_dtype, oracle.y[i]);
-      expected.bound.push_back(dot_bound(1.0, depth, oracle.magnitude[i], inputs.in_features + 1) + stored);
-    }
-    if (!flushed.empty()) expected.bound.back() += flushed[i];
   }
-  return expected;
+  return parts;
+}
+
+const OpCases<Spec, LinearParams> kCases{linear, fields, make, expect, work, samples};
+
+std::vector<Case> large_cases(std::int64_t shrink) {
+  std::vector<Case> cases;
+  const auto add = [&](DType dtype, Shape shape, bool batch_invariant) -> Case& {
+    for (std::int64_t& size : shape) size = size > shrink ? size / shrink : size;
+    Spec spec{
+        .rows = shape[0], .in_features = shape[1], .out_features = shape[2], .x = dtype, .weight = dtype};
+    spec.batch_invariant = batch_invariant;
+    const char* const what = batch_invariant ? "batch_invariant" : "any_order";
+    cases.push_back(make_large_case(kCases, spec, what, shape));
+    return cases.back();
+  };
+  for (DType dtype : {DType::kBF16, DType::kF16}) {
+    add(dtype, {8192, 8192, 8192}, false).floor_tflops = 400.0;
+    add(dtype, {1, 4096, 14336}, true).floor_share = 0.75;
+    // What a prefill and a batch of decoding sequences ask for.
+    add(dtype, {2048, 4096, 14336}, false);
+    add(dtype, {2048, 4096, 14336}, true);
+    add(dtype, {16, 4096, 14336}, true);
+  }
+  return cases;
+}
+
+}  // namespace
+
+std::vector<OutputExpectation> expect(const LinearParams& part, const HostTensors& host, const Target& target,
+                                      const LinearParams& whole) {
+  const std::int64_t rows = part.x.shape[0];
+  const std::int64_t in_features = part.x.shape[1];
+  const std::int64_t out_features = part.weight.shape[0];
+  const std::int64_t depth = linear_reduction_depth(whole, target);
+  const auto x = host.values("x");
+  const auto all_bias = host.values("bias");
+  const bool integers = are_integers(x);
+  const auto size = static_cast<std::size_t>(rows * out_features);
+  Expected y{part.y.dtype, {rows, out_features}, std::vector<double>(size), std::vector<double>(size)};
+  const std::int64_t most =
+      std::max<std::int64_t>(kOracleWeights / std::max<std::int64_t>(in_features, 1), 1);
+  for (std::int64_t first = 0; first < out_features; first += most) {
+    const std::int64_t count = std::min(most, out_features - first);
+    const std::vector<double> weight = host.rows("weight", first, count).values;
+    const auto bias =
+        all_bias.empty() ? all_bias
+                         : all_bias.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
+    const auto oracle = reference::linear(x, weight, bias, rows, in_features, count);
+    // The products of which a factor is flushed: what taking it for 0 may lose.
+    std::vector<double> kept;
+    if (flushes(whole, target)) {
+      const DType dtype = part.x.dtype;
+      kept = reference::linear(without_subnormals(x, dtype), without_subnormals(weight, dtype), bias, rows,
+                               in_features, count)
+                 .magnitude;
+    }
+    const bool exact = integers && are_integers(weight) && are_integers(bias);
+    for (std::size_t i = 0; i < oracle.y.size(); ++i) {
+      const auto columns = static_cast<std::size_t>(count);
+      const std::size_t at = i / columns * static_cast<std::size_t>(out_features) +
+                             static_cast<std::size_t>(first) + i % columns;
+      y.value[at] = oracle.y[i];
+      if (exact && oracle.magnitude[i] <= 0x1p24) {
+        y.value[at] = round_to_dtype(y.dtype, oracle.y[i]);
+      } else {
+        const double stored = y.dtype == DType::kF32 ? 0.0 : store_rounding(y.dtype, oracle.y[i]);
+        y.bound[at] = dot_bound(1.0, depth, oracle.magnitude[i], in_features + 1) + stored;
+      }
+      if (!kept.empty()) y.bound[at] += oracle.magnitude[i] - kept[i];
+    }
+  }
+  return {{"y", std::move(y)}};
 }
 
 OpSuite linear_suite() {
-  OpSuite suite;
-  suite.op = "linear";
-  suite.bound = kLinearBound;
+  auto suite = make_suite<LinearParams>(kLinearBound);
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided"};
   suite.features = {"weight_f32",   "weight_f16",     "weight_bf16", "y_f32",     "bias",
@@ -305,7 +275,7 @@ OpSuite linear_suite() {
       const auto add = [&](Spec spec) {
         spec.x = x;
         spec.layout = layout;
-        suite.cases.push_back(make_case(spec));
+        suite.cases.push_back(make_case(kCases, spec));
       };
       // Weights and biases rotate through all their dtypes.
       const auto rotated = [&](const Shape& shape) {
@@ -355,7 +325,7 @@ OpSuite linear_suite() {
         }
         if (dimension == "in_features") spec.in_features = size;
         if (dimension == "out_features") spec.out_features = size;
-        return make_case(spec);
+        return make_case(kCases, spec);
       });
       // Fewer rows than a tile is worth: the invariant kernel although it was not asked for.
       for (const Shape& shape : {Shape{31, 24, 9}}) {
@@ -460,13 +430,13 @@ OpSuite linear_suite() {
                                Shape{1, 256, 4096}, Shape{64, 256, 688}}) {
       Spec spec{
           .rows = shape[0], .in_features = shape[1], .out_features = shape[2], .x = x, .weight = weight};
-      suite.bench_cases.push_back(make_case(spec));
+      suite.bench_cases.push_back(make_case(kCases, spec));
       spec.batch_invariant = false;
-      if (shape[0] > 1) suite.bench_cases.push_back(make_case(spec));
+      if (shape[0] > 1) suite.bench_cases.push_back(make_case(kCases, spec));
     }
   }
   add_metamorphic(suite, linear_metamorphic_cases());
-  suite.large_cases = linear_large_cases;
+  suite.large_cases = large_cases;
   return suite;
 }
 

@@ -19,9 +19,8 @@ row exact in f32 (squares of few bits, a mean whose root is a power of two, a pr
 f32 holds), y is the oracle's value rounded once, exactly.)";
 
 /// Oracle and kRmsNormBound: y, and residual_out where there is one.
-[[nodiscard]] std::vector<OutputExpectation> expect(const RmsNormParams& params,
-                                                             const HostTensors& host, const Target& target,
-                                                             const RmsNormParams& whole);
+[[nodiscard]] std::vector<OutputExpectation> expect(const RmsNormParams& params, const HostTensors& host,
+                                                    const Target& target, const RmsNormParams& whole);
 
 [[nodiscard]] OpSuite rms_norm_suite();
 /// Its metamorphic cases, of `launcher`.

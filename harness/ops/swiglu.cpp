@@ -1,13 +1,8 @@
 #include "harness/ops/swiglu.h"
 
 #include "harness/core/tolerance.h"
-#include "harness/sweep/column_slice.h"
-#include "harness/sweep/families.h"
-#include "harness/sweep/variants.h"
-#include "kernels/swiglu.h"
+#include "harness/sweep/op_cases.h"
 #include "reference/swiglu.h"
-
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
@@ -47,57 +42,7 @@ constexpr std::int64_t kGateGap = 8;
 constexpr std::int64_t kUpGap = 24;
 constexpr std::int64_t kYGap = 40;
 constexpr std::int64_t kBlockElements = 256 * 8;  // what one block covers
-
-std::string features_text(const Spec& spec, std::vector<std::string>& features) {
-  switch (spec.operands) {
-    case Operands::kApart:
-      features.emplace_back("plain");
-      break;
-    case Operands::kFused:
-      features.emplace_back("fused_halves");
-      break;
-    case Operands::kSliced:
-      features.emplace_back("own_strides");
-      break;
-    case Operands::kShared:
-      features.emplace_back("gate_is_up");
-      break;
-    case Operands::kMixed:
-      features.emplace_back("mixed_alignment");
-      break;
-    case Operands::kExact:
-      features.emplace_back("integers");
-      break;
-    case Operands::kSpecial:
-      features.emplace_back("non_finite");
-      break;
-  }
-  switch (spec.output) {
-    case Output::kApart:
-      break;
-    case Output::kInGate:
-      features.emplace_back("in_gate");
-      break;
-    case Output::kInUp:
-      features.emplace_back("in_up");
-      break;
-    case Output::kBeside:
-      features.emplace_back("beside");
-      break;
-  }
-  if (spec.family != Family::kNormal) features.emplace_back(family_name(spec.family));
-  if (spec.scale > 1e3) features.emplace_back("huge");
-  if (spec.scale > 50.0) features.emplace_back("large");
-  std::string text;
-  for (const std::string& feature : features) text += (text.empty() ? "" : ".") + feature;
-  return text;
-}
-
-std::vector<std::string> families_of(const Spec& spec) {
-  if (spec.operands == Operands::kSpecial) return {"non_finite", "minus_infinity"};
-  if (spec.operands == Operands::kExact) return {"integers"};
-  return {spec.scale > 1e3 ? "large" : input_family(spec.family)};
-}
+constexpr std::int64_t kSampledRows = 24;         // of a large case
 
 void exact_values(std::int64_t count, std::vector<double>& gate, std::vector<double>& up) {
   const double gates[] = {104.0, -200.0, 0.0, 128.0, -129.0, 256.0, 512.0};
@@ -122,165 +67,147 @@ void special_values(std::int64_t count, std::vector<double>& gate, std::vector<d
   }
 }
 
-PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
-  PreparedCase prepared;
-  prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
-  Rig& rig = *prepared.rig;
+SwigluParams make(const Spec& spec, Rig& rig) {
   const Shape shape{spec.rows, spec.cols};
-  // Columns of the matrix that holds several operands: gate, up and, where y stands beside them, y.
-  const bool one_matrix = spec.operands == Operands::kFused;
-  const std::int64_t wide_cols = spec.cols * (spec.output == Output::kBeside ? 3 : 2);
-  SwigluParams params;
-  if (one_matrix) {
-    const TensorView wide =
-        rig.input("fused", spec.dtype, {spec.rows, wide_cols}, spec.family, spec.scale, spec.layout);
-    params.gate = slice_columns(wide, 0, spec.cols);
-    params.up = slice_columns(wide, spec.cols, spec.cols);
-    params.y = spec.output == Output::kInGate   ? params.gate
-               : spec.output == Output::kInUp   ? params.up
-               : spec.output == Output::kBeside ? slice_columns(wide, 2 * spec.cols, spec.cols)
-                                                : rig.output("y", spec.dtype, shape, spec.layout);
-    if (spec.output != Output::kApart) rig.make_inout("fused");
-  } else if (spec.operands == Operands::kSliced) {
-    const auto wide = [&](std::int64_t gap) { return Shape{spec.rows, spec.cols + gap}; };
-    params.gate = slice_columns(
-        rig.input("gate", spec.dtype, wide(kGateGap), spec.family, spec.scale, spec.layout), 0, spec.cols);
-    params.up = slice_columns(rig.input("up", spec.dtype, wide(kUpGap), spec.family, spec.scale, spec.layout),
-                              0, spec.cols);
-    params.y = slice_columns(rig.output("y", spec.dtype, wide(kYGap), spec.layout), 0, spec.cols);
-  } else {
-    if (spec.operands == Operands::kSpecial || spec.operands == Operands::kExact) {
-      std::vector<double> gate;
-      std::vector<double> up;
-      (spec.operands == Operands::kExact ? exact_values : special_values)(spec.rows * spec.cols, gate, up);
-      params.gate = rig.input_values("gate", spec.dtype, shape, gate, spec.layout);
-      params.up = rig.input_values("up", spec.dtype, shape, up, spec.layout);
-    } else {
-      params.gate = rig.input("gate", spec.dtype, shape, spec.family, spec.scale, spec.layout);
-      params.up =
-          spec.operands == Operands::kShared
-              ? params.gate
-              : rig.input("up", spec.dtype, shape, spec.family, spec.scale,
-                          spec.operands == Operands::kMixed ? other_layout(spec.layout) : spec.layout);
-    }
-    params.y = spec.output == Output::kInGate ? params.gate
-               : spec.output == Output::kInUp ? params.up
-                                              : rig.output("y", spec.dtype, shape, spec.layout);
-    if (spec.output == Output::kInGate) rig.make_inout("gate");
-    if (spec.output == Output::kInUp) rig.make_inout("up");
-  }
-  const std::int64_t elements = spec.rows * spec.cols;
-  const std::int64_t inputs_read = spec.operands == Operands::kShared ? 1 : 2;
-  prepared.bytes = elements * (inputs_read + 1) * static_cast<std::int64_t>(dtype_size(spec.dtype));
-  prepared.flops = 5 * elements;
-  prepared.params = params;
-  prepared.launch = [params, target = environment.target](hipStream_t stream) {
-    return swiglu(params, stream, target);
+  const bool sliced = spec.operands == Operands::kSliced;
+  const auto part = [&](const TensorView& wide, std::int64_t first) {
+    return slice_axis(wide, 1, first, spec.cols);
   };
-  prepared.expect = [spec, &rig, one_matrix, wide_cols, target = environment.target] {
+  const auto input = [&](const char* name, std::int64_t cols, Layout layout) {
+    return rig.input(name, spec.dtype, {spec.rows, cols}, spec.family, spec.scale, layout);
+  };
+  SwigluParams params;
+  if (spec.operands == Operands::kFused) {
+    const TensorView wide = input("fused", spec.cols * (spec.output == Output::kBeside ? 3 : 2), spec.layout);
+    params.gate = part(wide, 0);
+    params.up = part(wide, spec.cols);
+    if (spec.output == Output::kBeside) params.y = part(wide, 2 * spec.cols);
+  } else if (spec.operands == Operands::kExact || spec.operands == Operands::kSpecial) {
     std::vector<double> gate;
     std::vector<double> up;
-    if (one_matrix) {
-      gate = slice_columns(rig.values("fused"), wide_cols, 0, spec.cols);
-      up = slice_columns(rig.values("fused"), wide_cols, spec.cols, spec.cols);
-    } else if (spec.operands == Operands::kSliced) {
-      gate = slice_columns(rig.values("gate"), spec.cols + kGateGap, 0, spec.cols);
-      up = slice_columns(rig.values("up"), spec.cols + kUpGap, 0, spec.cols);
-    } else {
-      gate = rig.values("gate");
-      up = rig.values(spec.operands == Operands::kShared ? "gate" : "up");
-    }
-    const Expected y = swiglu_expected({gate, up, spec.rows, spec.cols, spec.dtype}, target);
-    std::vector<OutputExpectation> outputs;
-    if (spec.operands == Operands::kSliced) {
-      outputs.push_back({"y", expect_columns(y, spec.cols + kYGap, 0)});
-    } else if (spec.output == Output::kApart) {
-      outputs.push_back({"y", y});
-    } else if (one_matrix) {
-      const std::int64_t first = spec.output == Output::kInGate ? 0
-                                 : spec.output == Output::kInUp ? spec.cols
-                                                                : 2 * spec.cols;
-      outputs.push_back({"fused", expect_columns(y, wide_cols, first, rig.values("fused"))});
-    } else {
-      outputs.push_back({spec.output == Output::kInGate ? "gate" : "up", y});
-    }
-    return outputs;
-  };
-  return prepared;
+    (spec.operands == Operands::kExact ? exact_values : special_values)(spec.rows * spec.cols, gate, up);
+    params.gate = rig.input_values("gate", spec.dtype, shape, gate, spec.layout);
+    params.up = rig.input_values("up", spec.dtype, shape, up, spec.layout);
+  } else {
+    const Layout up_layout = spec.operands == Operands::kMixed ? other_layout(spec.layout) : spec.layout;
+    params.gate = part(input("gate", spec.cols + (sliced ? kGateGap : 0), spec.layout), 0);
+    params.up = spec.operands == Operands::kShared
+                    ? params.gate
+                    : part(input("up", spec.cols + (sliced ? kUpGap : 0), up_layout), 0);
+  }
+  if (spec.output == Output::kInGate) params.y = params.gate;
+  if (spec.output == Output::kInUp) params.y = params.up;
+  if (spec.output == Output::kApart) {
+    const Shape wide{spec.rows, spec.cols + (sliced ? kYGap : 0)};
+    params.y = part(rig.output("y", spec.dtype, wide, spec.layout), 0);
+  }
+  return params;
 }
 
-const SpecKnobs<Spec>& knobs() {
-  static const SpecKnobs<Spec> all = [] {
-    SpecKnobs<Spec> made;
-    made.size("rows", &Spec::rows).size("cols", &Spec::cols);
-    made.layout("layout", &Spec::layout).family("family", &Spec::family).scalar("scale", &Spec::scale, 1.0);
-    made.choice("operands", &Spec::operands,
-                std::vector<std::pair<std::string, Operands>>{{"apart", Operands::kApart}});
-    made.choice("output", &Spec::output,
-                std::vector<std::pair<std::string, Output>>{{"apart", Output::kApart}});
+const Fields<Spec>& fields() {
+  static const auto all = [] {
+    const auto is = [](Operands operands) {
+      return [operands](const Spec& spec) { return spec.operands == operands; };
+    };
+    Fields<Spec> made;
+    made.dtype(&Spec::dtype).size("rows", &Spec::rows).size("cols", &Spec::cols);
+    made.layout("layout", &Spec::layout);
+    made.feature([](const Spec& spec) -> std::string {
+      constexpr const char* kNames[] = {"plain",           "fused_halves", "own_strides", "gate_is_up",
+                                        "mixed_alignment", "integers",     "non_finite"};
+      return kNames[static_cast<std::size_t>(spec.operands)];
+    });
+    made.feature([](const Spec& spec) -> std::string {
+      constexpr const char* kNames[] = {"", "in_gate", "in_up", "beside"};
+      return kNames[static_cast<std::size_t>(spec.output)];
+    });
+    made.family("family", &Spec::family).scalar("scale", &Spec::scale, 1.0);
+    made.feature("huge", [](const Spec& spec) { return spec.scale > 1e3; });
+    made.feature("large", [](const Spec& spec) { return spec.scale > 50.0; });
+    made.choice<Operands>("operands", &Spec::operands, {{"apart", Operands::kApart}});
+    made.choice<Output>("output", &Spec::output, {{"apart", Output::kApart}});
     // y beside gate and up is a matter of one matrix.
-    made.require(
-        [](const Spec& spec) { return spec.output != Output::kBeside || spec.operands == Operands::kFused; });
+    made.require([fused = is(Operands::kFused)](const Spec& spec) {
+      return spec.output != Output::kBeside || fused(spec);
+    });
+    made.special({"non_finite", "minus_infinity"}, is(Operands::kSpecial));
+    made.special({"integers"}, is(Operands::kExact));
+    made.special({"large"}, [](const Spec& spec) {
+      return spec.scale > 1e3 && spec.operands != Operands::kSpecial && spec.operands != Operands::kExact;
+    });
+    made.over_tile([](const Spec& spec) { return spec.rows * ((spec.cols + 7) / 8 * 8) > kBlockElements; });
     return made;
   }();
   return all;
 }
 
-Case make_case(const Spec& spec) {
-  Case test;
-  test.op = "swiglu";
-  test.dtype = spec.dtype;
-  test.layout = layout_name(spec.layout);
-  const std::string features = features_text(spec, test.features);
-  test.families = families_of(spec);
-  set_sizes(test, {{"rows", spec.rows}, {"cols", spec.cols}});
-  test.shape = shape_name({spec.rows, spec.cols});
-  test.odd = any_odd({spec.rows, spec.cols});
-  test.over_tile = spec.rows * ((spec.cols + 7) / 8 * 8) > kBlockElements;
-  test.quick = spec.quick;
-  test.id = fmt::format("swiglu/{}/{}/{}/{}", dtype_name(spec.dtype), test.layout, test.shape, features);
-  test.prepare = [spec](const CaseEnvironment& environment) { return prepare(spec, environment); };
-  test.variants = knobs().variants(spec, &make_case);
-  return test;
+Work work(const Spec& spec, const SwigluParams& params) {
+  const std::int64_t elements = spec.rows * spec.cols;
+  Work made{.flops = 5 * elements};
+  // One view for two operands is read once.
+  if (spec.operands == Operands::kShared) {
+    made.bytes = 2 * elements * static_cast<std::int64_t>(dtype_size(params.y.dtype));
+  }
+  return made;
+}
+
+std::vector<SwigluParams> samples(const SwigluParams& params, std::uint64_t seed) {
+  return sample_rows(params, {"gate", "up", "y"}, params.y.shape[0], kSampledRows, seed);
+}
+
+const OpCases<Spec, SwigluParams> kCases{swiglu, fields, make, expect, work, samples};
+
+std::vector<Case> large_cases(std::int64_t shrink) {
+  std::vector<Case> cases;
+  for (DType dtype : {DType::kF16, DType::kBF16, DType::kF32}) {
+    for (bool fused : {false, true}) {
+      // 336 MiB in and out.
+      Spec spec{.rows = (dtype == DType::kF32 ? 2048 : 4096) / shrink, .cols = 14336, .dtype = dtype};
+      spec.operands = fused ? Operands::kFused : Operands::kApart;
+      spec.scale = 1.0;
+      const char* const what = fused ? "fused_halves" : "plain";
+      cases.push_back(make_large_case(kCases, spec, what, {spec.rows, spec.cols}));
+      cases.back().floor_share = 0.85;
+    }
+  }
+  return cases;
 }
 
 }  // namespace
 
-Expected swiglu_expected(const SwigluInputs& inputs, const Target&) {
-  const reference::SwigluResult oracle = reference::swiglu(inputs.gate, inputs.up);
-  Expected expected;
-  expected.dtype = inputs.dtype;
-  expected.shape = {inputs.rows, inputs.cols};
-  expected.value = oracle.y;
-  for (std::size_t i = 0; i < oracle.y.size(); ++i) {
-    const double up = std::fabs(inputs.up[i]);
-    const bool vanished = std::exp(inputs.gate[i]) < 0x1p-150;  // the exponential is 0 in f32, and so is silu
-    if (std::isinf(up) && vanished) {
-      expected.value[i] = std::numeric_limits<double>::quiet_NaN();
-    }
-    if (std::isfinite(up) && (inputs.gate[i] == 0.0 || (inputs.gate[i] <= -129.0 && up < 0x1p30))) {
-      expected.value[i] = 0.0;
-      expected.bound.push_back(0.0);
+std::vector<OutputExpectation> expect(const SwigluParams& part, const HostTensors& host, const Target&,
+                                      const SwigluParams&) {
+  const auto gates = host.values("gate");
+  const auto ups = host.values("up");
+  const DType dtype = part.y.dtype;
+  Expected y{dtype, shape_of(part.y), reference::swiglu(gates, ups).y, {}};
+  for (std::size_t i = 0; i < y.value.size(); ++i) {
+    const double gate = gates[i];
+    const double up = std::fabs(ups[i]);
+    const double oracle = y.value[i];
+    const bool vanished = std::exp(gate) < 0x1p-150;  // the exponential is 0 in f32, and so is silu
+    if (std::isinf(up) && vanished) y.value[i] = std::numeric_limits<double>::quiet_NaN();
+    if (std::isfinite(up) && (gate == 0.0 || (gate <= -129.0 && up < 0x1p30))) {
+      y.value[i] = 0.0;
+      y.bound.push_back(0.0);
       continue;
     }
-    const double product = inputs.gate[i] * inputs.up[i];
-    if (inputs.gate[i] >= 104.0 && round_to_dtype(DType::kF32, product) == product) {
-      expected.value[i] = round_to_dtype(inputs.dtype, product);
-      expected.bound.push_back(0.0);
+    const double product = gate * ups[i];
+    if (gate >= 104.0 && round_to_dtype(DType::kF32, product) == product) {
+      y.value[i] = round_to_dtype(dtype, product);
+      y.bound.push_back(0.0);
       continue;
     }
-    const double gate = std::fmin(std::fabs(inputs.gate[i]), 128.0);
-    const double underflow = (2.0 * gate * 0x1p-149 + 2.0 * 0x1p-150) * up + 0x1p-150;
-    const double stored = inputs.dtype == DType::kF32 ? 0.0 : store_rounding(inputs.dtype, oracle.y[i]);
-    expected.bound.push_back(8.0 * kF32Roundoff * std::fabs(oracle.y[i]) + underflow + stored);
+    const double underflow =
+        (2.0 * std::fmin(std::fabs(gate), 128.0) * 0x1p-149 + 2.0 * 0x1p-150) * up + 0x1p-150;
+    const double stored = dtype == DType::kF32 ? 0.0 : store_rounding(dtype, oracle);
+    y.bound.push_back(8.0 * kF32Roundoff * std::fabs(oracle) + underflow + stored);
   }
-  return expected;
+  return {{"y", std::move(y)}};
 }
 
 OpSuite swiglu_suite() {
-  OpSuite suite;
-  suite.op = "swiglu";
-  suite.bound = kSwigluBound;
+  auto suite = make_suite<SwigluParams>(kSwigluBound);
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided"};
   suite.features = {"plain",      "fused_halves", "in_gate",         "in_up", "beside",
@@ -296,7 +223,7 @@ OpSuite swiglu_suite() {
       const auto add = [&](Spec spec) {
         spec.dtype = dtype;
         spec.layout = layout;
-        suite.cases.push_back(make_case(spec));
+        suite.cases.push_back(make_case(kCases, spec));
       };
       // Around packs, waves and blocks.
       for (Shape shape : {Shape{0, 8}, Shape{0, 2049}, Shape{3, 0}, Shape{1, 1}, Shape{1, 7}, Shape{5, 8},
@@ -335,16 +262,16 @@ OpSuite swiglu_suite() {
         }
       }
       fill_edges(suite, dtype, layout_name(layout), [&](const std::string&, std::int64_t cols) {
-        return make_case({.rows = 3, .cols = cols, .dtype = dtype, .layout = layout});
+        return make_case(kCases, {.rows = 3, .cols = cols, .dtype = dtype, .layout = layout});
       });
     }
     for (Shape shape : {Shape{1, 688}, Shape{32, 1024}, Shape{64, 4096}}) {
-      suite.bench_cases.push_back(make_case({.rows = shape[0], .cols = shape[1], .dtype = dtype}));
+      suite.bench_cases.push_back(make_case(kCases, {.rows = shape[0], .cols = shape[1], .dtype = dtype}));
     }
     suite.bench_cases.push_back(
-        make_case({.rows = 32, .cols = 4096, .dtype = dtype, .operands = Operands::kFused}));
+        make_case(kCases, {.rows = 32, .cols = 4096, .dtype = dtype, .operands = Operands::kFused}));
   }
-  suite.large_cases = swiglu_large_cases;
+  suite.large_cases = large_cases;
   return suite;
 }
 

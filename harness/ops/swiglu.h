@@ -1,9 +1,8 @@
 #pragma once
 
 #include "harness/core/case.h"
+#include "kernels/swiglu.h"
 
-#include <cstdint>
-#include <span>
 #include <vector>
 
 namespace hipforge::harness {
@@ -18,20 +17,10 @@ With u = 2⁻²⁴ and e = exp(−|g|):
 Where silu is 0 in f32, infinity · silu is NaN. A gate of 0 or of at most −129 gives exactly 0; one of at
 least 104 gate · up rounded once, exactly, where f32 holds the product.)";
 
-/// Host values of one SwiGLU, row-major and already rounded to their dtype.
-struct SwigluInputs {
-  std::span<const double> gate;
-  std::span<const double> up;
-  std::int64_t rows = 0;
-  std::int64_t cols = 0;
-  DType dtype = DType::kF32;
-};
-
-/// Oracle and kSwigluBound.
-[[nodiscard]] Expected swiglu_expected(const SwigluInputs& inputs, const Target& target);
+/// Oracle and kSwigluBound: y.
+[[nodiscard]] std::vector<OutputExpectation> expect(const SwigluParams& part, const HostTensors& host,
+                                                    const Target& target, const SwigluParams& whole);
 
 [[nodiscard]] OpSuite swiglu_suite();
-/// Its large_cases.
-[[nodiscard]] std::vector<Case> swiglu_large_cases(std::int64_t shrink);
 
 }  // namespace hipforge::harness

@@ -2,35 +2,25 @@
 
 #include "harness/isa/amd_toolchain.h"
 #include "harness/isa/disassembly.h"
-#include "harness/system/tool_output.h"
+#include "harness/system/child_process.h"
+#include "harness/system/cleanup.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <chrono>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <sstream>
 #include <system_error>
 #include <utility>
 
 #ifndef HIPFORGE_EMULATE_PY
 #error "the build defines HIPFORGE_EMULATE_PY, the path of harness/replay/emulate.py"
 #endif
-
-extern char** environ;
 
 namespace hipforge::harness {
 namespace {
@@ -39,19 +29,10 @@ using Json = nlohmann::json;
 namespace fs = std::filesystem;
 
 // No launch that is worth emulating takes that long.
-constexpr std::chrono::seconds kLaunchLimit{600};
+constexpr double kLaunchSeconds = 600.0;
 
 constexpr const char* kCheckout = "HIPFORGE_TINYGRAD";
 constexpr const char* kEmulator = "test/mockgpu/amd/emu.py";
-
-bool on_path(const std::string& program) {
-  const char* const path = std::getenv("PATH");
-  std::istringstream folders(path == nullptr ? "" : path);
-  for (std::string folder; std::getline(folders, folder, ':');) {
-    if (::access((fs::path(folder) / program).c_str(), X_OK) == 0) return true;
-  }
-  return false;
-}
 
 Error missing(const std::string& message) {
   return Error(failure(StatusCode::kNotFound, message));
@@ -78,124 +59,10 @@ std::string instruction_at(const std::string& objdump, const std::string& code_o
   return {};
 }
 
-// A folder of its own that is gone with its owner.
-class WorkFolder {
- public:
-  WorkFolder() {
-    std::string pattern = (fs::temp_directory_path() / "hipforge_emulator.XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) {
-      throw missing(fmt::format("{}: {}", pattern, std::generic_category().message(errno)));
-    }
-    path_ = pattern;
-  }
-  ~WorkFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  WorkFolder(const WorkFolder&) = delete;
-  WorkFolder& operator=(const WorkFolder&) = delete;
-  [[nodiscard]] const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
-/// A child process that answers each line with a line.
-class Worker {
- public:
-  Worker(const std::vector<std::string>& arguments, const fs::path& log) {
-    int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
-      throw missing(fmt::format("no socket for the emulator: {}", std::generic_category().message(errno)));
-    }
-    socket_ = ends[0];
-    posix_spawn_file_actions_t actions;
-    ::posix_spawn_file_actions_init(&actions);
-    ::posix_spawn_file_actions_adddup2(&actions, ends[1], STDIN_FILENO);
-    ::posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-    ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, log.c_str(), O_WRONLY | O_CREAT | O_TRUNC,
-                                       0644);
-    std::vector<char*> argv;
-    for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
-    argv.push_back(nullptr);
-    const int error = ::posix_spawnp(&child_, argv[0], &actions, nullptr, argv.data(), environ);
-    ::posix_spawn_file_actions_destroy(&actions);
-    ::close(ends[1]);
-    if (error == 0) return;
-    ::close(socket_);
-    throw missing(fmt::format("cannot start {}: {}", arguments[0], std::generic_category().message(error)));
-  }
-  ~Worker() {
-    ::close(socket_);  // the end of its input ends the worker
-    if (child_ > 0) (void)wait_for_end();
-  }
-  Worker(const Worker&) = delete;
-  Worker& operator=(const Worker&) = delete;
-
-  /// False where the worker is gone.
-  [[nodiscard]] bool send_line(std::string line) const {
-    line += '\n';
-    for (std::size_t sent = 0; sent < line.size();) {
-      const ssize_t now = ::send(socket_, line.data() + sent, line.size() - sent, MSG_NOSIGNAL);
-      if (now < 0 && errno == EINTR) continue;
-      if (now <= 0) return false;
-      sent += static_cast<std::size_t>(now);
-    }
-    return true;
-  }
-
-  /// False where the worker is gone or kLaunchLimit is over; then it has been ended and end() says how.
-  [[nodiscard]] bool read_line(std::string& line) {
-    const auto limit = std::chrono::steady_clock::now() + kLaunchLimit;
-    for (;;) {
-      if (const auto end = received_.find('\n'); end != std::string::npos) {
-        line = received_.substr(0, end);
-        received_.erase(0, end + 1);
-        return true;
-      }
-      const auto left =
-          std::chrono::duration_cast<std::chrono::milliseconds>(limit - std::chrono::steady_clock::now());
-      pollfd wait{socket_, POLLIN, 0};
-      const int ready = left.count() <= 0 ? 0 : ::poll(&wait, 1, static_cast<int>(left.count()));
-      if (ready < 0 && errno == EINTR) continue;
-      if (ready <= 0) {
-        ::kill(child_, SIGKILL);
-        (void)wait_for_end();
-        end_ = fmt::format("took over {} s and was ended", kLaunchLimit.count());
-        return false;
-      }
-      char buffer[4096];
-      const ssize_t got = ::recv(socket_, buffer, sizeof(buffer), 0);
-      if (got < 0 && errno == EINTR) continue;
-      if (got <= 0) {
-        end_ = wait_for_end();
-        return false;
-      }
-      received_.append(buffer, static_cast<std::size_t>(got));
-    }
-  }
-
-  [[nodiscard]] const std::string& end() const { return end_; }
-
- private:
-  std::string wait_for_end() {
-    int status = 0;
-    while (::waitpid(std::exchange(child_, -1), &status, 0) < 0 && errno == EINTR) {
-    }
-    if (WIFSIGNALED(status)) return fmt::format("was ended by signal {}", WTERMSIG(status));
-    return fmt::format("ended with code {}", WEXITSTATUS(status));
-  }
-
-  int socket_ = -1;
-  pid_t child_ = -1;
-  std::string received_;
-  std::string end_;
-};
-
 class EmulatorRerunner final : public Rerunner {
  public:
   explicit EmulatorRerunner(const Emulation& emulation) : objdump_(emulation.objdump) {
-    command_ = {"python3", HIPFORGE_EMULATE_PY, emulation.architecture};
+    command_ = {find_tool({}, "python3"), HIPFORGE_EMULATE_PY, emulation.architecture};
     for (const fs::path& path : emulation.code_objects) command_.push_back(path.string());
     start();
   }
@@ -226,8 +93,7 @@ class EmulatorRerunner final : public Rerunner {
                           {"buffers", std::move(paths)},
                           {"pointers", std::move(pointers)}};
     std::string line;
-    if (!worker_->send_line(request.dump()) || !worker_->read_line(line)) {
-      const std::string end = worker_->end().empty() ? "is gone" : worker_->end();
+    if (std::string end; !ask(request.dump(), line, end)) {
       worker_.reset();
       return {Rerun::Outcome::kFailed, fmt::format("the emulator {}", end), {}, 0.0};
     }
@@ -239,23 +105,42 @@ class EmulatorRerunner final : public Rerunner {
     return work_.path() / fmt::format("buffer{}", index);
   }
 
+  // False, with `end` set, where the emulator has come to an end, if only by our hand.
+  bool ask(const std::string& request, std::string& answer, std::string& end) const {
+    if (!request.empty()) (void)worker_->send(request);  // one that is gone shows below
+    const auto got = worker_->answers().next(answer, kLaunchSeconds);
+    if (got == LineReader::Got::kLine) return true;
+    ChildProcess& process = worker_->process();
+    end = got == LineReader::Got::kEnd ? process.wait().text()
+                                       : fmt::format("took over {:.0f} s and was ended", kLaunchSeconds);
+    (void)process.kill();
+    return false;
+  }
+
   void start() {
-    const fs::path log = work_.path() / "stderr";
-    worker_ = std::make_unique<Worker>(command_, log);
+    const fs::path path = work_.path() / "stderr";
+    {
+      const std::unique_ptr<std::FILE, int (*)(std::FILE*)> log(std::fopen(path.c_str(), "we"), std::fclose);
+      if (!log) throw missing(fmt::format("cannot write {}", path.string()));
+      worker_ =
+          std::make_unique<ChildDialog>(ChildStart{command_, {}, {{STDERR_FILENO, ::fileno(log.get())}}},
+                                        std::vector<int>{STDIN_FILENO, STDOUT_FILENO});
+    }
     std::string line;
-    if (worker_->read_line(line)) {
+    std::string end;
+    if (ask("", line, end)) {
       const Json answer = Json::parse(line, nullptr, false);
       if (answer.is_object() && answer.value("ready", false)) return;
       if (answer.is_object() && answer.contains("error")) {
         throw missing(fmt::format("the emulator does not start: {}", answer["error"].get<std::string>()));
       }
     }
-    std::ifstream file(log);
+    std::ifstream file(path);
     std::string last;
     for (std::string text; std::getline(file, text);) {
       if (!text.empty()) last = text;
     }
-    throw missing(fmt::format("the emulator does not start, it {}: {}", worker_->end(), last));
+    throw missing(fmt::format("the emulator does not start, it {}: {}", end, last));
   }
 
   Rerun read_answer(const std::string& line, BufferContents contents) const {
@@ -288,10 +173,10 @@ class EmulatorRerunner final : public Rerunner {
     return {Rerun::Outcome::kRan, {}, std::move(contents), answer.value("seconds", 0.0)};
   }
 
-  WorkFolder work_;
+  TemporaryFolder work_;
   std::string objdump_;
   std::vector<std::string> command_;
-  std::unique_ptr<Worker> worker_;
+  std::unique_ptr<ChildDialog> worker_;
 };
 
 }  // namespace
@@ -308,7 +193,7 @@ Emulation find_emulation(const std::string& architecture, const fs::path& code) 
     throw missing(fmt::format("{} is {}, which has no {}: git clone https://github.com/tinygrad/tinygrad",
                               kCheckout, checkout, kEmulator));
   }
-  if (!on_path("python3"))
+  if (find_tool({}, "python3").empty())
     throw missing("replay --emulate needs python3 on the PATH: apt-get install python3");
   Emulation emulation{architecture, {}, read_amd_toolchain(code).objdump};
   const fs::path folder = code / architecture;

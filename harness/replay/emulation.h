@@ -1,6 +1,6 @@
 #pragma once
 
-#include "harness/check/rerun.h"
+#include "harness/replay/rerun.h"
 
 #include <filesystem>
 #include <memory>

@@ -1,17 +1,16 @@
 #include "harness/replay/replay_command.h"
 
-#include "harness/check/check_command.h"
-#include "harness/check/rerun.h"
 #include "harness/core/case.h"
 #include "harness/core/device_info.h"
+#include "harness/output/summary.h"
 #include "harness/replay/emulation.h"
 #include "harness/replay/recording.h"
-#include "harness/report/report.h"
+#include "harness/replay/rerun.h"
+#include "harness/system/exit_code.h"
 #include "harness/system/progress.h"
 #include "kernels/runtime/target.h"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -28,10 +27,11 @@
 namespace hipforge::harness {
 namespace {
 
-/// The launches of one case's op, or any other launch alone: what is judged together.
+/// The launches of one case's op, or any other launch alone: what is judged
+/// together.
 using Group = std::vector<const RecordedLaunch*>;
 
-enum class Verdict { kPassed, kFailed, kSkipped };
+using Verdict = Entry::Verdict;
 
 struct LaunchRecord {
   const RecordedLaunch* launch = nullptr;
@@ -51,7 +51,8 @@ std::vector<Group> select_groups(const Recording& recording, const ReplayOptions
   const std::regex filter(options.filter);
   std::vector<Group> groups;
   for (const RecordedLaunch& launch : recording.launches()) {
-    // Code objects hold ops; the kernels that make inputs are the harness's own.
+    // Code objects hold ops; the kernels that make inputs are the harness's
+    // own.
     if (!options.emulate.empty() && launch.origin && launch.origin->made_inputs) continue;
     const std::string name = launch.kernel + (launch.origin ? " " + launch.origin->id : "");
     if (!options.filter.empty() && !std::regex_search(name, filter)) continue;
@@ -63,7 +64,8 @@ std::vector<Group> select_groups(const Recording& recording, const ReplayOptions
   return groups;
 }
 
-// Runs a group. A buffer that nobody touched between two launches of it carries what the first really wrote.
+// Runs a group. A buffer that nobody touched between two launches of it carries
+// what the first really wrote.
 std::vector<Rerun> run_group(Rerunner& rerunner, const Recording& recording, const Group& group) {
   struct Carried {
     std::string recorded;  // name of the contents that this stands for
@@ -100,7 +102,8 @@ const Case* find_case(const std::string& id) {
   return nullptr;
 }
 
-// The oracle's word on what a group left in its case's operands; nullopt where there is no such case.
+// The oracle's word on what a group left in its case's operands; nullopt where
+// there is no such case.
 std::optional<CaseResult> ask_oracle(const Group& group, const std::vector<Rerun>& reruns) {
   const RecordedOrigin& origin = *group.back()->origin;
   const Case* const test = find_case(origin.id);
@@ -205,24 +208,13 @@ std::vector<LaunchRecord> judge_group(const Recording& recording, const Group& g
   return records;
 }
 
-const char* verdict_name(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::kPassed:
-      return "passed";
-    case Verdict::kFailed:
-      return "failed";
-    case Verdict::kSkipped:
-      return "skipped";
-  }
-  return "";
-}
-
 std::string launch_name(const RecordedLaunch& launch) {
   return fmt::format("launch {} {}{}", launch.index, launch.kernel,
                      launch.origin ? " of " + launch.origin->id : "");
 }
 
-void print_table(const std::vector<LaunchRecord>& records) {
+// A row a kernel.
+Sheet kernel_sheet(const std::vector<LaunchRecord>& records) {
   struct Row {
     std::size_t launches = 0, failed = 0, skipped = 0, same_bits = 0;
     bool judged = false;
@@ -245,63 +237,57 @@ void print_table(const std::vector<LaunchRecord>& records) {
       row.where = fmt::format("{} {}", record.launch->origin->id, record.where);
     }
   }
-  fmt::print("{:<44}{:>9}{:>8}{:>9}{:>10}{:>9}  {}\n", "kernel", "launches", "failed", "skipped", "same bits",
-             "share", "worst at");
+  Sheet sheet{{"kernel", "launches", "failed", "skipped", "same bits", "share", "worst at"}, {}};
   for (const std::string& kernel : order) {
     const Row& row = rows.at(kernel);
     const std::string share = !row.judged                   ? "-"
                               : std::isinf(row.worst_share) ? "wrong"
                                                             : fmt::format("{:.3f}", row.worst_share);
-    fmt::print("{:<44}{:>9}{:>8}{:>9}{:>10}{:>9}  {}\n", kernel, row.launches, row.failed, row.skipped,
-               row.same_bits, share, row.where);
+    sheet.rows.push_back({kernel, std::to_string(row.launches), std::to_string(row.failed),
+                          std::to_string(row.skipped), std::to_string(row.same_bits), share, row.where});
   }
+  return sheet;
 }
 
-std::size_t count(const std::vector<LaunchRecord>& records, Verdict verdict) {
-  return static_cast<std::size_t>(std::count_if(
-      records.begin(), records.end(), [&](const LaunchRecord& record) { return record.verdict == verdict; }));
+Entry entry_of(const LaunchRecord& record) {
+  constexpr const char* kVerdicts[] = {"passed", "failed", "skipped"};
+  Entry entry{
+      launch_name(*record.launch), record.launch->kernel, record.verdict, 0.0, record.message, {}, {}};
+  entry.fields.emplace_back("kernel", record.launch->kernel);
+  if (record.launch->origin) {
+    entry.fields.emplace_back("case", record.launch->origin->id);
+    entry.fields.emplace_back("op", record.launch->origin->op);
+    entry.fields.emplace_back("dtype", record.launch->origin->dtype);
+  }
+  entry.fields.emplace_back("target", record.launch->architecture);
+  entry.fields.emplace_back("wave", record.launch->wave);
+  entry.fields.emplace_back("verdict", kVerdicts[static_cast<int>(record.verdict)]);
+  entry.fields.emplace_back("same_bits", record.same_bits);
+  if (record.judged) {
+    entry.fields.emplace_back("worst_share", record.worst_share);
+    entry.fields.emplace_back("where", record.where);
+  }
+  if (!record.message.empty()) entry.fields.emplace_back("message", record.message);
+  return entry;
 }
 
-void write_replay_json(const ReplayOptions& options, const Recording& recording,
+Summary replay_summary(const ReplayOptions& options, const Recording& recording,
                        const std::vector<LaunchRecord>& records,
                        const std::map<std::string, std::size_t>& skips) {
-  nlohmann::ordered_json root;
-  root["recorded_on"] = {{"platform", recording.platform()}, {"device", recording.device()}};
+  Summary summary;
+  summary.head.emplace_back("recorded_on",
+                            Fields{{"platform", recording.platform()}, {"device", recording.device()}});
   if (options.emulate.empty()) {
     const DeviceInfo info = device_info();
-    root["replayed_on"] = {{"platform", info.platform}, {"device", info.name}};
+    summary.head.emplace_back("replayed_on", Fields{{"platform", info.platform}, {"device", info.name}});
   } else {
-    root["emulated"] = options.emulate;
+    summary.head.emplace_back("emulated", options.emulate);
   }
-  root["passed"] = count(records, Verdict::kPassed);
-  root["failed"] = count(records, Verdict::kFailed);
-  root["skipped"] = count(records, Verdict::kSkipped);
-  root["skips"] = skips;  // how many by reason
-  nlohmann::ordered_json launches = nlohmann::ordered_json::array();
-  for (const LaunchRecord& record : records) {
-    nlohmann::ordered_json row;
-    row["kernel"] = record.launch->kernel;
-    if (record.launch->origin) {
-      row["case"] = record.launch->origin->id;
-      row["op"] = record.launch->origin->op;
-      row["dtype"] = record.launch->origin->dtype;
-    }
-    row["target"] = record.launch->architecture;
-    row["wave"] = record.launch->wave;
-    row["verdict"] = verdict_name(record.verdict);
-    row["same_bits"] = record.same_bits;
-    if (record.judged) {
-      // JSON has no infinity: an element of the wrong class has no share.
-      row["worst_share"] =
-          std::isfinite(record.worst_share) ? nlohmann::ordered_json(record.worst_share) : nullptr;
-      row["where"] = record.where;
-    }
-    if (!record.message.empty()) row["message"] = record.message;
-    launches.push_back(std::move(row));
-  }
-  root["launches"] = std::move(launches);
-  write_file(options.json_path,
-             root.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+  summary.head.emplace_back("skips", Fields(skips.begin(), skips.end()));  // how many by reason
+  summary.rows = "launches";
+  for (const LaunchRecord& record : records) summary.entries.push_back(entry_of(record));
+  summary.groups = kernel_sheet(records);
+  return summary;
 }
 
 // Launches one after another on the device, each for the target that it was planned for.
@@ -321,7 +307,8 @@ std::vector<LaunchRecord> replay_on_device(const Recording& recording, const std
   return records;
 }
 
-// Groups on as many emulators as there are jobs; judged here, in order, as they come.
+// Groups on as many emulators as there are jobs; judged here, in order, as they
+// come.
 std::vector<LaunchRecord> replay_emulated(const Recording& recording, const std::vector<Group>& groups,
                                           const ReplayOptions& options) {
   const Emulation emulation = find_emulation(options.emulate, options.code);
@@ -389,22 +376,19 @@ int run_replay(const ReplayOptions& options) {
                                                 ? replay_on_device(recording, groups)
                                                 : replay_emulated(recording, groups, options);
 
-  print_table(records);
   std::map<std::string, std::size_t> skips;
   for (const LaunchRecord& record : records) {
-    if (record.verdict == Verdict::kFailed) {
-      fmt::print("FAIL {}: {}\n", launch_name(*record.launch), record.message);
-    } else if (record.verdict == Verdict::kSkipped) {
-      ++skips[record.message];
-    }
+    if (record.verdict == Verdict::kSkipped) ++skips[record.message];
+  }
+  const Summary summary = replay_summary(options, recording, records, skips);
+  fmt::print("{}", aligned(summary.groups));
+  for (const Entry& entry : summary.entries) {
+    if (entry.verdict == Verdict::kFailed) fmt::print("FAIL {}: {}\n", entry.name, entry.message);
   }
   for (const auto& [reason, times] : skips) fmt::print("SKIP {} x {}\n", times, reason);
-  if (!options.json_path.empty()) write_replay_json(options, recording, records, skips);
-  const std::size_t skipped = count(records, Verdict::kSkipped);
-  const std::size_t failed = count(records, Verdict::kFailed);
-  fmt::print("{} passed, {} failed{}\n", count(records, Verdict::kPassed), failed,
-             skipped == 0 ? "" : fmt::format(", {} skipped", skipped));
-  return failed == 0 ? kExitGood : kExitFailed;
+  write_summary({.json = options.json_path}, summary);
+  fmt::print("{}\n", closing_line(summary));
+  return summary.count(Verdict::kFailed) == 0 ? kExitGood : kExitFailed;
 }
 
 }  // namespace hipforge::harness

@@ -1,12 +1,13 @@
 #include "harness/report/report_command.h"
 
-#include "harness/check/check_command.h"
-#include "harness/report/report.h"
 #include "harness/report/report_data.h"
 #include "harness/report/report_page.h"
-#include "kernels/runtime/check.h"
+#include "harness/system/exit_code.h"
+#include "harness/system/file.h"
+#include "kernels/runtime/status.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 namespace hipforge::harness {
 namespace {

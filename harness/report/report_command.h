@@ -1,17 +1,8 @@
 #pragma once
 
-#include <string>
-#include <vector>
+#include "harness/report/report_data.h"
 
 namespace hipforge::harness {
-
-struct ReportOptions {
-  std::string output_path;
-  std::string results_folder = "results";  ///< a folder a device, as bench/record.sh writes them
-  std::vector<std::string> check_paths;    ///< what `hipforge check --json` wrote
-  std::string tree_folder = ".";           ///< the sources that results are stale against
-  std::string version;
-};
 
 /// `hipforge report`: one page that needs no network and holds everything: failures with their repro lines, a
 /// roofline, peers, error shares, history. A result that other sources made is greyed and says so; a file

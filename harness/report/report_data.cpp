@@ -1,11 +1,12 @@
 #include "harness/report/report_data.h"
 
-#include "harness/report/report.h"
-#include "harness/system/tool_output.h"
+#include "harness/system/file.h"
+#include "harness/system/child_process.h"
 #include "kernels/runtime/check.h"
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>

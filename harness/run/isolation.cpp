@@ -1,31 +1,23 @@
 #include "harness/run/isolation.h"
 
-#include "harness/sweep/variants.h"
+#include "harness/sweep/find_case.h"
+#include "harness/system/child_process.h"
+#include "harness/system/host_memory.h"
 #include "kernels/runtime/device_buffer.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <fcntl.h>
-#include <poll.h>
-#include <spawn.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cmath>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
 #include <limits>
-
-extern char** environ;
 
 namespace hipforge::harness {
 namespace {
@@ -36,10 +28,9 @@ using Clock = std::chrono::steady_clock;
 constexpr int kServedSocket = 3;
 // Cases of one process: what must be searched where one of them harms a later one.
 constexpr std::size_t kCasesOfAProcess = 256;
-constexpr int kLookEveryMs = 5;
 constexpr double kSearchSeconds = 10.0;
 constexpr double kStartSeconds = 120.0;
-constexpr const char* kReady = "ready\n";
+constexpr const char* kReady = "ready";
 
 void send_all(const std::string& text) {
   for (std::size_t sent = 0; sent < text.size();) {
@@ -94,15 +85,6 @@ CaseResult from_line(const std::string& text) {
   return result;
 }
 
-std::int64_t available_mib() {
-  std::ifstream file("/proc/meminfo");
-  for (std::string name, rest; file >> name; std::getline(file, rest)) {
-    std::int64_t kib = 0;
-    if (name == "MemAvailable:" && file >> kib) return kib / 1024;
-  }
-  return std::numeric_limits<std::int64_t>::max() / 4;
-}
-
 std::int64_t resident_mib(pid_t pid) {
   std::ifstream file(fmt::format("/proc/{}/statm", pid));
   std::int64_t size = 0;
@@ -111,120 +93,67 @@ std::int64_t resident_mib(pid_t pid) {
   return resident * sysconf(_SC_PAGESIZE) >> 20;
 }
 
+// What is our standard output would stand in the table if a kernel's host code wrote to it.
+ChildStart server(const IsolationOptions& options) {
+  ChildStart start{{"/proc/self/exe"}, {}, {{STDOUT_FILENO, STDERR_FILENO}}};
+  start.command.insert(start.command.end(), options.arguments.begin(), options.arguments.end());
+  return start;
+}
+
 // One process that serves cases.
 class Worker {
  public:
-  explicit Worker(const IsolationOptions& options) {
-    int sockets[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) fail("socketpair");
-    socket_ = sockets[0];
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, sockets[1], kServedSocket);
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    // What a kernel's host code prints must not stand in our table.
-    posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
-    std::vector<std::string> arguments{"hipforge"};
-    arguments.insert(arguments.end(), options.arguments.begin(), options.arguments.end());
-    std::vector<char*> argv;
-    for (std::string& argument : arguments) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    const int error = posix_spawn(&pid_, "/proc/self/exe", &actions, nullptr, argv.data(), environ);
-    posix_spawn_file_actions_destroy(&actions);
-    close(sockets[1]);
-    if (error != 0) {
-      pid_ = 0;
-      close(socket_);
-      errno = error;
-      fail("a process for cases");
-    }
+  explicit Worker(const IsolationOptions& options) : dialog_(server(options), {kServedSocket}) {
     // Starting, and the device's context, are no part of a case's time.
     CaseResult death;
     if (receive(kStartSeconds, std::numeric_limits<std::int64_t>::max(), death) != kReady) {
       throw Error(failure(StatusCode::kNotFound, "a process for cases does not start: ", death.message));
     }
   }
-  ~Worker() {
-    close(socket_);
-    if (pid_ > 0) end();
-  }
-  Worker(const Worker&) = delete;
-  Worker& operator=(const Worker&) = delete;
 
   CaseResult run(const Case& test, std::size_t target, double timeout_s, std::int64_t limit_mib) {
-    const std::string request = fmt::format("{} {}\n", target, test.id);
-    (void)send(socket_, request.data(), request.size(), MSG_NOSIGNAL);  // a dead one shows below
+    (void)dialog_.send(fmt::format("{} {}", target, test.id));  // a dead one shows below
     CaseResult death;
     const std::string answer = receive(timeout_s, limit_mib, death);
     return answer.empty() ? death : from_line(answer);
   }
 
-  [[nodiscard]] bool alive() const { return pid_ > 0; }
+  [[nodiscard]] bool alive() { return dialog_.process().id() != 0; }
 
  private:
-  [[noreturn]] static void fail(const char* what) {
-    throw Error(failure(StatusCode::kNotFound, what, " cannot be made: ", std::strerror(errno)));
-  }
-
   // The next line of the process; empty, with `death` set, where it has come to an end, if only by our hand.
   std::string receive(double timeout_s, std::int64_t limit_mib, CaseResult& death) {
-    const auto end_time = Clock::now() + std::chrono::duration<double>(timeout_s);
+    ChildProcess& process = dialog_.process();
+    std::int64_t mib = 0;
+    const auto grew = [&] { return (mib = resident_mib(process.id())) > limit_mib; };
     std::string line;
-    for (;;) {
-      pollfd event{socket_, POLLIN, 0};
-      if (poll(&event, 1, kLookEveryMs) > 0) {
-        char buffer[4096];
-        const ssize_t count = recv(socket_, buffer, sizeof(buffer), 0);
-        if (count <= 0) {
-          death = how_it_died();
-          return {};
-        }
-        line.append(buffer, static_cast<std::size_t>(count));
-        if (line.back() == '\n') return line;
-        continue;
-      }
-      if (const std::int64_t mib = resident_mib(pid_); mib > limit_mib) {
-        end();
+    switch (dialog_.answers().next(line, timeout_s, grew)) {
+      case LineReader::Got::kLine:
+        return line;
+      case LineReader::Got::kEnd:
+        death = died(Failure::kCrash, "its process " + process.wait().text());
+        break;
+      case LineReader::Got::kStopped:
         death = died(Failure::kMemory,
                      fmt::format("its process grew to {} MiB, the limit is {} MiB", mib, limit_mib));
-        return {};
-      }
-      if (Clock::now() >= end_time) {
-        end();
+        break;
+      case LineReader::Got::kTimeout:
         death = died(Failure::kHang, fmt::format("no result within {:g} s", timeout_s));
-        return {};
-      }
+        break;
     }
+    (void)process.kill();
+    return {};
   }
 
-  void end() {
-    kill(pid_, SIGKILL);
-    int status = 0;
-    waitpid(pid_, &status, 0);
-    pid_ = 0;
-  }
-
-  CaseResult how_it_died() {
-    int status = 0;
-    waitpid(pid_, &status, 0);
-    pid_ = 0;
-    if (WIFSIGNALED(status)) {
-      const int signal = WTERMSIG(status);
-      return died(Failure::kCrash,
-                  fmt::format("its process died: {} (signal {})", strsignal(signal), signal));
-    }
-    return died(Failure::kCrash, fmt::format("its process ended with exit code {}", WEXITSTATUS(status)));
-  }
-
-  int socket_ = -1;
-  pid_t pid_ = 0;
+  ChildDialog dialog_;
 };
 
 class IsolatedRunner final : public CaseRunner {
  public:
   IsolatedRunner(const IsolationOptions& options, const std::vector<Target>& targets)
       : options_(options), targets_(targets), timeout_s_(options.timeout_s) {
-    limit_mib_ = options.memory_limit_mib > 0 ? options.memory_limit_mib : available_mib() / 4 * 3;
+    limit_mib_ =
+        options.memory_limit_mib > 0 ? options.memory_limit_mib : host_memory().available_mib / 4 * 3;
 #if defined(HIPFORGE_PLATFORM_CPU)
     // The executor stops a kernel that does not end by itself, and says where it was: a little earlier than
     // the process would be.
@@ -292,10 +221,8 @@ std::unique_ptr<CaseRunner> make_isolated_runner(const IsolationOptions& options
 }
 
 void serve_cases(CaseRunner& runner, const std::vector<Target>& targets) {
-  // Whoever asks may be killed while a case hangs.
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
   { const DeviceBuffer context(1); }
-  send_all(kReady);
+  send_all(std::string(kReady) + "\n");
   std::string pending;
   char buffer[4096];
   for (;;) {

@@ -1,12 +1,13 @@
 #include "harness/study/accuracy_study.h"
 
 #include "harness/check/accuracy_baseline.h"
-#include "harness/check/check_command.h"
 #include "harness/core/device_info.h"
 #include "harness/core/rig.h"
 #include "harness/core/tolerance.h"
-#include "harness/report/report.h"
+#include "harness/output/summary.h"
 #include "harness/study/naive_sums.h"
+#include "harness/system/exit_code.h"
+#include "harness/system/file.h"
 #include "kernels/flash_attention.h"
 #include "kernels/runtime/check.h"
 #include "kernels/runtime/device.h"
@@ -17,7 +18,6 @@
 #include "reference/weighted_matmul.h"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -27,7 +27,8 @@
 namespace hipforge::harness {
 namespace {
 
-// Outputs enough for a steady mean, keys few enough for a machine without a GPU.
+// Outputs enough for a steady mean, keys few enough for a machine without a
+// GPU.
 constexpr std::int64_t kRows = 16;
 constexpr std::int64_t kHeadDim = 16;
 constexpr std::int64_t kSoftmaxRows = 16;
@@ -147,29 +148,30 @@ std::string label_of(const StudySeries& series) {
 void write_json(const StudyOptions& options, const Target& target, const std::vector<StudySeries>& all,
                 const std::string& path) {
   const DeviceInfo info = device_info();
-  nlohmann::ordered_json root;
-  root["sources"] = options.sources;
-  root["platform"] = info.platform;
-  root["device"] = info.name;
-  root["compiler"] = info.compiler;
-  root["wave"] = target.wave;
-  root["seed"] = options.seed;
-  root["inputs"] = "f32, uniform in (0, 1]";
-  root["error"] = "root mean square over the outputs of |value - oracle| / (2^-24 * sum of |a*b|)";
-  root["max_slope"] = kMaxErrorSlope;
-  root["min_control_slope"] = kMinControlSlope;
-  root["series"] = nlohmann::ordered_json::array();
+  std::vector<Fields> rows;
   for (const StudySeries& series : all) {
-    nlohmann::ordered_json points = nlohmann::ordered_json::array();
+    std::vector<Fields> points;
     for (const StudyPoint& point : series.points) {
       points.push_back({{"kv_len", point.kv_len}, {"error", point.error}, {"worst", point.worst}});
     }
-    root["series"].push_back({{"op", series.op},
-                              {"kernel", series.naive ? "plain f32 sum" : "hipforge"},
-                              {"slope", series.slope},
-                              {"points", points}});
+    rows.push_back({{"op", series.op},
+                    {"kernel", series.naive ? "plain f32 sum" : "hipforge"},
+                    {"slope", series.slope},
+                    {"points", std::move(points)}});
   }
-  write_file(path, root.dump(1) + "\n");
+  write_file(path, json_text({{"sources", options.sources},
+                              {"platform", info.platform},
+                              {"device", info.name},
+                              {"compiler", info.compiler},
+                              {"wave", target.wave},
+                              {"seed", options.seed},
+                              {"inputs", "f32, uniform in (0, 1]"},
+                              {"error",
+                               "root mean square over the outputs of |value "
+                               "- oracle| / (2^-24 * sum of |a*b|)"},
+                              {"max_slope", kMaxErrorSlope},
+                              {"min_control_slope", kMinControlSlope},
+                              {"series", std::move(rows)}}));
 }
 
 void print_table(const std::vector<StudySeries>& all) {
@@ -234,9 +236,10 @@ std::vector<std::string> study_problems(const std::vector<StudySeries>& all) {
                                      series.slope, kMaxErrorSlope));
     }
     if (series.naive && !(series.slope >= kMinControlSlope)) {
-      problems.push_back(fmt::format(
-          "{}: the error of a plain sum has a slope of {:.3f}, needs {} for the study to show anything",
-          series.op, series.slope, kMinControlSlope));
+      problems.push_back(
+          fmt::format("{}: the error of a plain sum has a slope of {:.3f}, "
+                      "needs {} for the study to show anything",
+                      series.op, series.slope, kMinControlSlope));
     }
   }
   return problems;
@@ -270,34 +273,47 @@ std::string study_svg(const std::vector<StudySeries>& all) {
     return kTop + (kHeight - kTop - kBottom) * (top - std::log10(error)) / (top - bottom);
   };
   std::string svg = fmt::format(
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" role=\"img\" "
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" "
+      "role=\"img\" "
       "font-family=\"sans-serif\" "
-      "font-size=\"13\">\n<style>\n.back{{fill:#fff}} .text{{fill:#222}} .grid{{stroke:#ddd}} "
+      "font-size=\"13\">\n<style>\n.back{{fill:#fff}} .text{{fill:#222}} "
+      ".grid{{stroke:#ddd}} "
       ".s0{{stroke:#1662b8;fill:#1662b8}} .s1{{stroke:#b3541e;fill:#b3541e}} "
       ".s2{{stroke:#3b7d3a;fill:#3b7d3a}}\n"
-      "path{{fill:none!important;stroke-width:2}} .plain{{stroke-dasharray:6 4}}\n"
-      "@media (prefers-color-scheme:dark){{.back{{fill:#16181c}} .text{{fill:#e6e6e6}} "
+      "path{{fill:none!important;stroke-width:2}} .plain{{stroke-dasharray:6 "
+      "4}}\n"
+      "@media (prefers-color-scheme:dark){{.back{{fill:#16181c}} "
+      ".text{{fill:#e6e6e6}} "
       ".grid{{stroke:#3a3d44}} "
       ".s0{{stroke:#6aaef5;fill:#6aaef5}} .s1{{stroke:#f0995e;fill:#f0995e}} "
       ".s2{{stroke:#7cc97a;fill:#7cc97a}}}}\n"
       "</style>\n<title>Error against the number of keys</title>\n"
       "<rect class=\"back\" width=\"{0}\" height=\"{1}\"/>\n"
-      "<text class=\"text\" x=\"{2}\" y=\"24\">error / (u·Σ|ab|), root mean square; positive f32 "
+      "<text class=\"text\" x=\"{2}\" y=\"24\">error / (u·Σ|ab|), root mean "
+      "square; positive f32 "
       "inputs</text>\n",
       kWidth, kHeight, kLeft);
   for (double decade = bottom; decade <= top; decade += 1.0) {
     const double y = y_of(std::pow(10.0, decade));
-    svg += fmt::format("<line class=\"grid\" x1=\"{}\" y1=\"{:.1f}\" x2=\"{}\" y2=\"{:.1f}\"/>\n", kLeft, y,
-                       kWidth - kRight, y);
-    svg += fmt::format("<text class=\"text\" x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{:g}</text>\n",
-                       kLeft - 8.0, y + 4.0, std::pow(10.0, decade));
+    svg += fmt::format(
+        "<line class=\"grid\" x1=\"{}\" y1=\"{:.1f}\" x2=\"{}\" "
+        "y2=\"{:.1f}\"/>\n",
+        kLeft, y, kWidth - kRight, y);
+    svg += fmt::format(
+        "<text class=\"text\" x=\"{}\" y=\"{:.1f}\" "
+        "text-anchor=\"end\">{:g}</text>\n",
+        kLeft - 8.0, y + 4.0, std::pow(10.0, decade));
   }
   for (std::int64_t kv_len = kStudyMinKvLen; kv_len <= most; kv_len *= 4) {
-    svg += fmt::format("<text class=\"text\" x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n",
-                       x_of(kv_len), kHeight - kBottom + 20.0, kv_len);
+    svg += fmt::format(
+        "<text class=\"text\" x=\"{:.1f}\" y=\"{}\" "
+        "text-anchor=\"middle\">{}</text>\n",
+        x_of(kv_len), kHeight - kBottom + 20.0, kv_len);
   }
-  svg += fmt::format("<text class=\"text\" x=\"{}\" y=\"{}\" text-anchor=\"middle\">kv_len</text>\n",
-                     (kLeft + kWidth - kRight) / 2.0, kHeight - kBottom + 40.0);
+  svg += fmt::format(
+      "<text class=\"text\" x=\"{}\" y=\"{}\" "
+      "text-anchor=\"middle\">kv_len</text>\n",
+      (kLeft + kWidth - kRight) / 2.0, kHeight - kBottom + 40.0);
   for (std::size_t i = 0; i < all.size(); ++i) {
     const StudySeries& series = all[i];
     const std::string classes = fmt::format("s{}{}", i / 2 % 3, series.naive ? " plain" : "");
@@ -310,8 +326,10 @@ std::string study_svg(const std::vector<StudySeries>& all) {
     const double x = kLeft + (series.naive ? (kWidth - kLeft - kRight) / 2.0 : 0.0);
     const double y = kHeight - 52.0 + 20.0 * static_cast<double>(i / 2);
     svg += fmt::format("<path class=\"{}\" d=\"M{:.1f} {:.1f} h28\"/>\n", classes, x, y - 4.0);
-    svg += fmt::format("<text class=\"text\" x=\"{:.1f}\" y=\"{:.1f}\">{} (slope {:.2f})</text>\n", x + 36.0,
-                       y, label_of(series), series.slope);
+    svg += fmt::format(
+        "<text class=\"text\" x=\"{:.1f}\" y=\"{:.1f}\">{} "
+        "(slope {:.2f})</text>\n",
+        x + 36.0, y, label_of(series), series.slope);
   }
   return svg + "</svg>\n";
 }

@@ -28,8 +28,8 @@ inline constexpr double kMinControlSlope = 0.25;
 
 struct StudyPoint {
   std::int64_t kv_len = 0;
-  double error =
-      0.0;  ///< root of the mean square over all outputs of |value − oracle| / (u · Σ|ab|), u = 2⁻²⁴
+  /// Root of the mean square over all outputs of |value − oracle| / (u · Σ|ab|), u = 2⁻²⁴.
+  double error = 0.0;
   double worst = 0.0;  ///< the largest of them
 };
 

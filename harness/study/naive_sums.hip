@@ -1,5 +1,6 @@
 #include "harness/study/naive_sums.h"
 
+#include "kernels/device/dispatch.h"
 #include "kernels/device/kernel.h"
 
 #include <cmath>
@@ -100,12 +101,7 @@ Status launch_threads(const KernelEntry& entry, const NaiveArgs& args, std::int6
                             args.head_dim, "; needs at least 1 each, and at most ", kMaxHeadDim,
                             " of head_dim");
   }
-  LaunchPlan plan;
-  plan.kernel = entry.name;
-  plan.function = entry.function;
-  plan.grid = dim3(static_cast<unsigned>((threads + kBlock - 1) / kBlock), 1, 1);
-  plan.block = dim3(kBlock, 1, 1);
-  return launch(plan, args, stream);
+  return launch(make_plan(entry, ceil_div(threads, kBlock), kBlock), args, stream);
 }
 
 }  // namespace naive_detail

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 namespace hipforge::harness {
 namespace {
@@ -29,6 +30,28 @@ std::vector<std::int64_t> sizes_around(const SizeEdge& edge) {
 
 const char* input_family(Family family) {
   return family == Family::kPositive ? "uniform" : family_name(family);
+}
+
+std::vector<double> non_finite_rows(std::int64_t rows, std::int64_t cols,
+                                    const std::function<double(std::int64_t, std::int64_t)>& ordinary) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  constexpr double kPlanted[] = {0.0, std::numeric_limits<double>::quiet_NaN(), -kInfinity, kInfinity};
+  std::vector<double> values;
+  for (std::int64_t row = 0; row < rows; ++row) {
+    for (std::int64_t col = 0; col < cols; ++col) {
+      const bool hit = (row + 1) % 4 != 0 && col % 37 == cols / 2 % 37;
+      values.push_back(hit ? kPlanted[(row + 1) % 4] : ordinary(row, col));
+    }
+  }
+  return values;
+}
+
+std::vector<double> nearly_opposite(const std::vector<double>& x) {
+  std::vector<double> values;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    values.push_back(-x[i] * (1.0 + 0x1p-7 * static_cast<double>(i % 5)));
+  }
+  return values;
 }
 
 void set_sizes(Case& test, std::vector<std::pair<std::string, std::int64_t>> sizes) {

@@ -34,6 +34,14 @@ inline constexpr std::array<const char*, 15> kInputFamilies = {
 /// The family's name among the above.
 [[nodiscard]] const char* input_family(Family family);
 
+/// Row-major values of which rows 1, 2 and 3 of every four hold a NaN, −infinity or +infinity here and there: what
+/// `ordinary(row, col)` says elsewhere.
+[[nodiscard]] std::vector<double> non_finite_rows(
+    std::int64_t rows, std::int64_t cols, const std::function<double(std::int64_t, std::int64_t)>& ordinary);
+
+/// What a sum with `x` nearly takes away: all but its last bits.
+[[nodiscard]] std::vector<double> nearly_opposite(const std::vector<double>& x);
+
 /// Notes the sizes of a case by name, and that it is "empty" or of "size_1" where it is.
 void set_sizes(Case& test, std::vector<std::pair<std::string, std::int64_t>> sizes);
 

@@ -123,19 +123,22 @@ class Fields {
     return choice<T>(name, access, {{fmt::format("{:g}", simplest), simplest}});
   }
 
-  /// The kind of the data; its feature is its name, but for normal ones.
+  /// The kind of the data: that of the last one declared is the case's. Its feature is its name, but for normal
+  /// ones.
   template <class Access>
-  Fields& family(const std::string& name, Access access) {
+  Fields& family(const std::string& name, Access access, bool is_feature = true) {
     family_ = [access](const Spec& spec) { return get(access, spec); };
     std::vector<Value<Family>> values;
     for (Family one : {Family::kEqual, Family::kIntegers, Family::kOneHot, Family::kPositive, Family::kNormal,
                        Family::kUniform, Family::kOutliers, Family::kSubnormal, Family::kCancel}) {
       values.push_back({family_name(one), one});
     }
-    feature([this_family = family_](const Spec& spec) {
-      const Family one = this_family(spec);
-      return one == Family::kNormal ? std::string() : std::string(family_name(one));
-    });
+    if (is_feature) {
+      feature([this_family = family_](const Spec& spec) {
+        const Family one = this_family(spec);
+        return one == Family::kNormal ? std::string() : std::string(family_name(one));
+      });
+    }
     const std::size_t all = values.size();
     return choice<Family>(name, access, std::move(values), all);
   }
@@ -169,10 +172,22 @@ class Fields {
     return feature([name, holds](const Spec& spec) { return holds(spec) ? name : std::string(); });
   }
 
+  /// "plain" is the feature of a case that has no other.
+  Fields& plain() {
+    plain_ = true;
+    return *this;
+  }
+
   /// Families where `holds`: all that do hold are a case's, and the family field's does not count beside an
   /// `exclusive` one.
   Fields& special(std::vector<std::string> families, Rule holds, bool exclusive = true) {
     families_.push_back({std::move(families), std::move(holds), exclusive});
+    return *this;
+  }
+
+  /// The shape in words of its own, in place of the sizes.
+  Fields& shape_text(Text text) {
+    shape_text_ = std::move(text);
     return *this;
   }
 
@@ -219,6 +234,7 @@ class Fields {
       const std::string feature = text(spec);
       if (!feature.empty()) test.features.push_back(feature);
     }
+    if (plain_ && test.features.empty()) test.features.emplace_back("plain");
     bool special = false;
     for (const auto& [families, holds, exclusive] : families_) {
       if (!holds(spec)) continue;
@@ -234,7 +250,7 @@ class Fields {
     }
     for (const auto& [name, size] : aliases_) sizes.emplace_back(name(spec), size(spec));
     set_sizes(test, std::move(sizes));
-    test.shape = shape_name(shape);
+    test.shape = shape_text_ ? shape_text_(spec) : shape_name(shape);
     test.odd = any_odd(shape);
     test.over_tile = over_tile_ && over_tile_(spec);
     if constexpr (requires { spec.quick; }) test.quick = spec.quick;
@@ -343,7 +359,9 @@ class Fields {
   Rule over_tile_;
   std::function<void(Spec&)> settle_;
   std::vector<Rule> rules_;
+  Text shape_text_;
   bool features_in_id_ = true;
+  bool plain_ = false;
 };
 
 }  // namespace hipforge::harness

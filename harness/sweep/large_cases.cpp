@@ -26,6 +26,16 @@ std::vector<std::int64_t> spread(std::int64_t size, std::int64_t count, std::uin
   return chosen;
 }
 
+std::vector<Comb> combs(std::int64_t size, std::int64_t count, std::int64_t teeth, std::uint64_t seed) {
+  const std::int64_t step = (size + teeth - 1) / teeth;
+  std::vector<std::int64_t> firsts = spread(step, count, seed);
+  const std::int64_t last = (size - 1) % std::max<std::int64_t>(step, 1);
+  if (!firsts.empty() && std::find(firsts.begin(), firsts.end(), last) == firsts.end()) firsts.back() = last;
+  std::vector<Comb> made;
+  for (std::int64_t first : firsts) made.push_back({first, (size - first + step - 1) / step, step});
+  return made;
+}
+
 std::vector<std::int64_t> row_indices(const std::vector<std::int64_t>& rows, std::int64_t row_size) {
   std::vector<std::int64_t> indices;
   indices.reserve(rows.size() * static_cast<std::size_t>(row_size));

@@ -18,6 +18,17 @@ namespace hipforge::harness {
 /// between; all of them where size <= count.
 [[nodiscard]] std::vector<std::int64_t> spread(std::int64_t size, std::int64_t count, std::uint64_t seed);
 
+/// Indices of an axis that are one distance apart.
+struct Comb {
+  std::int64_t first;
+  std::int64_t count;
+  std::int64_t step;
+};
+/// `count` combs of about `teeth` of 0 … size − 1 each: one index out of each of count · teeth equal parts,
+/// and the first and the last; at most all of them.
+[[nodiscard]] std::vector<Comb> combs(std::int64_t size, std::int64_t count, std::int64_t teeth,
+                                      std::uint64_t seed);
+
 [[nodiscard]] std::vector<std::int64_t> row_indices(const std::vector<std::int64_t>& rows,
                                                     std::int64_t row_size);
 void append(Expected& whole, const Expected& part);
@@ -55,6 +66,12 @@ template <class Params>
     }
   });
   return params;
+}
+
+template <class Params>
+[[nodiscard]] Params slice_operands(const Params& params, std::initializer_list<std::string_view> names,
+                                    std::size_t axis, const Comb& comb) {
+  return slice_operands(params, names, axis, comb.first, comb.count, comb.step);
 }
 
 /// One launch for each of `count` of the outermost indices that these operands share: the first, the last, and a

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,7 +13,7 @@
 namespace hipforge::harness {
 
 // Checks that need no oracle: what several launches of an op on related inputs must have in common. They are
-// cases like any other, with ids OP/DTYPE/LAYOUT/metamorphic/... Each op's stand in ops/OP_metamorphic.cpp.
+// cases like any other, with ids OP/DTYPE/LAYOUT/metamorphic/... Each op's stand in ops/relations/OP.cpp.
 
 /// What a relation launches: the op, or in a test one with a defect.
 template <class Params>
@@ -63,5 +65,48 @@ void add_metamorphic(OpSuite& suite, std::vector<Case> cases);
 /// Launches in order; the first failure ends it.
 [[nodiscard]] std::function<Status(hipStream_t)> launch_all(
     std::vector<std::function<Status(hipStream_t)>> launches);
+
+/// What a relation is made of: operands, and launches in order.
+template <class Params>
+struct Relation {
+  Rig& rig;
+  Target target;
+  Launcher<Params> launcher;
+  std::vector<std::function<Status(hipStream_t)>> launches{};
+
+  void launch(const Params& params) {
+    launches.emplace_back([params, own = launcher](hipStream_t stream) { return own(params, stream); });
+  }
+};
+
+/// A metamorphic_case of `launcher`. `prepare` takes a Relation<Params>& and returns what gets the agreements
+/// out of the rig after the launches.
+template <class Params, class Prepare>
+[[nodiscard]] Case relation_case(const OpLauncher<Params>& launcher, DType dtype, Layout layout,
+                                 const std::string& relation, const Shape& shape, const std::string& options,
+                                 bool quick, Prepare prepare) {
+  const auto prepare_case = [=](const CaseEnvironment& environment) {
+    PreparedCase prepared;
+    prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
+    Relation<Params> made{*prepared.rig, environment.target, launcher_of(environment, launcher)};
+    prepared.judge = [agreements = prepare(made)](const Rig& launched) {
+      return judge_agreements(agreements(launched));
+    };
+    prepared.launch = launch_all(std::move(made.launches));
+    return prepared;
+  };
+  return metamorphic_case(op_name(Params{}), dtype, layout_name(layout), relation, shape, options, quick,
+                          prepare_case);
+}
+
+/// Calls visit(dtype, layout, shape) for f32, f16 and bf16, both layouts and these shapes.
+template <class Visit>
+void for_each_form(std::initializer_list<Shape> shapes, Visit&& visit) {
+  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+    for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
+      for (const Shape& shape : shapes) visit(dtype, layout, shape);
+    }
+  }
+}
 
 }  // namespace hipforge::harness

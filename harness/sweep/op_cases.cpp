@@ -1,5 +1,6 @@
 #include "harness/sweep/op_cases.h"
 
+#define HIPFORGE_CANDIDATE_TYPES_ALONE
 #include "harness/candidate/hipforge_candidate.h"
 
 #include <algorithm>

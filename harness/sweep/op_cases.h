@@ -147,6 +147,34 @@ class CandidateStruct {
   std::vector<std::byte> bytes_;
 };
 
+/// The C type of a scalar among the params.
+template <class T>
+[[nodiscard]] constexpr const char* candidate_type() {
+  if constexpr (std::is_enum_v<T> || std::is_same_v<T, bool>) return "int32_t";
+  if constexpr (std::is_same_v<T, float>) return "float";
+  if constexpr (std::is_same_v<T, std::int64_t>) return "int64_t";
+  if constexpr (std::is_same_v<T, std::uint64_t>) return "uint64_t";
+  if constexpr (std::is_same_v<T, std::uint32_t*>) return "uint32_t*";
+}
+
+/// The struct of the params in C, and the declaration of the function that a candidate defines.
+template <class Params>
+[[nodiscard]] std::string candidate_declaration() {
+  const Params params{};
+  std::string fields;
+  for_each_operand(params, [&](const OperandRole& role, const TensorView&) {
+    const char* const out = role.out() ? (role.in() ? "in and out" : "out") : "in";
+    fields += fmt::format("  hipforge_tensor {}; /* {}{} */\n", role.name, out, role.optional() ? ", or absent" : "");
+  });
+  for_each_scalar(params, [&](const char* name, const auto& value) {
+    fields += fmt::format("  {} {};\n", candidate_type<std::remove_cvref_t<decltype(value)>>(), name);
+  });
+  return fmt::format(
+      "typedef struct hipforge_{0}_params {{\n{1}}} hipforge_{0}_params;\n"
+      "HIPFORGE_CANDIDATE_EXPORT int hipforge_candidate_{0}(const hipforge_{0}_params*, hipforge_stream);\n",
+      op_name(params), fields);
+}
+
 /// What a suite is filled from: names, the bound in words, and how a candidate takes the op's params.
 template <class Params>
 [[nodiscard]] OpSuite make_suite(const char* bound) {
@@ -156,6 +184,7 @@ template <class Params>
   suite.candidate_struct = [](const std::any& params) {
     return CandidateStruct(std::any_cast<const Params&>(params)).bytes();
   };
+  suite.candidate_declaration = candidate_declaration<Params>();
   return suite;
 }
 

@@ -1,10 +1,13 @@
 #include "harness/system/child_process.h"
 
+#include "harness/system/cleanup.h"
 #include "kernels/runtime/status.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
-#include <spawn.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,8 +15,10 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
-#include <optional>
+#include <filesystem>
+#include <sstream>
 #include <string_view>
 
 extern char** environ;
@@ -21,7 +26,41 @@ extern char** environ;
 namespace hipforge::harness {
 namespace {
 
+[[noreturn]] void cannot_start(const std::string& program, int error) {
+  throw Error(failure(StatusCode::kNotFound, "cannot start ", program, ": ", std::strerror(error)));
+}
+
+}  // namespace
+
+// A pipe or a pair of sockets.
+struct DescriptorPair {
+  DescriptorPair(const std::string& program, bool sockets) {
+    int both[2];
+    if ((sockets ? ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, both) : ::pipe2(both, O_CLOEXEC)) !=
+        0)
+      cannot_start(program, errno);
+    ours = both[0];
+    theirs = both[1];
+  }
+  ~DescriptorPair() {
+    ::close(ours);
+    close_theirs();
+  }
+  DescriptorPair(const DescriptorPair&) = delete;
+  DescriptorPair& operator=(const DescriptorPair&) = delete;
+  void close_theirs() {
+    if (theirs >= 0) ::close(std::exchange(theirs, -1));
+  }
+
+  int ours;
+  int theirs;
+};
+
+namespace {
+
 using Clock = std::chrono::steady_clock;
+
+constexpr int kLookEveryMs = 5;
 
 std::vector<char*> pointers_to(std::vector<std::string>& texts) {
   std::vector<char*> pointers;
@@ -42,85 +81,211 @@ std::vector<std::string> environment_with(const std::vector<std::string>& variab
   return all;
 }
 
-// Starts the command in its own group, with both outputs in a pipe of which `read_end` is ours.
-pid_t start(const std::vector<std::string>& command, const std::vector<std::string>& variables,
-            int& read_end) {
-  const auto fail = [&](int error) {
-    throw Error(failure(StatusCode::kNotFound, "cannot start ", command.at(0), ": ", std::strerror(error)));
-  };
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) fail(errno);
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  ::posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-  ::posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
-  ::posix_spawnattr_init(&attributes);
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
-  std::vector<std::string> arguments = command;
-  std::vector<std::string> environment = environment_with(variables);
-  pid_t child = 0;
-  const int error = ::posix_spawn(&child, command.at(0).c_str(), &actions, &attributes,
-                                  pointers_to(arguments).data(), pointers_to(environment).data());
-  ::posix_spawnattr_destroy(&attributes);
-  ::posix_spawn_file_actions_destroy(&actions);
-  ::close(ends[1]);
-  if (error != 0) {
-    ::close(ends[0]);
-    fail(error);
+// Between fork and exec: only what a signal handler may call. Returns what failed.
+int become(pid_t parent, const std::vector<std::pair<int, int>>& files, const sigset_t& mask,
+           char** arguments, char** environment) {
+  ::setpgid(0, 0);
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) return ESRCH;
+  // What is above the descriptors that are wanted cannot be overwritten by one of them.
+  constexpr int kAbove = 16;
+  int moved[kAbove];
+  std::size_t count = 0;
+  for (const auto& [to, from] : files) {
+    if (count == kAbove || (moved[count++] = ::fcntl(from, F_DUPFD_CLOEXEC, kAbove)) < 0) return errno;
   }
-  read_end = ends[0];
-  return child;
+  const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (null < 0 || (null != STDIN_FILENO && ::dup2(null, STDIN_FILENO) < 0)) return errno;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (::dup2(moved[i], files[i].first) < 0) return errno;
+  }
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction action {};
+    if (::sigaction(signal, nullptr, &action) == 0 && action.sa_handler != SIG_IGN)
+      (void)std::signal(signal, SIG_DFL);
+  }
+  ::sigprocmask(SIG_SETMASK, &mask, nullptr);
+  ::execve(arguments[0], arguments, environment);
+  return errno;
+}
+
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
 }  // namespace
 
+std::string ChildOutcome::text() const {
+  switch (end) {
+    case End::kExit:
+      return fmt::format("ended with exit code {}", number);
+    case End::kSignal:
+      return fmt::format("died: {} (signal {})", ::strsignal(number), number);
+    default:
+      return fmt::format("was ended after {:.0f} s", seconds);
+  }
+}
+
+ChildProcess::ChildProcess(const ChildStart& start) {
+  std::vector<std::string> command = start.command;
+  std::vector<std::string> variables = environment_with(start.variables);
+  const std::vector<char*> arguments = pointers_to(command);
+  const std::vector<char*> environment = pointers_to(variables);
+  const pid_t parent = ::getpid();
+  int error = 0;
+  id_ = start_group([&] {
+    DescriptorPair fault(command.at(0), false);
+    sigset_t all;
+    sigset_t before;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      // Above whatever become() makes of the others; closed by exec, and so read as nothing.
+      const int report = ::fcntl(fault.theirs, F_DUPFD_CLOEXEC, 64);
+      const int failed = become(parent, start.files, before, const_cast<char**>(arguments.data()),
+                                const_cast<char**>(environment.data()));
+      (void)!::write(report, &failed, sizeof(failed));
+      ::_exit(127);
+    }
+    error = errno;
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    if (child < 0) cannot_start(command[0], error);
+    ::setpgid(child, child);
+    fault.close_theirs();
+    error = 0;
+    while (::read(fault.ours, &error, sizeof(error)) < 0 && errno == EINTR) {
+    }
+    return child;
+  });
+  if (error == 0) return;
+  (void)kill();
+  cannot_start(command[0], error);
+}
+
+ChildOutcome ChildProcess::wait() {
+  if (id_ == 0) return outcome_;
+  siginfo_t info;
+  while (::waitid(P_PID, static_cast<id_t>(id_), &info, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
+  }
+  (void)::kill(-id_, SIGKILL);
+  forget_group(id_);
+  int status = 0;
+  while (::waitpid(id_, &status, 0) < 0 && errno == EINTR) {
+  }
+  id_ = 0;
+  outcome_.end = WIFSIGNALED(status) ? ChildOutcome::End::kSignal : ChildOutcome::End::kExit;
+  outcome_.number = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+  return outcome_;
+}
+
+ChildOutcome ChildProcess::kill() {
+  if (id_ != 0) (void)::kill(-id_, SIGKILL);
+  return wait();
+}
+
+LineReader::Got LineReader::next(std::string& line, double timeout_s, const std::function<bool()>& stop) {
+  const auto begin = Clock::now();
+  for (;;) {
+    const std::size_t newline = pending_.find('\n');
+    if (newline != std::string::npos || (ended_ && !pending_.empty())) {
+      line = pending_.substr(0, newline);
+      pending_.erase(0, newline == std::string::npos ? newline : newline + 1);
+      return Got::kLine;
+    }
+    if (ended_) return Got::kEnd;
+    const double left_ms = 1e3 * (timeout_s - seconds_since(begin));
+    pollfd event{descriptor_, POLLIN, 0};
+    if (::poll(&event, 1, static_cast<int>(std::clamp(left_ms, 0.0, stop ? kLookEveryMs : 1e3))) > 0) {
+      char part[1 << 14];
+      const ssize_t got = ::read(descriptor_, part, sizeof(part));
+      if (got < 0 && errno == EINTR) continue;
+      ended_ = got <= 0;
+      if (!ended_) pending_.append(part, static_cast<std::size_t>(got));
+    } else if (stop && stop()) {
+      return Got::kStopped;
+    } else if (left_ms <= 0.0) {
+      return Got::kTimeout;
+    }
+  }
+}
+
+ChildDialog::ChildDialog(ChildStart start, const std::vector<int>& ends)
+    : socket_(std::make_unique<DescriptorPair>(start.command.at(0), true)),
+      process_([&] {
+        for (const int end : ends) start.files.emplace_back(end, socket_->theirs);
+        return std::move(start);
+      }()),
+      answers_(socket_->ours) {
+  socket_->close_theirs();
+}
+
+ChildDialog::~ChildDialog() = default;
+
+bool ChildDialog::send(std::string line) const {
+  line += '\n';
+  for (std::size_t sent = 0; sent < line.size();) {
+    const ssize_t now = ::send(socket_->ours, line.data() + sent, line.size() - sent, MSG_NOSIGNAL);
+    if (now < 0 && errno == EINTR) continue;
+    if (now <= 0) return false;
+    sent += static_cast<std::size_t>(now);
+  }
+  return true;
+}
+
 ChildOutcome run_child(const std::vector<std::string>& command, const std::vector<std::string>& variables,
                        double timeout_s, const std::function<bool(const std::string&)>& on_line) {
   const auto begin = Clock::now();
-  const auto deadline =
-      begin + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(timeout_s));
-  int output = -1;
-  const pid_t child = start(command, variables, output);
-  std::optional<ChildOutcome::End> ended;
-  std::string pending;
-  while (!ended) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-    if (left <= 0) {
-      ended = ChildOutcome::End::kTimeout;
-      break;
-    }
-    pollfd event{output, POLLIN, 0};
-    const int ready = ::poll(&event, 1, static_cast<int>(std::min<std::int64_t>(left, 1000)));
-    if (ready <= 0) continue;
-    char part[1 << 14];
-    const ssize_t got = ::read(output, part, sizeof(part));
+  DescriptorPair output(command.at(0), false);
+  ChildProcess child({command, variables, {{STDOUT_FILENO, output.theirs}, {STDERR_FILENO, output.theirs}}});
+  output.close_theirs();
+  LineReader lines(output.ours);
+  std::string line;
+  auto got = LineReader::Got::kLine;
+  while (got == LineReader::Got::kLine) {
+    got = lines.next(line, timeout_s - seconds_since(begin));
+    if (got == LineReader::Got::kLine && on_line(line)) got = LineReader::Got::kStopped;
+  }
+  ChildOutcome outcome = got == LineReader::Got::kEnd ? child.wait() : child.kill();
+  if (got == LineReader::Got::kTimeout) outcome.end = ChildOutcome::End::kTimeout;
+  if (got == LineReader::Got::kStopped) outcome.end = ChildOutcome::End::kStopped;
+  outcome.seconds = seconds_since(begin);
+  return outcome;
+}
+
+std::string tool_output(const std::vector<std::string>& command) {
+  DescriptorPair output(command.at(0), false);
+  ChildProcess child({command, {}, {{STDOUT_FILENO, output.theirs}}});
+  output.close_theirs();
+  std::string text;
+  char part[1 << 16];
+  for (;;) {
+    const ssize_t got = ::read(output.ours, part, sizeof(part));
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) break;
-    pending.append(part, static_cast<std::size_t>(got));
-    for (std::size_t newline; !ended && (newline = pending.find('\n')) != std::string::npos;) {
-      if (on_line(pending.substr(0, newline))) ended = ChildOutcome::End::kStopped;
-      pending.erase(0, newline + 1);
+    text.append(part, static_cast<std::size_t>(got));
+  }
+  const ChildOutcome outcome = child.wait();
+  if (outcome.good()) return text;
+  throw Error(failure(StatusCode::kNotFound, fmt::format("{} {}", fmt::join(command, " "), outcome.text())));
+}
+
+std::string find_tool(const std::vector<std::string>& paths, const std::string& name) {
+  std::vector<std::string> candidates = paths;
+  if (const char* path = std::getenv("PATH"); path != nullptr) {
+    std::istringstream folders(path);
+    for (std::string folder; std::getline(folders, folder, ':');) {
+      // An empty or relative entry depends on where we stand.
+      if (folder.starts_with('/')) candidates.push_back(folder + "/" + name);
     }
   }
-  if (!ended && !pending.empty() && on_line(pending)) ended = ChildOutcome::End::kStopped;
-  ::close(output);
-  if (ended) (void)::kill(-child, SIGKILL);
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  for (const std::string& candidate : candidates) {
+    std::error_code error;
+    if (std::filesystem::is_regular_file(candidate, error) && ::access(candidate.c_str(), X_OK) == 0) {
+      return candidate;
+    }
   }
-  ChildOutcome outcome;
-  outcome.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-  if (ended) {
-    outcome.end = *ended;
-  } else if (WIFSIGNALED(status)) {
-    outcome.end = ChildOutcome::End::kSignal;
-    outcome.number = WTERMSIG(status);
-  } else {
-    outcome.number = WEXITSTATUS(status);
-  }
-  return outcome;
+  return {};
 }
 
 }  // namespace hipforge::harness

@@ -89,8 +89,16 @@ using bf16 = BF16;
 #define HIPFORGE_LARGE_SHARED_KERNEL(...) HIPFORGE_WAVE_KERNEL(__VA_ARGS__)
 #endif
 
+// A tensor map in the arguments is used where it stands, not a copy.
+#if defined(__CUDACC__)
+#define HIPFORGE_DETAIL_CONSTANT const __grid_constant__
+#else
+#define HIPFORGE_DETAIL_CONSTANT
+#endif
+
 #define HIPFORGE_DETAIL_KERNEL(BUILT, ENTRY, TEMPLATE_ARGS, NAME, BODY, ARGS, MAX_THREADS)             \
-  extern "C" __global__ void __launch_bounds__(MAX_THREADS) NAME([[maybe_unused]] ARGS args) {         \
+  extern "C" __global__ void __launch_bounds__(MAX_THREADS)                                            \
+      NAME([[maybe_unused]] HIPFORGE_DETAIL_CONSTANT ARGS args) {                                      \
     if constexpr (BUILT) BODY<HIPFORGE_UNPACK TEMPLATE_ARGS>(args);                                    \
   }                                                                                                    \
   template <>                                                                                          \

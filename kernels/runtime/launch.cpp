@@ -42,5 +42,24 @@ Status finish_launch(const LaunchPlan& plan) {
                                   plan.block.z, "], ", plan.shared_bytes, " bytes of shared memory"));
 }
 
+#if defined(HIPFORGE_PLATFORM_NVIDIA)
+
+void launch_overlapping(const LaunchPlan& plan, const void* args, hipStream_t stream) {
+  cudaLaunchAttribute overlap{};
+  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  overlap.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = plan.grid;
+  config.blockDim = plan.block;
+  config.dynamicSmemBytes = plan.shared_bytes;
+  config.stream = stream;
+  config.attrs = &overlap;
+  config.numAttrs = 1;
+  void* arguments[] = {const_cast<void*>(args)};
+  (void)cudaLaunchKernelExC(&config, plan.function, arguments);
+}
+
+#endif
+
 }  // namespace detail
 }  // namespace hipforge

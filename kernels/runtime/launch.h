@@ -21,6 +21,9 @@ struct LaunchPlan {
   dim3 block{1, 1, 1};             ///< threads
   unsigned shared_bytes = 0;       ///< dynamic shared memory
   Target target = kCurrentDevice;  ///< what it was planned for; kCurrentDevice: any will do
+  /// May start while the kernel before it in the stream ends (kernels/device/dependent_launch.h), where a device
+  /// can do that.
+  bool overlaps = false;
 };
 
 /// Stands around every launch of the process while it is installed.
@@ -44,6 +47,10 @@ extern std::atomic<LaunchObserver*> launch_observer;
 Status prepare_launch(const LaunchPlan& plan);
 /// hipGetLastError after a launch, with the plan's numbers in the message.
 Status finish_launch(const LaunchPlan& plan);
+#if defined(HIPFORGE_PLATFORM_NVIDIA)
+/// A launch that overlaps; what goes wrong is left to hipGetLastError.
+void launch_overlapping(const LaunchPlan& plan, const void* args, hipStream_t stream);
+#endif
 }  // namespace detail
 
 /// Launches a kernel that takes one trivially copyable struct by value: the only form that hipforge's kernels
@@ -61,6 +68,12 @@ Status launch(const LaunchPlan& plan, const Args& args, hipStream_t stream) {
     void* arguments[] = {const_cast<Args*>(&args)};
     (void)hipLaunchKernel(plan.function, plan.grid, plan.block, arguments, plan.shared_bytes, stream);
 #else
+#if defined(HIPFORGE_PLATFORM_NVIDIA)
+    if (plan.overlaps) {
+      detail::launch_overlapping(plan, &args, stream);
+      return detail::finish_launch(plan);
+    }
+#endif
     auto function = reinterpret_cast<void (*)(Args)>(const_cast<void*>(plan.function));
     hipLaunchKernelGGL(function, plan.grid, plan.block, plan.shared_bytes, stream, args);
 #endif

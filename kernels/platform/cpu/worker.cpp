@@ -39,6 +39,7 @@ constexpr int kYieldBudget = 1024;
 constexpr int kSeededYieldBudget = 4;
 constexpr int kNoYield = 1 << 30;
 constexpr int kTurnBudget = 1024;
+constexpr size_t kToldPlaces = 4;
 
 constinit thread_local Worker* this_worker __attribute__((tls_model("initial-exec"))) = nullptr;
 
@@ -238,6 +239,7 @@ void Worker::run_block(uint64_t block) {
   fault_text_.clear();
   block_serial.fetch_add(1, std::memory_order_relaxed);
   checker_.begin_block(launch, block, dynamic_begin_);
+  bulk_.begin_block();
   turn_budget_ = kTurnBudget;
   Fiber* fiber = fibers_.take();
   begin(pick_next(), fiber);
@@ -257,6 +259,7 @@ void Worker::run_block(uint64_t block) {
     prepare_dynamic_shared(dynamic_bytes_);
     return;
   }
+  if (const std::string text = bulk_.end_block(); !text.empty()) finish_fault(block, text, false);
   if (const std::string text = shared_arrays_.leave(); !text.empty()) finish_fault(block, text, false);
   if (const std::string text = check_dynamic_shared(); !text.empty()) {
     finish_fault(block, text, false);
@@ -346,6 +349,12 @@ inline void Worker::run_others() {
   go_to(next->fiber);
 }
 
+void Worker::park(ThreadList& waiting) {
+  state(running_thread_) = ThreadState::kAtBulk;
+  waiting.push(running_thread_);
+  run_others();
+}
+
 void Worker::leave_block() {
   in_kernel_ = false;
   go_to(&main_fiber_);
@@ -353,6 +362,10 @@ void Worker::leave_block() {
 
 void Worker::thread_returned() {
   Thread* me = running_thread_;
+  if (bulk_.has_stores()) [[unlikely]] {
+    set_fault(bulk_.unfinished_stores(index_of(me)));
+    if (!fault_text_.empty()) fault();
+  }
   state(me) = ThreadState::kReturned;
   ++returned_;
   Wave& wave = *me->wave;
@@ -542,6 +555,7 @@ std::string Worker::where(const Meeting& meeting) const {
 }
 
 std::string Worker::where(const Thread& thread) const {
+  if (state(&thread) == ThreadState::kAtBulk) return bulk_.where(index_of(&thread));
   return where(state(&thread) == ThreadState::kAtBarrier ? block_meeting_ : thread.wave->meeting);
 }
 
@@ -582,14 +596,28 @@ std::string Worker::deadlock_text() const {
   const Thread* waiting = nullptr;
   const Thread* missing = nullptr;
   unsigned missing_count = 0;
-  // Of all the places where threads wait, the block's barrier tells the most.
-  for (const ThreadState why : {ThreadState::kAtBarrier, ThreadState::kAtCollective}) {
+  // Of all the places where threads wait, an mbarrier tells the most, then the block's barrier.
+  for (const ThreadState why : {ThreadState::kAtBulk, ThreadState::kAtBarrier, ThreadState::kAtCollective}) {
     for (unsigned i = 0; i < threads_count_ && waiting == nullptr; ++i) {
       if (states_[i] == why) waiting = &threads_[i];
     }
   }
   if (waiting == nullptr) return "no thread of the block can run";
   const ThreadState waiting_state = state(waiting);
+  if (waiting_state == ThreadState::kAtBulk) {
+    threadIdx = waiting->index;
+    // The others' places may tell more: who waits for whom is not known.
+    std::vector<std::string> places = {where(*waiting)};
+    std::string text = "waits at " + places.front();
+    for (unsigned i = 0; i < threads_count_ && places.size() < kToldPlaces; ++i) {
+      if (states_[i] != ThreadState::kAtBulk) continue;
+      std::string place = where(threads_[i]);
+      if (std::find(places.begin(), places.end(), place) != places.end()) continue;
+      text += "; thread " + at(threads_[i].index) + " waits at " + place;
+      places.push_back(std::move(place));
+    }
+    return text;
+  }
   const bool barrier = waiting_state == ThreadState::kAtBarrier;
   unsigned expected = 0;
   for (unsigned i = 0; i < threads_count_; ++i) {
@@ -661,6 +689,49 @@ void offer_turn() {
 
 void enter_shared_scope(RedZone* zone) {
   running_worker("shared memory").enter_shared(zone);
+}
+
+void mbarrier_init(void* barrier, unsigned arrivals) {
+  running_worker("an mbarrier").bulk().init(barrier, arrivals, __builtin_return_address(0));
+}
+
+void mbarrier_arrive(void* barrier, unsigned bytes) {
+  running_worker("an mbarrier").bulk().arrive(barrier, bytes, __builtin_return_address(0));
+}
+
+bool mbarrier_test(void* barrier, unsigned parity) {
+  Worker& worker = running_worker("an mbarrier");
+  if (worker.bulk().test(barrier, parity, __builtin_return_address(0))) return true;
+  worker.yield();
+  return false;
+}
+
+void mbarrier_wait(void* barrier, unsigned parity, const char* file, unsigned line) {
+  running_worker("an mbarrier").bulk().wait(barrier, parity, file, line, __builtin_return_address(0));
+}
+
+void bulk_load(void* shared, const TensorShape& shape, const int* at, void* barrier) {
+  running_worker("a bulk copy").bulk().load(shared, shape, at, barrier, __builtin_return_address(0));
+}
+
+void bulk_store(const TensorShape& shape, const int* at, const void* shared) {
+  running_worker("a bulk copy").bulk().store(shape, at, shared, __builtin_return_address(0));
+}
+
+void bulk_store_commit() {
+  running_worker("a bulk copy").bulk().commit_stores();
+}
+
+void bulk_store_wait(size_t pending) {
+  running_worker("a bulk copy").bulk().wait_for_stores(pending);
+}
+
+void publish_to_bulk() {
+  running_worker("a bulk copy").checker().publish();
+}
+
+void named_barrier(unsigned id, unsigned threads, bool wait, const char* file, unsigned line) {
+  running_worker("a named barrier").bulk().named_barrier(id, threads, wait, file, line);
 }
 
 }  // namespace hipforge::cpu

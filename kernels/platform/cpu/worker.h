@@ -18,13 +18,14 @@
 #include <hipforge_cpu/device.h>
 #include <hipforge_cpu/launch.h>
 
+#include "bulk.h"
 #include "fiber.h"
 #include "race/race.h"
 #include "shared_arrays.h"
+#include "threads.h"
 
 namespace hipforge::cpu {
 
-inline constexpr unsigned kMaxBlockThreads = 1024;
 /// No device has more shared memory for a block; hipforge_cpu_set_shared_limit says how much this one has.
 inline constexpr size_t kMaxSharedBytes = size_t{256} << 10;
 inline constexpr unsigned kMaxWave = 64;
@@ -52,36 +53,6 @@ struct Launch {
   std::mutex fault_mutex;
   uint64_t fault_block = UINT64_MAX;  // the lowest faulting block is the one that is reported
   std::string fault_text;
-};
-
-/// Kept up to date only where a thread stops: what it says of a thread that can run is stale.
-enum class ThreadState : unsigned char { kUnstarted, kAtBarrier, kAtCollective, kReturned };
-
-struct Wave;
-
-/// One thread of a block.
-struct alignas(64) Thread {
-  Thread* next = nullptr;  // in a list of waiting or ready threads
-  Fiber* fiber = nullptr;
-  Wave* wave = nullptr;
-  uint3 index{};
-  unsigned lane = 0;
-};
-
-struct ThreadList {
-  Thread* head = nullptr;
-  Thread* tail = nullptr;
-
-  void push(Thread* thread) {
-    thread->next = nullptr;
-    (head == nullptr ? head : tail->next) = thread;
-    tail = thread;
-  }
-  Thread* pop() {
-    Thread* thread = head;
-    if (thread != nullptr) head = thread->next;
-    return thread;
-  }
 };
 
 enum class MeetingKind : unsigned char {
@@ -158,6 +129,25 @@ class Worker {
   /// Ends the block. Nothing on the fiber's stack is destroyed, so its callers own nothing by then.
   [[noreturn]] void fault();
   void set_fault(std::string text) { fault_text_ = std::move(text); }
+  BulkUnit& bulk() { return bulk_; }
+
+  // What the bulk unit needs of the running thread.
+  race::Checker& checker() { return checker_; }
+  size_t running_index() const { return index_of(running_thread_); }
+  /// Until make_ready.
+  void park(ThreadList& waiting);
+  void make_ready(Thread* thread) {
+    if (seeded_) {
+      ready_pool_.push_back(thread);
+    } else {
+      ready_.push(thread);
+    }
+  }
+  /// 0, or any below `count` under a seed.
+  unsigned choose(unsigned count) { return seeded_ ? random_.below(count) : 0; }
+  void maybe_yield() {
+    if (seeded_) yield();
+  }
 
   // What signal handlers use.
   bool in_kernel() const { return in_kernel_; }
@@ -250,6 +240,7 @@ class Worker {
   unsigned wave_size_ = 0;
 
   race::Checker checker_;
+  BulkUnit bulk_{*this};
   int turn_budget_ = 0;
   std::vector<Thread*> ready_pool_;  // of a seeded schedule
   std::vector<uint16_t> order_;      // in which threads start

@@ -1,8 +1,7 @@
 #include "harness/bench/compare_command.h"
 
-#include "harness/check/check_command.h"
-#include "harness/report/report.h"
-#include "harness/system/result_file.h"
+#include "harness/system/exit_code.h"
+#include "harness/system/file.h"
 #include "kernels/runtime/status.h"
 
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 #include "harness/bench/devices_command.h"
 
-#include "harness/check/check_command.h"
+#include "harness/system/exit_code.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>

@@ -1,6 +1,8 @@
 #include "harness/check/accuracy_baseline.h"
 
-#include "harness/report/report.h"
+#include "harness/check/check_command.h"
+#include "harness/system/exit_code.h"
+#include "harness/system/file.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>

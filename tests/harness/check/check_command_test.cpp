@@ -1,7 +1,9 @@
 #include "harness/check/check_command.h"
 
-#include "harness/check/check_sheets.h"
-#include "harness/report/report.h"
+#include "harness/check/check_summary.h"
+#include "harness/check/coverage.h"
+#include "harness/system/exit_code.h"
+#include "harness/system/file.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -111,7 +113,7 @@ TEST(CheckCommand, WritesFormsThatAgree) {
   std::filesystem::remove_all(folder);
 }
 
-TEST(CheckSheets, AFailureHasItsMessageAndItsCommandInBothForms) {
+TEST(CheckSummary, AFailureHasItsMessageAndItsCommandInEveryForm) {
   Case test;
   test.id = "softmax/f32/contiguous/1x2/plain";
   test.op = "softmax";
@@ -126,14 +128,19 @@ TEST(CheckSheets, AFailureHasItsMessageAndItsCommandInBothForms) {
   passed.result.passed = true;
   const std::vector<CaseRecord> records{passed, failed};
   const CheckOptions options;
-  const std::string table = csv(result_sheet(options, records));
+  const Summary summary = check_summary(options, records, 1.0);
+  const std::string table = summary_csv(summary);
   EXPECT_NE(table.find(",no,wrong,,0.5000,\"y[0]: 1 | 2, \"\"off\"\"\","), std::string::npos) << table;
   EXPECT_NE(table.find(repro_command(failed, options)), std::string::npos) << table;
-  EXPECT_EQ(summary_sheet(records).rows,
-            (std::vector<std::vector<std::string>>{{"softmax", "f32", "64", "2", "1", "wrong", test.id}}));
-  const std::string text = check_markdown(options, records);
+  EXPECT_EQ(
+      summary.groups.rows,
+      (std::vector<std::vector<std::string>>{{"softmax", "f32", "64", "2", "1", "wrong", "1.0", test.id}}));
+  const std::string text = summary_markdown(summary);
   EXPECT_NE(text.find("y\\[0\\]: 1 \\| 2"), std::string::npos) << text;
   EXPECT_NE(text.find("\n1 passed, 1 failed\n"), std::string::npos) << text;
+  const nlohmann::json row = nlohmann::json::parse(summary_json(summary))["results"][1];
+  EXPECT_TRUE(row["worst_share"].is_null());
+  EXPECT_EQ(row["repeat"], repro_command(failed, options));
 }
 
 TEST(CheckCommand, AnUnwritableReportIsAnErrorThatNamesIt) {

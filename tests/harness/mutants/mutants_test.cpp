@@ -1,9 +1,8 @@
 #include "harness/mutants/mutants.h"
 
-#include "harness/check/check_command.h"
 #include "harness/mutants/mutants_command.h"
-#include "harness/report/report.h"
-#include "harness/system/child_process.h"
+#include "harness/system/exit_code.h"
+#include "harness/system/file.h"
 #include "kernels/runtime/status.h"
 
 #include <gtest/gtest.h>
@@ -181,20 +180,6 @@ TEST_F(Mutants, EveryOpHasASuiteOfItsOwn) {
   EXPECT_EQ(suite_of("rope", "nvidia").size(), 3u) << "a GPU has one target, one wave and its own schedule";
   EXPECT_GT(suite_of("rope", "cpu").size(), 3u + 3u);
   EXPECT_EQ(suite_of("rms_norm", "cpu")[1].command[1].find("--gtest_filter=*RmsNorm*:"), 0u);
-}
-
-TEST(ChildProcess, LinesVariablesAndExitCode) {
-  std::vector<std::string> lines;
-  const auto note = [&](const std::string& line) {
-    lines.push_back(line);
-    return false;
-  };
-  const ChildOutcome outcome =
-      run_child({"/bin/sh", "-c", "echo $A; echo b >&2; printf c; exit 7"}, {"A=a"}, 20.0, note);
-  EXPECT_EQ(outcome.end, ChildOutcome::End::kExit);
-  EXPECT_EQ(outcome.number, 7);
-  EXPECT_EQ(lines, (std::vector<std::string>{"a", "b", "c"}));
-  EXPECT_THROW((void)run_child({"/no/such/program"}, {}, 1.0, note), Error);
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
 #include "harness/report/report_command.h"
 
-#include "harness/check/check_command.h"
-#include "harness/report/report.h"
 #include "harness/report/report_data.h"
 #include "harness/report/report_page.h"
+#include "harness/system/exit_code.h"
+#include "harness/system/file.h"
 #include "kernels/runtime/status.h"
 
 #include <gtest/gtest.h>

@@ -1,8 +1,8 @@
 #include "harness/study/accuracy_study.h"
 
-#include "harness/check/check_command.h"
 #include "harness/core/device_info.h"
-#include "harness/report/report.h"
+#include "harness/system/exit_code.h"
+#include "harness/system/file.h"
 #include "kernels/runtime/check.h"
 
 #include <gtest/gtest.h>

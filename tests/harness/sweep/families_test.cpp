@@ -1,6 +1,6 @@
 #include "harness/sweep/families.h"
 
-#include "harness/check/check_command.h"
+#include "harness/check/coverage.h"
 #include "harness/core/device_info.h"
 #include "kernels/runtime/target.h"
 

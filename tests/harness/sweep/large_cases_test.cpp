@@ -126,5 +126,26 @@ TEST(LargeCases, SamplesSpreadFromTheFirstToTheLast) {
   EXPECT_NE(chosen, spread(1000, 10, 2));
 }
 
+TEST(LargeCases, CombsTakeOneIndexOutOfEachPartWithBothEnds) {
+  for (std::int64_t size : {1, 2, 16, 17, 56, 127, 1000, 8192, 14336}) {
+    std::set<std::int64_t> chosen;
+    std::int64_t count = 0;
+    for (const Comb& comb : combs(size, 8, 16, 1)) {
+      for (std::int64_t i = 0; i < comb.count; ++i) chosen.insert(comb.first + i * comb.step);
+      count += comb.count;
+    }
+    EXPECT_EQ(static_cast<std::int64_t>(chosen.size()), count) << "one twice, of " << size;
+    EXPECT_EQ(*chosen.begin(), 0) << size;
+    EXPECT_EQ(*chosen.rbegin(), size - 1) << size;
+    if (size < 128) {
+      EXPECT_EQ(count, size);
+    }
+    if (size != 8192) continue;
+    std::int64_t part = 0;
+    for (std::int64_t index : chosen) EXPECT_EQ(index / 64, part++);
+    EXPECT_EQ(part, 128);
+  }
+}
+
 }  // namespace
 }  // namespace hipforge::harness

@@ -108,13 +108,13 @@ ProbeResult run(ProbeProduct product, std::span<const float> a, std::span<const 
   sums_buffer.fill(0xff);
   Target target;
   throw_if_error(device_target(target));
-  LaunchPlan plan;
+  KernelEntry entry;
   throw_if_error(dispatch_wave("matrix_core_probe", target, [&]<int kWave>() -> Status {
-    plan.kernel = kProbeEntry<T, kWave>.name;
-    plan.function = kProbeEntry<T, kWave>.function;
+    entry = kProbeEntry<T, kWave>;
     return {};
   }));
-  plan.block = dim3(static_cast<unsigned>(target.wave), 1, 1);
+  LaunchPlan plan = make_plan(entry, 1, target.wave);
+  plan.target = target;
   const ProbeArgs args{a_buffer.data(),
                        b_buffer.data(),
                        static_cast<float*>(c_buffer.data()),

@@ -52,8 +52,8 @@ HIPFORGE_CPU_API int hipforge_cpu_race_built(void);
 HIPFORGE_CPU_API hipError_t hipforge_cpu_set_race(int on);
 /// Accesses to shared and device memory that were checked so far.
 HIPFORGE_CPU_API uint64_t hipforge_cpu_race_accesses(void);
-/// Atomics, fences and volatile accesses so far. A launch that makes none of them and has no race does the
-/// same under every schedule.
+/// Atomics, fences, arrivals at mbarriers and volatile accesses so far. A launch that makes none of them and
+/// has no race does the same under every schedule.
 HIPFORGE_CPU_API uint64_t hipforge_cpu_race_choices(void);
 /// Says that the contents of device memory no longer count: for the race detector nobody wrote them.
 /// hipErrorInvalidValue: not within one allocation.

@@ -34,6 +34,10 @@ What what_wrote(Stamp write) {
   return under_way(write) ? What::kCopy : (write & kAtomicBit) != 0 ? What::kAtomic : What::kWrite;
 }
 
+What what_read(Stamp read) {
+  return under_way(read) ? What::kCopy : (read & kAtomicBit) != 0 ? What::kAtomic : What::kRead;
+}
+
 uint32_t low_half(const void* pc) {
   return static_cast<uint32_t>(reinterpret_cast<uintptr_t>(pc));
 }
@@ -324,7 +328,7 @@ inline void Checker::judge(Cell& cell, uint32_t pc) {
   if constexpr (writes_plainly(kAccess)) {
     for (const Stamp read : cell.reads) {
       if (read == 0 || ordered<kShared>(read)) continue;
-      report(what(kAccess), pc, (read & kAtomicBit) != 0 ? What::kAtomic : What::kRead, read, cell.read_pc);
+      report(what(kAccess), pc, what_read(read), read, cell.read_pc);
     }
     cell = Cell{me_, {0, 0}, pc, 0};
   } else if constexpr (kAccess == Access::kRead) {
@@ -433,6 +437,118 @@ void Checker::wait_for_copies(size_t pending) {
     }
     return true;
   });
+}
+
+// ---- Bulk copies and the barriers that they complete ----
+
+void Checker::mbarrier_access(const void* barrier, MbarrierUse use, const void* pc) {
+  constexpr size_t kBytes = 8;
+  if (!on_) return;
+  switch (use) {
+    case MbarrierUse::kInit:
+      return touch<Access::kWrite>(barrier, kBytes, pc);
+    case MbarrierUse::kArrive:
+      return touch<Access::kAtomicUpdate>(barrier, kBytes, pc);
+    case MbarrierUse::kWait:
+      return touch<Access::kAtomicLoad>(barrier, kBytes, pc);
+  }
+}
+
+void Checker::arrive(Phase& phase) {
+  if (!on_) return;
+  ++shared().choices;
+  phase.gathered = join(phase.gathered, snapshot());
+  next_step();
+}
+
+void Checker::end_phase(Phase& phase) {
+  if (!on_) return;
+  phase.complete = join(phase.complete, phase.gathered);
+  phase.gathered = nullptr;
+}
+
+void Checker::acquire(const Phase& phase) {
+  if (!on_) return;
+  threads_[thread_].known = join(threads_[thread_].known, phase.complete);
+  knows_ = true;
+}
+
+void Checker::bulk_read(const void* pointer, size_t bytes, const void* pc) {
+  if (on_) touch<Access::kRead>(pointer, bytes, pc);
+}
+
+void Checker::bulk_write(const void* pointer, size_t bytes, const void* pc) {
+  if (on_) touch<Access::kWrite>(pointer, bytes, pc);
+}
+
+template <typename Visit>
+void Checker::for_each_cell(const BulkCopy& copy, Visit&& visit) {
+  for (size_t at = copy.offset; at < copy.offset + copy.bytes; at += kWordBytes) {
+    Cell& word = shared_.word(at);
+    if ((word.write & kSplitBit) == 0) {
+      visit(word);
+    } else {
+      for (size_t i = 0; i < kWordBytes; ++i) visit(shared_.bytes(at)[i]);
+    }
+  }
+}
+
+BulkCopy Checker::begin_load(const void* target, size_t bytes, const void* pc) {
+  BulkCopy copy;
+  if (!on_ || !find_shared(reinterpret_cast<uintptr_t>(target), copy.offset)) return copy;
+  touch<Access::kWrite>(target, bytes, pc);
+  copy.bytes = bytes;
+  copy.stamp = me_;
+  copy.known = snapshot();
+  const Stamp stamp = make_stamp(run_, thread_, kUnderWay, 0);
+  for_each_cell(copy, [&](Cell& cell) { cell.write = stamp; });
+  next_step();
+  // What a copy brought needs no publishing for the next.
+  threads_[thread_].published = std::max(threads_[thread_].published, progress(barriers_, steps_of(me_)));
+  return copy;
+}
+
+void Checker::end_load(const BulkCopy& copy, Phase& phase) {
+  if (!on_) return;
+  for_each_cell(copy, [&](Cell& cell) {
+    // Unless something wrote there since, which was reported.
+    if (under_way(cell.write) && thread_of(cell.write) == thread_of(copy.stamp)) cell.write = copy.stamp;
+  });
+  phase.gathered = join(phase.gathered, copy.known);
+}
+
+BulkCopy Checker::begin_store(const void* source, size_t bytes, const void* pc) {
+  BulkCopy copy;
+  if (!on_ || !find_shared(reinterpret_cast<uintptr_t>(source), copy.offset)) return copy;
+  touch<Access::kRead>(source, bytes, pc);
+  copy.bytes = bytes;
+  copy.stamp = make_stamp(run_, thread_, kUnderWay, 0);
+  for_each_cell(copy, [&](Cell& cell) {
+    const Stamp write = cell.write;
+    const bool counted =
+        run_of(write) == run_ && !under_way(write) && barriers_of(write) > 0 && steps_of(write) < kMaxSteps;
+    if (counted && progress(barriers_of(write), steps_of(write)) >= threads_[thread_of(write)].published) {
+      report(What::kCopy, low_half(pc), What::kWrite, write, cell.write_pc);
+    }
+    Stamp& read = cell.reads[0] == me_ ? cell.reads[0] : cell.reads[1];
+    read = copy.stamp;
+  });
+  return copy;
+}
+
+void Checker::end_store(const BulkCopy& copy) {
+  if (!on_) return;
+  for_each_cell(copy, [&](Cell& cell) {
+    for (Stamp& read : cell.reads) {
+      if (read == copy.stamp) read = me_;
+    }
+  });
+}
+
+void Checker::publish() {
+  if (!on_) return;
+  next_step();
+  threads_[thread_].published = progress(barriers_, steps_of(me_));
 }
 
 }  // namespace hipforge::cpu::race

@@ -6,6 +6,8 @@
 //   - a barrier of the block between them;
 //   - the end of a kernel;
 //   - __syncwarp, for shared memory and the lanes of one wave: what wave_barrier promises;
+//   - an arrival at an mbarrier or a named barrier, then a wait for its phase; a bulk copy, then a wait for the
+//     phase of its mbarrier;
 //   - a fence, then an atomic by the same thread, that another thread's atomic sees, which a fence follows.
 // Shuffles and ballots order nothing; neither does an atomic alone.
 //
@@ -46,6 +48,22 @@ struct MemoryRange {
   size_t bytes = 0;
 };
 
+/// What an mbarrier or a named barrier hands on.
+struct Phase {
+  KnowledgePtr gathered;  // of those who arrived in the phase at hand
+  KnowledgePtr complete;  // of the phases that ended
+};
+
+/// A bulk copy under way, at a place in the shadow of shared memory.
+struct BulkCopy {
+  size_t offset = 0;
+  size_t bytes = 0;
+  Stamp stamp = 0;  // of the thread that started it
+  KnowledgePtr known;
+};
+
+enum class MbarrierUse : unsigned char { kInit, kArrive, kWait };
+
 class Checker {
  public:
   // ---- Told by the worker that runs the block ----
@@ -60,6 +78,23 @@ class Checker {
   void wave_barrier(size_t thread);
   /// The block reached these static shared arrays.
   void add_arrays(const SharedArrays& arrays);
+
+  // ---- Told by the bulk unit ----
+
+  void mbarrier_access(const void* barrier, MbarrierUse use, const void* pc);
+  void arrive(Phase& phase);
+  void end_phase(Phase& phase);
+  void acquire(const Phase& phase);
+  /// Of device memory, by a bulk copy.
+  void bulk_read(const void* pointer, size_t bytes, const void* pc);
+  void bulk_write(const void* pointer, size_t bytes, const void* pc);
+  /// Writes to shared memory that are under way until end_load tells the phase that waited for them.
+  BulkCopy begin_load(const void* shared, size_t bytes, const void* pc);
+  void end_load(const BulkCopy& copy, Phase& phase);
+  /// Reads of shared memory that are under way until end_store. What threads wrote there must be published.
+  BulkCopy begin_store(const void* shared, size_t bytes, const void* pc);
+  void end_store(const BulkCopy& copy);
+  void publish();
 
   // ---- Told by the code ----
 
@@ -92,6 +127,7 @@ class Checker {
     KnowledgePtr seen;    // by atomics; a fence makes it known
     KnowledgePtr fenced;  // what an atomic would release
     uint64_t copy_groups = 0;
+    uint64_t published = 0;    // writes before this progress, for bulk stores
     std::vector<Copy> copies;  // under way
   };
 
@@ -100,6 +136,8 @@ class Checker {
   Stamp stamp_now() const { return make_stamp(run_, thread_, barriers_, threads_[thread_].steps); }
   KnowledgePtr snapshot() const;
   void next_step();
+  template <typename Visit>
+  void for_each_cell(const BulkCopy& copy, Visit&& visit);
 
   template <Access kAccess, bool kShared>
   void visit(Shadow& shadow, size_t offset, size_t bytes, uint32_t pc);

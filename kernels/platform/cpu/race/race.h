@@ -50,8 +50,23 @@ void host_wrote(const void* begin, size_t bytes);
 
 inline constexpr bool kBuilt = false;
 
+struct Phase {};
+struct BulkCopy {};
+enum class MbarrierUse : unsigned char { kInit, kArrive, kWait };
+
 class Checker {
  public:
+  void mbarrier_access(const void*, MbarrierUse, const void*) {}
+  void arrive(Phase&) {}
+  void end_phase(Phase&) {}
+  void acquire(const Phase&) {}
+  void bulk_read(const void*, size_t, const void*) {}
+  void bulk_write(const void*, size_t, const void*) {}
+  BulkCopy begin_load(const void*, size_t, const void*) { return {}; }
+  void end_load(const BulkCopy&, Phase&) {}
+  BulkCopy begin_store(const void*, size_t, const void*) { return {}; }
+  void end_store(const BulkCopy&) {}
+  void publish() {}
   void begin_block(const Launch&, uint64_t, const void*) {}
   void end_block() {}
   void enter(size_t) {}

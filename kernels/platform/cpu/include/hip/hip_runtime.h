@@ -15,6 +15,7 @@
 #include <hipforge_cpu/device.h>
 
 #include <hipforge_cpu/atomic.h>
+#include <hipforge_cpu/bulk.h>
 #include <hipforge_cpu/launch.h>
 #include <hipforge_cpu/math.h>
 #if defined(HIPFORGE_CPU_RACE)

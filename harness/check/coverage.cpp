@@ -1,0 +1,126 @@
+#include "harness/check/coverage.h"
+
+#include "harness/sweep/families.h"
+#include "harness/system/exit_code.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+namespace hipforge::harness {
+namespace {
+
+template <class T>
+bool has(const std::vector<T>& all, const T& value) {
+  return std::find(all.begin(), all.end(), value) != all.end();
+}
+
+bool is_excluded(const OpSuite& suite, const std::string& feature, const std::string& layout, DType dtype) {
+  return std::any_of(suite.exclusions.begin(), suite.exclusions.end(), [&](const Exclusion& exclusion) {
+    return exclusion.feature == feature && (exclusion.layout.empty() || exclusion.layout == layout) &&
+           (exclusion.dtypes.empty() || has(exclusion.dtypes, dtype));
+  });
+}
+
+}  // namespace
+
+FeatureCount count_feature(const OpSuite& suite, const std::string& feature, DType dtype) {
+  FeatureCount count;
+  std::set<std::string> shapes;
+  for (const Case& test : suite.cases) {
+    if (test.dtype != dtype) continue;
+    if (!has(test.features, feature) && !has(test.families, feature)) continue;
+    ++count.by_layout[test.layout];
+    shapes.insert(test.shape);
+    count.odd += test.odd ? 1 : 0;
+    count.over_tile += test.over_tile ? 1 : 0;
+  }
+  count.shapes = shapes.size();
+  return count;
+}
+
+std::vector<std::string> coverage_holes(const OpSuite& suite) {
+  std::vector<std::string> holes = family_holes(suite);
+  const std::vector<std::string> features = counted_features(suite);
+  for (const std::string& feature : features) {
+    for (DType dtype : suite.dtypes) {
+      const FeatureCount count = count_feature(suite, feature, dtype);
+      const std::string cell = fmt::format("{} {} {}", suite.op, feature, dtype_name(dtype));
+      for (const std::string& layout : suite.layouts) {
+        const bool excluded = is_excluded(suite, feature, layout, dtype);
+        if (!excluded && !count.by_layout.contains(layout))
+          holes.push_back(fmt::format("{}: no case is {}", cell, layout));
+      }
+      const bool possible =
+          std::any_of(suite.layouts.begin(), suite.layouts.end(),
+                      [&](const std::string& layout) { return !is_excluded(suite, feature, layout, dtype); });
+      if (!possible) continue;
+      if (count.shapes < kShapesPerFeature) {
+        holes.push_back(fmt::format("{}: {} shapes, needs {}", cell, count.shapes, kShapesPerFeature));
+      }
+      // A dimension of 0 or 1 leaves no room for more.
+      if (feature == "empty" || feature == "size_1") continue;
+      if (count.odd == 0) holes.push_back(fmt::format("{}: no odd shape", cell));
+      if (count.over_tile == 0) holes.push_back(fmt::format("{}: no shape over a tile", cell));
+    }
+  }
+  // A feature, layout or dtype that cases use and the suite does not declare would never be counted.
+  std::set<std::string> undeclared;
+  for (const Case& test : suite.cases) {
+    for (const std::string& feature : test.features) {
+      if (!has(features, feature)) undeclared.insert("feature " + feature);
+    }
+    for (const std::string& family : test.families) {
+      if (!has(features, family)) undeclared.insert("family " + family);
+    }
+    if (!has(suite.layouts, test.layout)) undeclared.insert("layout " + test.layout);
+  }
+  for (const std::string& name : undeclared)
+    holes.push_back(fmt::format("{}: {} is not declared", suite.op, name));
+  return holes;
+}
+
+int run_coverage(const CheckOptions& options) {
+  const std::vector<int> waves = options.waves.empty() ? std::vector<int>{32, 64} : options.waves;
+  std::size_t holes = 0;
+  std::size_t total = 0;
+  for (const OpSuite& suite : all_suites()) {
+    if (!options.ops.empty() && !has(options.ops, suite.op)) continue;
+    fmt::print("{}: {} cases\n", suite.op, suite.cases.size() * waves.size());
+    total += suite.cases.size() * waves.size();
+    fmt::print("  {:<22}{:<6}{:>5}", "feature", "dtype", "wave");
+    for (const std::string& layout : suite.layouts) fmt::print("{:>14}", layout);
+    fmt::print("{:>8}{:>6}{:>6}\n", "shapes", "odd", "tile");
+    for (const std::string& feature : counted_features(suite)) {
+      for (DType dtype : suite.dtypes) {
+        const FeatureCount count = count_feature(suite, feature, dtype);
+        for (int wave : waves) {
+          fmt::print("  {:<22}{:<6}{:>5}", feature, dtype_name(dtype), wave);
+          for (const std::string& layout : suite.layouts) {
+            const bool excluded = is_excluded(suite, feature, layout, dtype);
+            const auto at = count.by_layout.find(layout);
+            const std::size_t cases = at == count.by_layout.end() ? 0 : at->second;
+            fmt::print("{:>14}", excluded && cases == 0 ? "n/a" : std::to_string(cases));
+          }
+          fmt::print("{:>8}{:>6}{:>6}\n", count.shapes, count.odd, count.over_tile);
+        }
+      }
+    }
+    for (const Exclusion& exclusion : suite.exclusions) {
+      std::string dtypes;
+      for (DType dtype : exclusion.dtypes) dtypes += fmt::format(" {}", dtype_name(dtype));
+      fmt::print("  n/a: {} ×{} {}: {}\n", exclusion.feature, dtypes,
+                 exclusion.layout.empty() ? "any layout" : exclusion.layout, exclusion.reason);
+    }
+    for (const SizeEdge& edge : suite.edges) fmt::print("  around {} {}\n", edge.dimension, edge.at);
+    for (const std::string& hole : coverage_holes(suite)) {
+      fmt::print("  HOLE {}\n", hole);
+      ++holes;
+    }
+  }
+  fmt::print("{} cases in all, {} holes\n", total, holes);
+  return holes == 0 ? kExitGood : kExitFailed;
+}
+
+}  // namespace hipforge::harness

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace hipforge::harness {
+
+/// Rows of text under headings, to be written in whichever form a reader wants.
+struct Sheet {
+  std::vector<std::string> headings;
+  std::vector<std::vector<std::string>> rows;  ///< each of headings.size() cells
+};
+
+/// RFC 4180: a cell with a comma, a quote or a line break is quoted. Lines end
+/// in "\n".
+[[nodiscard]] std::string csv(const Sheet& sheet);
+
+/// A table of GitHub-flavoured Markdown. What a cell holds shows as it is:
+/// bars, markup and line breaks are escaped.
+[[nodiscard]] std::string markdown(const Sheet& sheet);
+
+/// Columns padded to their widest cell, two blanks between them; those whose
+/// cells are all numbers or empty stand to the right.
+[[nodiscard]] std::string aligned(const Sheet& sheet);
+
+}  // namespace hipforge::harness

@@ -1,0 +1,147 @@
+#include "harness/output/summary.h"
+
+#include "harness/system/file.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <map>
+
+namespace hipforge::harness {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Verdict = Entry::Verdict;
+
+Json json_of(const Fields& fields) {
+  Json object = Json::object();
+  for (const Field& field : fields) {
+    object[field.name] = std::visit(
+        [](const auto& value) -> Json {
+          using T = std::decay_t<decltype(value)>;
+          if constexpr (std::is_same_v<T, Fields>) {
+            return json_of(value);
+          } else if constexpr (std::is_same_v<T, std::vector<Fields>>) {
+            Json rows = Json::array();
+            for (const Fields& row : value) rows.push_back(json_of(row));
+            return rows;
+          } else {
+            return value;
+          }
+        },
+        field.value);
+  }
+  return object;
+}
+
+std::string xml(const std::string& text) {
+  std::string escaped;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        escaped += "&amp;";
+        break;
+      case '<':
+        escaped += "&lt;";
+        break;
+      case '>':
+        escaped += "&gt;";
+        break;
+      case '"':
+        escaped += "&quot;";
+        break;
+      default:
+        escaped += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+    }
+  }
+  return escaped;
+}
+
+}  // namespace
+
+std::string json_text(const Fields& fields) {
+  return json_of(fields).dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::size_t Summary::count(Verdict verdict) const {
+  return static_cast<std::size_t>(std::count_if(
+      entries.begin(), entries.end(), [verdict](const Entry& entry) { return entry.verdict == verdict; }));
+}
+
+std::string closing_line(const Summary& summary) {
+  const std::size_t skips = summary.count(Verdict::kSkipped);
+  return fmt::format("{} passed, {} failed{}", summary.count(Verdict::kPassed),
+                     summary.count(Verdict::kFailed) + summary.other_failures,
+                     skips == 0 ? "" : fmt::format(", {} {}", skips, summary.skipped));
+}
+
+std::string summary_json(const Summary& summary) {
+  Fields root = summary.head;
+  root.emplace_back("passed", summary.count(Verdict::kPassed));
+  root.emplace_back("failed", summary.count(Verdict::kFailed));
+  root.emplace_back("skipped", summary.count(Verdict::kSkipped));
+  std::vector<Fields> rows;
+  for (const Entry& entry : summary.entries) rows.push_back(entry.fields);
+  root.emplace_back(summary.rows, std::move(rows));
+  return json_text(root);
+}
+
+std::string summary_junit(const Summary& summary) {
+  struct Suite {
+    std::string body;
+    std::size_t tests = 0, failures = 0, skipped = 0;
+    double seconds = 0.0;
+  };
+  std::map<std::string, Suite> suites;
+  for (const Entry& entry : summary.entries) {
+    Suite& suite = suites[entry.group];
+    ++suite.tests;
+    suite.seconds += entry.seconds;
+    suite.body += fmt::format("    <testcase classname=\"hipforge.{}\" name=\"{}\" time=\"{:.6f}\"",
+                              xml(entry.group), xml(entry.name), entry.seconds);
+    if (entry.verdict == Verdict::kPassed) {
+      suite.body += "/>\n";
+    } else if (entry.verdict == Verdict::kSkipped) {
+      ++suite.skipped;
+      suite.body += "><skipped/></testcase>\n";
+    } else {
+      ++suite.failures;
+      suite.body += fmt::format(">\n      <failure message=\"{}\">{}</failure>\n    </testcase>\n",
+                                xml(entry.message), xml(entry.repeat));
+    }
+  }
+  std::string text = fmt::format(
+      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites "
+      "time=\"{:.3f}\">\n",
+      summary.seconds);
+  for (const auto& [group, suite] : suites) {
+    text += fmt::format(
+        "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" skipped=\"{}\" "
+        "time=\"{:.6f}\">\n{}  </testsuite>\n",
+        xml(group), suite.tests, suite.failures, suite.skipped, suite.seconds, suite.body);
+  }
+  return text + "</testsuites>\n";
+}
+
+std::string summary_csv(const Summary& summary) {
+  return csv(summary.details);
+}
+
+std::string summary_markdown(const Summary& summary) {
+  Sheet failures{{"failed", "message", "repeat"}, {}};
+  for (const Entry& entry : summary.entries) {
+    if (entry.verdict == Verdict::kFailed) failures.rows.push_back({entry.name, entry.message, entry.repeat});
+  }
+  return markdown(summary.groups) + (failures.rows.empty() ? "" : "\n" + markdown(failures)) + "\n" +
+         closing_line(summary) + "\n";
+}
+
+void write_summary(const SummaryFiles& files, const Summary& summary) {
+  if (!files.json.empty()) write_file(files.json, summary_json(summary));
+  if (!files.junit.empty()) write_file(files.junit, summary_junit(summary));
+  if (!files.csv.empty()) write_file(files.csv, summary_csv(summary));
+  if (!files.markdown.empty()) write_file(files.markdown, summary_markdown(summary));
+}
+
+}  // namespace hipforge::harness

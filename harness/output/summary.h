@@ -1,0 +1,93 @@
+#pragma once
+
+#include "harness/output/sheet.h"
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace hipforge::harness {
+
+struct Field;
+/// Named values in order, as a file of JSON nests them.
+using Fields = std::vector<Field>;
+struct Field {
+  using Value = std::variant<std::nullptr_t, bool, std::int64_t, std::uint64_t, double, std::string,
+                             std::vector<std::string>, Fields, std::vector<Fields>>;
+  /// A number that is not finite is null: JSON has no infinity.
+  template <class T>
+  Field(std::string field_name, T field_value) : name(std::move(field_name)) {
+    if constexpr (std::signed_integral<T>) {
+      value = std::int64_t{field_value};
+    } else if constexpr (std::unsigned_integral<T> && !std::same_as<T, bool>) {
+      value = std::uint64_t{field_value};
+    } else if constexpr (std::same_as<T, const char*>) {
+      value = std::string(field_value);
+    } else {
+      value = std::move(field_value);
+    }
+  }
+  template <class T>
+  Field(const std::pair<const std::string, T>& named) : Field(named.first, named.second) {}
+  std::string name;
+  Value value;
+};
+
+/// As JSON, one value a line. Bytes that are no UTF-8 become U+FFFD.
+[[nodiscard]] std::string json_text(const Fields& fields);
+
+/// What a run found out of one case, launch or kernel.
+struct Entry {
+  enum class Verdict { kPassed, kFailed, kSkipped };
+  std::string name;
+  std::string group;  ///< the op, say
+  Verdict verdict = Verdict::kPassed;
+  double seconds = 0.0;
+  std::string message;
+  std::string repeat;  ///< a shell command that does it again
+  Fields fields;       ///< its row in a JSON file
+};
+
+/// What a run has to say, in whichever form it is printed.
+struct Summary {
+  Fields head;                   ///< of the JSON file: on which device, with which seed
+  std::string rows = "results";  ///< what the entries are called there
+  std::vector<Entry> entries;
+  Sheet groups;                    ///< the table that a reader sees first
+  Sheet details;                   ///< a row for every entry
+  std::size_t other_failures = 0;  ///< that are no entry's
+  /// What becomes of a skipped one: "skipped", "not supported".
+  std::string skipped = "skipped";
+  double seconds = 0.0;
+
+  [[nodiscard]] std::size_t count(Entry::Verdict verdict) const;
+};
+
+/// "12 passed, 1 failed, 3 skipped"; the last where there are any.
+[[nodiscard]] std::string closing_line(const Summary& summary);
+
+/// Every entry under the head, with the counts.
+[[nodiscard]] std::string summary_json(const Summary& summary);
+/// JUnit's XML, one testsuite a group.
+[[nodiscard]] std::string summary_junit(const Summary& summary);
+[[nodiscard]] std::string summary_csv(const Summary& summary);
+/// What a reviewer reads: the table, then each failure with its message and its
+/// command.
+[[nodiscard]] std::string summary_markdown(const Summary& summary);
+
+/// Files that a summary is written to; an empty path is none.
+struct SummaryFiles {
+  std::string json{};
+  std::string junit{};
+  std::string csv{};
+  std::string markdown{};
+};
+
+/// Throws Error{kNotFound} that names a path that cannot be written.
+void write_summary(const SummaryFiles& files, const Summary& summary);
+
+}  // namespace hipforge::harness
