@@ -1,5 +1,6 @@
 #include "harness/check/explain.h"
 
+#include "harness/check/check_command.h"
 #include "harness/system/exit_code.h"
 #include "kernels/runtime/check.h"
 

@@ -3,6 +3,7 @@
 #include "harness/system/child_process.h"
 #include "harness/system/exit_code.h"
 #include "harness/system/file.h"
+#include "tests/harness/system/processes.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>

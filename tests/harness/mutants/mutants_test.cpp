@@ -1,5 +1,6 @@
 #include "harness/mutants/mutants.h"
 
+#include "harness/core/case.h"
 #include "harness/mutants/mutants_command.h"
 #include "harness/system/exit_code.h"
 #include "harness/system/file.h"

@@ -7,6 +7,7 @@
 #include "kernels/runtime/status.h"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <filesystem>
 
