@@ -1,11 +1,10 @@
-// Times the harness's cases. Google Benchmark selects and lists (`--benchmark_filter`,
-// `--benchmark_list_tests`); timing, checking and reporting are ours.
+// Times the harness's cases. Google Benchmark selects, lists and orders them (`--benchmark_filter`,
+// `--benchmark_list_tests`); timing, checking and reporting are harness/bench/bench.h's.
 
-#include "bench/bench.h"
 #include "bench/table.h"
+#include "harness/bench/bench.h"
 #include "harness/check/check_command.h"
-#include "harness/check/sheet.h"
-#include "harness/core/device_info.h"
+#include "harness/cli/number_option.h"
 #include "harness/report/report.h"
 
 #include <benchmark/benchmark.h>
@@ -14,38 +13,48 @@
 #include <CLI/CLI.hpp>
 
 #include <exception>
+#include <filesystem>
 #include <string>
 #include <vector>
 
 namespace {
 
+using namespace hipforge::harness;
+
 // Prints each record when its benchmark is done.
 class TableReporter final : public benchmark::BenchmarkReporter {
  public:
+  explicit TableReporter(const Bench& bench) : bench_(bench) {}
+
   bool ReportContext(const Context&) override {
-    try {
-      const hipforge::harness::DeviceInfo info = hipforge::harness::device_info();
-      fmt::print("{} on {}, {}\n", info.platform, info.name, info.compiler);
-    } catch (const std::exception& error) {
-      no_device_ = error.what();
-      return false;
-    }
-    hipforge::bench::print_heading();
+    const DeviceInfo info = device_info();
+    fmt::print("{} on {}, {}\n", info.platform, info.name, info.compiler);
+    print_heading();
     return true;
   }
   // Of all blocks of one case together, and once more for Google Benchmark's own means.
   void ReportRuns(const std::vector<Run>& runs) override {
     if (runs.empty() || runs.front().run_type == Run::RT_Aggregate) return;
-    const hipforge::bench::Record* record = hipforge::bench::find_record(runs.front().run_name.function_name);
-    if (record != nullptr) hipforge::bench::print_record(*record);
+    if (const Record* record = bench_.find(runs.front().run_name.function_name)) print_record(*record);
   }
 
-  /// Why there is no device to time on; empty where there is.
-  [[nodiscard]] const std::string& no_device() const { return no_device_; }
-
  private:
-  std::string no_device_;
+  const Bench& bench_;
 };
+
+void register_case(const Case& test, Bench& bench) {
+  const auto run_block = [&](benchmark::State& state) {
+    bench.time_block(test);
+    const Record& record = *bench.find(test.id);
+    // The samples are the timer's; Google Benchmark is told their median.
+    for (auto _ : state) state.SetIterationTime(std::max(record.us.median * 1e-6, 1e-9));
+    if (record.failed()) state.SkipWithError(record.error.c_str());
+  };
+  benchmark::RegisterBenchmark(test.id.c_str(), run_block)
+      ->UseManualTime()
+      ->Iterations(1)
+      ->Unit(benchmark::kMicrosecond);
+}
 
 // Google Benchmark's flags are what is left of the command line. Blocks are its repetitions, in an order
 // drawn anew each time: no case always follows the same one.
@@ -65,24 +74,28 @@ void initialize(const char* program, std::vector<std::string> flags, int blocks)
 }  // namespace
 
 int main(int argc, char** argv) {
-  using namespace hipforge::harness;
   CLI::App app{"hipforge_bench: are the kernels fast? (--benchmark_filter=REGEX, --benchmark_list_tests)"};
   app.allow_extras();
+  std::vector<std::string> ops;
   std::string json_path;
   std::string csv_path;
   std::string markdown_path;
+  std::vector<std::string> part_paths;
   bool append = false;
   bool gate = false;
   int blocks = 1;
+  std::vector<std::string> known_ops;
+  for (const OpSuite& suite : all_suites()) known_ops.push_back(suite.op);
+  app.add_option("--op", ops, "Only these ops")->delimiter(',')->check(CLI::IsMember(known_ops));
   CLI::Option* json = app.add_option("--json", json_path, "Write every figure and sample as JSON");
   app.add_option("--csv", csv_path, "Write the table as CSV");
   app.add_option("--markdown", markdown_path, "Write the table as Markdown");
   app.add_flag("--append", append, "Add the blocks to those that the JSON file already holds")->needs(json);
-  app.add_option("--blocks", blocks,
-                 "Spread each case's samples over this many stretches, other cases between them: what "
-                 "hipforge compare needs to tell a change from drift")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
+  add_number(app, "--blocks", blocks,
+             "Spread each case's samples over this many stretches, other cases between them: what "
+             "hipforge compare needs to tell a change from drift",
+             {1, 1000});
+  app.add_option("--join", part_paths, "Time nothing: read these result files, parts of one run");
   app.add_flag("--gate", gate, "Exit 1 where a case is under its floor");
   hipforge::bench::TableOptions table;
   CLI::Option* print_table = app.add_option("--table", table.bench_path,
@@ -97,22 +110,36 @@ int main(int argc, char** argv) {
       fmt::print("{}", hipforge::bench::markdown_table(table));
       return kExitGood;
     }
-    hipforge::bench::set_blocks(blocks);
-    TableReporter reporter;
-    if (benchmark::RunSpecifiedBenchmarks(&reporter) == 0)
-      return kExitUsage;  // which says what did not match
-    benchmark::Shutdown();
-    if (!reporter.no_device().empty()) {
-      fmt::print(stderr, "hipforge_bench: {}\n", reporter.no_device());
-      return kExitCannotRun;
+    Run run;
+    for (const std::string& path : part_paths) {
+      if (run.path.empty()) {
+        run = read_run(path);
+      } else {
+        add_run(run, read_run(path), Adds::kCases);
+      }
     }
-    if (hipforge::bench::records().empty()) return kExitGood;  // they were listed
-    const hipforge::bench::Verdict verdict = hipforge::bench::print_verdict(hipforge::bench::records());
-    if (!json_path.empty()) hipforge::bench::write_json(json_path, hipforge::bench::records(), append);
-    const Sheet sheet = hipforge::bench::record_sheet(hipforge::bench::records());
+    if (part_paths.empty()) {
+      const std::deque<Case> cases = timed_cases(ops);
+      Bench bench({.blocks = blocks});
+      for (const Case& test : cases) register_case(test, bench);
+      TableReporter reporter(bench);
+      if (benchmark::RunSpecifiedBenchmarks(&reporter) == 0)
+        return kExitUsage;  // which says what did not match
+      benchmark::Shutdown();
+      if (bench.records().empty()) return kExitGood;  // they were listed
+      run = make_run(bench.records());
+    }
+    if (append && std::filesystem::exists(json_path)) {
+      Run whole = read_run(json_path);
+      add_run(whole, std::move(run), Adds::kBlocks);
+      run = std::move(whole);
+    }
+    const bool good = print_verdict(run.records, gate);
+    if (!json_path.empty()) write_run(json_path, run);
+    const Sheet sheet = record_sheet(run.records);
     if (!csv_path.empty()) write_file(csv_path, csv(sheet));
     if (!markdown_path.empty()) write_file(markdown_path, markdown(sheet));
-    return verdict.errors > 0 || (gate && verdict.under_floor > 0) ? kExitFailed : kExitGood;
+    return good ? kExitGood : kExitFailed;
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
     fmt::print(stderr, "hipforge_bench: {}\n", error.what());

@@ -49,7 +49,7 @@ nvidia_compile_part() {
   fi
   local objects=harness/CMakeFiles/hipforge_harness.dir
   build nvidia-compile hipforge_kernels "$objects"/{core/inputs,core/scan,bench/bandwidth}.hip.o \
-    "$objects"/{bench/{vendor_matmul,ceilings,timer,devices_command},core/device_info,check/check_command}.cpp.o
+    "$objects"/{bench/{vendor_matmul,ceilings,timer},core/device_info,check/check_command}.cpp.o
   passed=$((passed + 1))
 }
 

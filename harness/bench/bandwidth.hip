@@ -117,15 +117,8 @@ KernelEntry entry_of(int depth) {
 using namespace bandwidth_detail;
 
 const char* traffic_name(Traffic traffic) {
-  switch (traffic) {
-    case Traffic::kCopy:
-      return "copy";
-    case Traffic::kRead:
-      return "read";
-    case Traffic::kWrite:
-      return "write";
-  }
-  return "unknown";
+  constexpr const char* kNames[] = {"copy", "read", "write"};
+  return kNames[static_cast<int>(traffic)];
 }
 
 Status move_bytes(Traffic traffic, int variant, const void* source, void* destination, std::size_t bytes,

@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <memory>
 
 namespace hipforge::harness {
 namespace {
@@ -26,6 +25,13 @@ std::int64_t shared_bytes(std::int64_t bytes) {
 
 double rate_gbps(std::int64_t bytes, double milliseconds) {
   return static_cast<double>(bytes) * 1e-6 / milliseconds;
+}
+
+Summary timed(std::span<const Launch> copies, const Launch& flush, const TimerOptions& options,
+              hipStream_t stream) {
+  std::vector<double> samples_ms;
+  throw_if_error(time_launches(copies, flush, options, stream, samples_ms));
+  return summarize(std::move(samples_ms));
 }
 
 // The linear op's case of that size, free to sum in any order; none in a build without it.
@@ -83,11 +89,8 @@ const Bandwidth& Ceilings::bandwidth(Traffic traffic, std::int64_t bytes) {
   };
   std::vector<std::pair<double, int>> tried;
   for (int way = 0; way < ways; ++way) {
-    Timing timing;
-    throw_if_error(time_launches(launches_of(way), flush,
-                                 {.warm_up_ms = 1.0, .measure_ms = quick_ ? 0.5 : 4.0, .least_samples = 5},
-                                 stream_, timing));
-    tried.emplace_back(timing.median_ms, way);
+    const TimerOptions brief{.warm_up_ms = 1.0, .measure_ms = quick_ ? 0.5 : 4.0, .least_samples = 5};
+    tried.emplace_back(timed(launches_of(way), flush, brief, stream_).median, way);
   }
   std::sort(tried.begin(), tried.end());
   Bandwidth best;
@@ -96,15 +99,13 @@ const Bandwidth& Ceilings::bandwidth(Traffic traffic, std::int64_t bytes) {
   constexpr std::size_t kFinalists = 2;
   for (std::size_t i = 0; i < std::min(kFinalists, tried.size()); ++i) {
     const int way = tried[i].second;
-    Timing timing;
-    throw_if_error(time_launches(launches_of(way), flush,
-                                 {.warm_up_ms = quick_ ? 1.0 : 10.0, .measure_ms = quick_ ? 2.0 : 80.0},
-                                 stream_, timing));
-    const double gbps = rate_gbps(bytes, timing.median_ms);
+    const Summary ms = timed(launches_of(way), flush,
+                             {.warm_up_ms = quick_ ? 1.0 : 10.0, .measure_ms = quick_ ? 2.0 : 80.0}, stream_);
+    const double gbps = rate_gbps(bytes, ms.median);
     if (gbps <= best.gbps) continue;
     best.gbps = gbps;
-    best.low_gbps = rate_gbps(bytes, timing.high_ms);
-    best.high_gbps = rate_gbps(bytes, timing.low_ms);
+    best.low_gbps = rate_gbps(bytes, ms.high);
+    best.high_gbps = rate_gbps(bytes, ms.low);
     best.how = way < kBandwidthVariants ? fmt::format("own kernel, variant {}", way) : "hipMemcpyAsync";
   }
   return bandwidths_.emplace(key, best).first->second;
@@ -124,24 +125,22 @@ const MatrixRate& Ceilings::matrix(DType dtype) {
   PreparedCase prepared = test->prepare(environment);
   const TimerOptions options{
       .warm_up_ms = quick_ ? 10.0 : 100.0, .measure_ms = quick_ ? 200.0 : 2000.0, .most_samples = 100000};
-  const auto tflops = [&](const Timing& timing) {
-    return static_cast<double>(prepared.flops) * 1e-9 / timing.median_ms;
+  const auto tflops = [&](const Launch& run) {
+    return static_cast<double>(prepared.flops) * 1e-9 / timed({&run, 1}, {}, options, stream_).median;
   };
-  Timing timing;
   throw_if_error(prepared.rig->reset());
   throw_if_error(prepared.launch(stream_));
   if (const CaseResult result = check_case(prepared); !result.passed) {
     rate.own_note = "wrong: " + result.message;
   } else {
-    const Launch own = prepared.launch;
-    throw_if_error(time_launches({&own, 1}, {}, options, stream_, timing));
-    rate.own_tflops = tflops(timing);
+    rate.own_tflops = tflops(prepared.launch);
   }
-  if (const std::unique_ptr<VendorMatmul> vendor = open_vendor_matmul(rate.vendor_name)) {
-    rate.vendor_name = vendor->name();
+  const VendorMatmul vendor = open_vendor_matmul();
+  rate.vendor_name = vendor.name;
+  if (vendor.run) {
     const Launch run = [&](hipStream_t stream) {
-      return vendor->run(dtype, kMatrixSize, prepared.rig->view("x").data, prepared.rig->view("weight").data,
-                         prepared.rig->view("y").data, stream);
+      return vendor.run(dtype, kMatrixSize, prepared.rig->view("x").data, prepared.rig->view("weight").data,
+                        prepared.rig->view("y").data, stream);
     };
     // The very product that the op's own check accepts.
     throw_if_error(prepared.rig->reset());
@@ -149,8 +148,7 @@ const MatrixRate& Ceilings::matrix(DType dtype) {
     if (const CaseResult result = check_case(prepared); !result.passed) {
       rate.vendor_name += ", wrong: " + result.message;
     } else {
-      throw_if_error(time_launches({&run, 1}, {}, options, stream_, timing));
-      rate.vendor_tflops = tflops(timing);
+      rate.vendor_tflops = tflops(run);
     }
   }
   if (rate.tflops() == 0.0) {
@@ -158,14 +156,6 @@ const MatrixRate& Ceilings::matrix(DType dtype) {
         unsupported("matrix rate in ", dtype_name(dtype), ": ", rate.own_note, "; ", rate.vendor_name));
   }
   return matrix_rates_.emplace(dtype, rate).first->second;
-}
-
-void Ceilings::forget(Traffic traffic, std::int64_t bytes) {
-  bandwidths_.erase(std::make_pair(traffic, std::max(shared_bytes(bytes), kGranule)));
-}
-
-void Ceilings::forget(DType dtype) {
-  matrix_rates_.erase(dtype);
 }
 
 }  // namespace hipforge::harness

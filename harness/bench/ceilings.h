@@ -47,9 +47,6 @@ class Ceilings {
   const Bandwidth& bandwidth(Traffic traffic, std::int64_t bytes);
   /// f16 or bf16; throws Error where neither path runs.
   const MatrixRate& matrix(DType dtype);
-  /// Forgets a figure, so that it is measured anew.
-  void forget(Traffic traffic, std::int64_t bytes);
-  void forget(DType dtype);
 
  private:
   hipStream_t stream_;

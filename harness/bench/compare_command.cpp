@@ -1,129 +1,78 @@
 #include "harness/bench/compare_command.h"
 
-#include "harness/bench/statistics.h"
 #include "harness/check/check_command.h"
 #include "harness/check/sheet.h"
 #include "harness/report/report.h"
 #include "harness/system/number.h"
-#include "harness/system/result_file.h"
 #include "kernels/runtime/check.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <cmath>
-#include <cstdlib>
 #include <map>
 
 namespace hipforge::harness {
 namespace {
 
-struct Row {
-  const TimedCase* before = nullptr;
-  const TimedCase* after = nullptr;
-  Judgement judgement;
-  [[nodiscard]] bool lost() const { return !after->error.empty(); }
-  [[nodiscard]] bool regression() const { return lost() || judgement.regression; }
-};
-
-std::vector<double> block_values(const TimedRun& run, const TimedCase& test) {
-  std::vector<double> values;
-  for (const std::vector<double>& block : test.blocks_us) values.push_back(block_value(run.platform, block));
-  return values;
-}
-
-void require_comparable(const TimedRun& before, const TimedRun& after) {
-  if (before.platform == after.platform && before.device == after.device) return;
-  throw Error(invalid_argument(before.path, " is of ", before.device, " (", before.platform, "), ",
-                               after.path, " of ", after.device, " (", after.platform,
-                               "): no two devices are compared"));
+void require_comparable(const Run& before, const Run& after) {
+  const DeviceInfo& a = before.device.info;
+  const DeviceInfo& b = after.device.info;
+  if (a.platform == b.platform && a.name == b.name) return;
+  throw Error(invalid_argument(before.path, " is of ", a.name, " (", a.platform, "), ", after.path, " of ",
+                               b.name, " (", b.platform, "): no two devices are compared"));
 }
 
 // Cases of both files that had a figure before, unjudged.
-std::vector<Row> common_rows(const TimedRun& before, const TimedRun& after) {
-  std::map<std::string, const TimedCase*> by_id;
-  for (const TimedCase& test : after.cases) by_id[test.id] = &test;
-  std::vector<Row> rows;
-  for (const TimedCase& test : before.cases) {
-    const auto found = by_id.find(test.id);
-    if (found != by_id.end() && test.error.empty()) rows.push_back({&test, found->second, {}});
+std::vector<ComparedCase> common_cases(const Run& before, const Run& after) {
+  std::map<std::string, const Record*> by_name;
+  for (const Record& record : after.records) by_name[record.name()] = &record;
+  std::vector<ComparedCase> cases;
+  for (const Record& record : before.records) {
+    const auto found = by_name.find(record.name());
+    if (found != by_name.end() && record.timed()) cases.push_back({&record, found->second, {}});
   }
-  return rows;
+  return cases;
 }
 
-void judge_rows(const TimedRun& before, const TimedRun& after, double max_regression,
-                std::vector<Row>& rows) {
-  std::vector<BlockPair> pairs;
-  std::vector<Row*> judged;
-  for (Row& row : rows) {
-    if (row.lost()) continue;
-    pairs.push_back({block_values(before, *row.before), block_values(after, *row.after)});
-    judged.push_back(&row);
-  }
-  const std::size_t needed = blocks_needed(pairs.size(), kFalseAlarms);
-  for (std::size_t i = 0; i < pairs.size(); ++i) {
-    for (const auto& [run, blocks] :
-         {std::pair{&before, pairs[i].before.size()}, {&after, pairs[i].after.size()}}) {
-      if (blocks >= needed) continue;
-      throw Error(invalid_argument(run->path, ": ", blocks, " blocks of ", judged[i]->before->id,
-                                   " show nothing among ", pairs.size(), " cases, needs ", needed,
+void require_blocks(const Run& before, const Run& after, const std::vector<ComparedCase>& cases) {
+  const auto count = std::count_if(cases.begin(), cases.end(), [](const auto& row) { return !row.lost(); });
+  const auto judged = static_cast<std::size_t>(count);
+  const std::size_t needed = blocks_needed(judged, kFalseAlarms);
+  for (const ComparedCase& row : cases) {
+    for (const auto& [run, record] : {std::pair{&before, row.before}, {&after, row.after}}) {
+      if (row.lost() || record->blocks_us.size() >= needed) continue;
+      throw Error(invalid_argument(run->path, ": ", record->blocks_us.size(), " blocks of ", record->name(),
+                                   " show nothing among ", judged, " cases, needs ", needed,
                                    " (hipforge_bench --blocks)"));
     }
   }
-  const std::vector<Judgement> judgements = judge(pairs, max_regression);
-  for (std::size_t i = 0; i < judged.size(); ++i) judged[i]->judgement = judgements[i];
 }
 
-double median_of(const TimedRun& run, const TimedCase& test) {
-  std::vector<double> values = block_values(run, test);
-  std::sort(values.begin(), values.end());
-  return 0.5 * (values[(values.size() - 1) / 2] + values[values.size() / 2]);
+double median_of(const std::string& platform, const Record& record) {
+  return percentile(block_values(platform, record), 0.5);
 }
 
-Sheet sheet_of(const TimedRun& before, const TimedRun& after, const std::vector<Row>& rows) {
-  Sheet sheet;
-  sheet.headings = {"case", "before us", "after us", "ratio", "interval", "p", "verdict"};
-  for (const Row& row : rows) {
-    const std::string before_us = fmt::format("{:.2f}", median_of(before, *row.before));
-    if (row.lost()) {
-      sheet.rows.push_back({row.before->id, before_us, "", "", "", "", "NO FIGURE: " + row.after->error});
-      continue;
-    }
-    const Judgement& judged = row.judgement;
-    sheet.rows.push_back(
-        {row.before->id, before_us, fmt::format("{:.2f}", median_of(after, *row.after)),
-         fmt::format("{:.3f}", judged.interval.ratio),
-         fmt::format("{:.3f} to {:.3f}", judged.interval.low, judged.interval.high),
-         judged.p < 1e-4 ? "<0.0001" : fmt::format("{:.4f}", judged.p),
-         fmt::format("{}{}", change_name(judged.change), judged.regression ? ", REGRESSION" : "")});
-  }
-  return sheet;
-}
-
-std::string json_text(const TimedRun& before, const TimedRun& after, const std::vector<Row>& rows,
+std::string json_text(const Run& before, const Run& after, const std::vector<ComparedCase>& cases,
                       double max_regression) {
+  const std::string& platform = before.device.info.platform;
   nlohmann::ordered_json root;
   root["before"] = before.path;
   root["after"] = after.path;
-  root["platform"] = before.platform;
-  root["device"] = before.device;
+  root["platform"] = platform;
+  root["device"] = before.device.info.name;
   root["max_regression"] = max_regression;
   root["false_alarms"] = kFalseAlarms;
   root["cases"] = nlohmann::ordered_json::array();
-  for (const Row& row : rows) {
+  for (const ComparedCase& row : cases) {
     nlohmann::ordered_json out;
-    out["id"] = row.before->id;
-    out["before_us"] = median_of(before, *row.before);
+    out["id"] = row.before->name();
+    out["before_us"] = median_of(platform, *row.before);
     if (row.lost()) {
       out["error"] = row.after->error;
     } else {
-      out["after_us"] = median_of(after, *row.after);
-      out["ratio"] = row.judgement.interval.ratio;
-      out["low"] = row.judgement.interval.low;
-      out["high"] = row.judgement.interval.high;
-      out["p"] = row.judgement.p;
-      out["verdict"] = change_name(row.judgement.change);
+      out["after_us"] = median_of(platform, *row.after);
+      put_judgement(out, row.judgement);
     }
     out["regression"] = row.regression();
     root["cases"].push_back(std::move(out));
@@ -131,15 +80,67 @@ std::string json_text(const TimedRun& before, const TimedRun& after, const std::
   return root.dump(1) + "\n";
 }
 
-void print_differences(const TimedRun& before, const TimedRun& after) {
+void print_differences(const Run& before, const Run& after) {
   const auto print = [](const char* what, const std::string& a, const std::string& b) {
     if (a != b) fmt::print("note: {} differs: {} before, {} after\n", what, a, b);
   };
-  print("compiler", before.compiler, after.compiler);
-  print("driver", before.driver, after.driver);
+  print("compiler", before.device.info.compiler, after.device.info.compiler);
+  print("driver", before.device.driver, after.device.driver);
 }
 
 }  // namespace
+
+void judge_cases(const std::string& platform, double max_regression, std::vector<ComparedCase>& cases) {
+  std::vector<BlockPair> pairs;
+  std::vector<ComparedCase*> judged;
+  for (ComparedCase& row : cases) {
+    if (row.lost()) continue;
+    pairs.push_back({block_values(platform, *row.before), block_values(platform, *row.after)});
+    judged.push_back(&row);
+  }
+  const std::vector<Judgement> judgements = judge(pairs, max_regression);
+  for (std::size_t i = 0; i < judged.size(); ++i) judged[i]->judgement = judgements[i];
+}
+
+Sheet comparison_sheet(const std::string& platform, const std::vector<ComparedCase>& cases,
+                       const std::string& before, const std::string& after) {
+  const auto time_text = [&](const Record& record) {
+    return record.blocks_us.empty() ? "" : fmt::format("{:.2f}", median_of(platform, record));
+  };
+  Sheet sheet;
+  sheet.headings = {"case", before + " us", after + " us", "ratio", "interval", "p", "verdict"};
+  for (const ComparedCase& row : cases) {
+    const Judgement& judged = row.judgement;
+    std::vector<std::string> cells{row.before->name(), time_text(*row.before)};
+    if (row.lost()) {
+      cells.resize(6);
+      cells.push_back(row.after->unsupported ? "not supported"
+                      : row.after->failed()  ? "NO FIGURE: " + row.after->error
+                                             : fmt::format("NO FIGURE: {}: {}", before, row.before->error));
+    } else {
+      cells.insert(cells.end(), {time_text(*row.after), fmt::format("{:.3f}", judged.interval.ratio),
+                                 fmt::format("{:.3f} to {:.3f}", judged.interval.low, judged.interval.high),
+                                 judged.p < 1e-4 ? "<0.0001" : fmt::format("{:.4f}", judged.p),
+                                 fmt::format("{}{}", change_name(judged.change),
+                                             judged.regression ? ", REGRESSION" : "")});
+    }
+    sheet.rows.push_back(std::move(cells));
+  }
+  return sheet;
+}
+
+std::string changes_text(const std::vector<ComparedCase>& cases) {
+  const auto count = [&](auto&& of) { return std::count_if(cases.begin(), cases.end(), of); };
+  const auto changed = [&](Change change) {
+    return count([=](const auto& row) { return !row.lost() && row.judgement.change == change; });
+  };
+  const auto unsupported = count([](const auto& row) { return row.after->unsupported; });
+  const auto lost = count([](const auto& row) { return row.lost(); });
+  return fmt::format("{} cases: {} same, {} faster, {} slower, {} without a figure{}", cases.size(),
+                     changed(Change::kSame), changed(Change::kFaster), changed(Change::kSlower),
+                     lost - unsupported,
+                     unsupported == 0 ? "" : fmt::format(", {} not supported", unsupported));
+}
 
 bool parse_percent(const std::string& text, double& fraction) {
   const std::string_view number(text.data(), text.size() - (text.ends_with('%') ? 1 : 0));
@@ -149,41 +150,38 @@ bool parse_percent(const std::string& text, double& fraction) {
 }
 
 int run_compare(const CompareOptions& options) {
-  const TimedRun before = read_timed_run(options.before_path);
-  const TimedRun after = read_timed_run(options.after_path);
+  const Run before = read_run(options.before_path);
+  const Run after = read_run(options.after_path);
   require_comparable(before, after);
+  const std::string& platform = before.device.info.platform;
   const double max_regression = options.max_regression >= 0.0 ? options.max_regression
-                                : before.platform == "cpu"    ? kMaxCpuRegression
+                                : platform == "cpu"           ? kMaxCpuRegression
                                                               : kMaxRegression;
-  std::vector<Row> rows = common_rows(before, after);
-  if (rows.empty()) {
+  std::vector<ComparedCase> cases = common_cases(before, after);
+  if (cases.empty()) {
     fmt::print(stderr, "hipforge compare: no case of {} is in {}\n", after.path, before.path);
     return kExitUsage;
   }
-  judge_rows(before, after, max_regression, rows);
+  require_blocks(before, after, cases);
+  judge_cases(platform, max_regression, cases);
 
   print_differences(before, after);
-  const Sheet sheet = sheet_of(before, after, rows);
+  const Sheet sheet = comparison_sheet(platform, cases, "before", "after");
   fmt::print("{}", aligned(sheet));
   if (!options.json_path.empty()) {
-    write_file(options.json_path, json_text(before, after, rows, max_regression));
+    write_file(options.json_path, json_text(before, after, cases, max_regression));
   }
   if (!options.csv_path.empty()) write_file(options.csv_path, csv(sheet));
   if (!options.markdown_path.empty()) write_file(options.markdown_path, markdown(sheet));
 
-  const auto count = [&](auto&& of) { return std::count_if(rows.begin(), rows.end(), of); };
-  const auto changed = [&](Change change) {
-    return count([=](const Row& row) { return !row.lost() && row.judgement.change == change; });
-  };
+  const auto count = [&](auto&& of) { return std::count_if(cases.begin(), cases.end(), of); };
   // An interval that reaches past what is allowed may hide a change of that size.
-  const auto unsure = count([&](const Row& row) {
-    return !row.lost() && !row.judgement.regression && row.judgement.interval.high > 1.0 + max_regression;
+  const auto unsure = count([&](const ComparedCase& row) {
+    return !row.regression() && row.judgement.interval.high > 1.0 + max_regression;
   });
-  const std::size_t left_out = before.cases.size() + after.cases.size() - 2 * rows.size();
-  const auto regressions = count([](const Row& row) { return row.regression(); });
-  fmt::print("{} cases: {} same, {} faster, {} slower, {} without a figure\n", rows.size(),
-             changed(Change::kSame), changed(Change::kFaster), changed(Change::kSlower),
-             count([](const Row& row) { return row.lost(); }));
+  const std::size_t left_out = before.records.size() + after.records.size() - 2 * cases.size();
+  const auto regressions = count([](const ComparedCase& row) { return row.regression(); });
+  fmt::print("{}\n", changes_text(cases));
   if (left_out > 0) fmt::print("{} cases are in one file alone, or had no figure before\n", left_out);
   if (unsure > 0) {
     fmt::print(

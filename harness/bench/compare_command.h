@@ -1,6 +1,9 @@
 #pragma once
 
+#include "harness/bench/record.h"
+
 #include <string>
+#include <vector>
 
 namespace hipforge::harness {
 
@@ -18,6 +21,25 @@ struct CompareOptions {
 inline constexpr double kMaxRegression = 0.03;
 /// A shared machine: what is left of the neighbours in the least time of a block.
 inline constexpr double kMaxCpuRegression = 0.10;
+
+/// One case under two builds, or under two kernels of one.
+struct ComparedCase {
+  const Record* before = nullptr;
+  const Record* after = nullptr;
+  Judgement judgement;  ///< where both have figures
+  [[nodiscard]] bool lost() const { return !before->timed() || !after->timed(); }
+  [[nodiscard]] bool regression() const { return lost() || judgement.regression; }
+};
+
+/// Judges all that have figures at once: the verdicts are corrected for their number.
+void judge_cases(const std::string& platform, double max_regression, std::vector<ComparedCase>& cases);
+
+/// Times, ratio and verdict of each; `before` and `after` are what the two are called.
+[[nodiscard]] Sheet comparison_sheet(const std::string& platform, const std::vector<ComparedCase>& cases,
+                                     const std::string& before, const std::string& after);
+
+/// "12 cases: 9 same, 2 faster, 1 slower, 0 without a figure".
+[[nodiscard]] std::string changes_text(const std::vector<ComparedCase>& cases);
 
 /// `hipforge compare`: of every case in both files the ratio of times with its interval, whether the second
 /// is faster or slower by a rank test over blocks, corrected for the number of cases, and whether it is a

@@ -29,24 +29,21 @@ void print_details(int index, const DeviceDetails& details) {
 }
 
 nlohmann::ordered_json details_json(const DeviceDetails& details) {
-  nlohmann::ordered_json row;
-  row["platform"] = details.info.platform;
-  row["name"] = details.info.name;
-  row["architecture"] = details.architecture;
-  row["multiprocessors"] = details.multiprocessors;
-  row["wave"] = details.wave;
-  row["core_clock_mhz"] = details.core_clock_mhz;
-  row["memory_clock_mhz"] = details.memory_clock_mhz;
-  row["cache_bytes"] = details.cache_bytes;
-  row["total_bytes"] = details.total_bytes;
-  row["free_bytes"] = details.free_bytes;
-  row["driver"] = details.driver;
-  row["runtime"] = details.runtime;
-  row["compiler"] = details.info.compiler;
-  return row;
+  return {{"platform", details.info.platform},
+          {"name", details.info.name},
+          {"architecture", details.architecture},
+          {"multiprocessors", details.multiprocessors},
+          {"wave", details.wave},
+          {"core_clock_mhz", details.core_clock_mhz},
+          {"memory_clock_mhz", details.memory_clock_mhz},
+          {"cache_bytes", details.cache_bytes},
+          {"total_bytes", details.total_bytes},
+          {"free_bytes", details.free_bytes},
+          {"driver", details.driver},
+          {"runtime", details.runtime},
+          {"compiler", details.info.compiler}};
 }
 
-#if !defined(HIPFORGE_PLATFORM_CPU)
 // Measures the current device, prints as it goes and adds to its row.
 void measure(const DevicesOptions& options, nlohmann::ordered_json& row) {
   constexpr std::int64_t kSizes[] = {std::int64_t{16} << 20, std::int64_t{64} << 20, std::int64_t{256} << 20,
@@ -82,7 +79,6 @@ void measure(const DevicesOptions& options, nlohmann::ordered_json& row) {
                                    {"vendor", rate.vendor_name}});
   }
 }
-#endif
 
 }  // namespace
 
@@ -95,12 +91,12 @@ int run_devices(const DevicesOptions& options) {
     const DeviceDetails details = device_details();
     print_details(index, details);
     nlohmann::ordered_json row = details_json(details);
-#if defined(HIPFORGE_PLATFORM_CPU)
-    fmt::print(
-        "  no ceilings: this platform is an instrument for correctness, its times say nothing of a GPU\n");
-#else
-    measure(options, row);
-#endif
+    if (kOnGpu) {
+      measure(options, row);
+    } else {
+      fmt::print(
+          "  no ceilings: this platform is an instrument for correctness, its times say nothing of a GPU\n");
+    }
     devices.push_back(std::move(row));
   }
   HIPFORGE_HIP_CHECK(hipSetDevice(0));

@@ -165,15 +165,8 @@ std::size_t blocks_needed(std::size_t tests, double level) {
 }
 
 const char* change_name(Change change) {
-  switch (change) {
-    case Change::kSame:
-      return "same";
-    case Change::kFaster:
-      return "faster";
-    case Change::kSlower:
-      return "slower";
-  }
-  return "?";
+  constexpr const char* kNames[] = {"same", "faster", "slower"};
+  return kNames[static_cast<int>(change)];
 }
 
 std::vector<Judgement> judge(std::span<const BlockPair> cases, double max_regression, double level) {

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <utility>
+#include <memory>
 
 namespace hipforge::harness {
 namespace {
@@ -22,26 +22,15 @@ struct Interval {
   Event stop;
 };
 
-Status queue_sample(std::span<const Launch> copies, const Launch& before, hipStream_t stream,
-                    const Interval& interval) {
-  if (before) HIPFORGE_TRY(before(stream));
-  HIPFORGE_TRY(interval.start.record(stream));
-  for (const Launch& launch : copies) HIPFORGE_TRY(launch(stream));
-  return interval.stop.record(stream);
-}
-
 }  // namespace
 
 std::int64_t cache_bytes() {
-#if defined(HIPFORGE_PLATFORM_CPU)
-  return 0;
-#else
+  if (!kOnGpu) return 0;
   int device = 0;
   HIPFORGE_HIP_CHECK(hipGetDevice(&device));
   hipDeviceProp_t properties{};
   HIPFORGE_HIP_CHECK(hipGetDeviceProperties(&properties, device));
   return properties.l2CacheSize;
-#endif
 }
 
 int rotation_copies(std::int64_t footprint, int most) {
@@ -54,25 +43,28 @@ int rotation_copies(std::int64_t footprint, int most) {
 Launch cache_flush(std::int64_t footprint, int copies) {
   const std::int64_t cache = cache_bytes();
   if (footprint * copies >= 2 * cache) return {};
-  // Buffers for the whole process, on each device its own: they hold nothing, and are read only.
+  // One for all that hold it, on each device its own: it is read only. It goes with the last of them, so that
+  // none outlives a reset of its device.
   struct Buffers {
     DeviceBuffer read;
     DeviceBuffer sink;
   };
-  static std::map<int, Buffers> by_device;
+  static std::map<int, std::weak_ptr<Buffers>> by_device;
   int device = 0;
   HIPFORGE_HIP_CHECK(hipGetDevice(&device));
-  auto found = by_device.find(device);
-  if (found == by_device.end()) {
-    Buffers made{DeviceBuffer(static_cast<std::size_t>(2 * cache)), DeviceBuffer(16)};
-    made.read.fill(0x3c);
-    made.sink.fill(0);
-    found = by_device.emplace(device, std::move(made)).first;
+  std::shared_ptr<Buffers> buffers = by_device[device].lock();
+  if (buffers == nullptr) {
+    buffers = std::make_shared<Buffers>();
+    buffers->read = DeviceBuffer(static_cast<std::size_t>(2 * cache));
+    buffers->sink = DeviceBuffer(16);
+    buffers->read.fill(0x3c);
+    buffers->sink.fill(0);
+    by_device[device] = buffers;
   }
   constexpr int kAnyVariant = 4;
-  return [&buffers = found->second](hipStream_t stream) {
-    return move_bytes(Traffic::kRead, kAnyVariant, buffers.read.data(), buffers.sink.data(),
-                      buffers.read.bytes(), stream);
+  return [buffers](hipStream_t stream) {
+    return move_bytes(Traffic::kRead, kAnyVariant, buffers->read.data(), buffers->sink.data(),
+                      buffers->read.bytes(), stream);
   };
 }
 
@@ -85,15 +77,23 @@ double percentile(std::vector<double> samples, double share) {
   return samples[low] + (samples[high] - samples[low]) * (at - std::floor(at));
 }
 
+Summary summarize(std::vector<double> samples) {
+  return {percentile(samples, 0.5), percentile(samples, 0.1), percentile(samples, 0.9)};
+}
+
 Status time_launches(std::span<const Launch> copies, const Launch& before, const TimerOptions& options,
-                     hipStream_t stream, Timing& timing) {
+                     hipStream_t stream, std::vector<double>& samples_ms) {
   if (copies.empty()) return invalid_argument("time_launches: nothing to launch");
   std::vector<Interval> intervals(kQueuedSamples);
   const auto per_launch = static_cast<double>(copies.size());
   // Runs `count` samples and adds their times; the total goes to `spent_ms`.
   const auto run = [&](int count, std::vector<double>* samples, double& spent_ms) -> Status {
     for (int i = 0; i < count; ++i) {
-      HIPFORGE_TRY(queue_sample(copies, before, stream, intervals[static_cast<std::size_t>(i)]));
+      const Interval& interval = intervals[static_cast<std::size_t>(i)];
+      if (before) HIPFORGE_TRY(before(stream));
+      HIPFORGE_TRY(interval.start.record(stream));
+      for (const Launch& launch : copies) HIPFORGE_TRY(launch(stream));
+      HIPFORGE_TRY(interval.stop.record(stream));
     }
     HIPFORGE_TRY(intervals[static_cast<std::size_t>(count - 1)].stop.synchronize());
     for (int i = 0; i < count; ++i) {
@@ -116,16 +116,13 @@ Status time_launches(std::span<const Launch> copies, const Launch& before, const
   const double sample_ms = std::max(warm_ms / warm_runs, 1e-4);
   const double fitting = std::min(options.measure_ms / sample_ms, 1e6);
   int left = std::clamp(static_cast<int>(fitting), options.least_samples, options.most_samples);
-  timing = {};
+  samples_ms.clear();
   double spent_ms = 0.0;
   while (left > 0) {
     const int count = std::min(left, kQueuedSamples);
-    HIPFORGE_TRY(run(count, &timing.samples_ms, spent_ms));
+    HIPFORGE_TRY(run(count, &samples_ms, spent_ms));
     left -= count;
   }
-  timing.median_ms = percentile(timing.samples_ms, 0.5);
-  timing.low_ms = percentile(timing.samples_ms, 0.1);
-  timing.high_ms = percentile(timing.samples_ms, 0.9);
   return {};
 }
 

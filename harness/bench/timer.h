@@ -11,15 +11,24 @@
 
 namespace hipforge::harness {
 
+#if defined(HIPFORGE_PLATFORM_CPU)
+inline constexpr bool kOnGpu = false;
+#else
+inline constexpr bool kOnGpu = true;
+#endif
+
 using Launch = std::function<Status(hipStream_t)>;
 
-/// What a launch took, over many samples.
-struct Timing {
-  std::vector<double> samples_ms;  ///< per launch, in the order they were taken
-  double median_ms = 0.0;
-  double low_ms = 0.0;   ///< the 10th percentile
-  double high_ms = 0.0;  ///< the 90th percentile
+/// What is said of samples, in their unit.
+struct Summary {
+  double median = 0.0;
+  double low = 0.0;   ///< the 10th percentile
+  double high = 0.0;  ///< the 90th percentile
+  /// The one meaning of "spread": how far the 10th and the 90th percentile of all samples lie apart, as a
+  /// share of their median. Samples of several blocks count together, so what changes between blocks counts.
+  [[nodiscard]] double spread() const { return median > 0.0 ? (high - low) / median : 0.0; }
 };
+[[nodiscard]] Summary summarize(std::vector<double> samples);
 
 struct TimerOptions {
   double warm_up_ms = 30.0;   ///< of launches that are not counted
@@ -32,8 +41,10 @@ struct TimerOptions {
 /// sample runs each of them once, back to back, so that none finds its operands in the last-level cache, and
 /// counts as their mean. `before`, where given, runs before each sample and is not timed: it empties the
 /// cache where the copies together do not. Samples are queued ahead, the host is never in between.
+/// `samples_ms`: per launch, in the order they were taken.
 [[nodiscard]] Status time_launches(std::span<const Launch> copies, const Launch& before,
-                                   const TimerOptions& options, hipStream_t stream, Timing& timing);
+                                   const TimerOptions& options, hipStream_t stream,
+                                   std::vector<double>& samples_ms);
 
 /// Bytes of the last-level cache of the current device; 0 where buffers need no rotation (the cpu platform).
 [[nodiscard]] std::int64_t cache_bytes();
@@ -46,7 +57,7 @@ struct TimerOptions {
 /// themselves, else a read of twice its size, which leaves nothing to write back. Throws Error.
 [[nodiscard]] Launch cache_flush(std::int64_t footprint, int copies);
 
-/// The value that `share` of the sorted samples lie at or below, interpolated.
+/// The value that `share` of the samples lie at or below, interpolated.
 [[nodiscard]] double percentile(std::vector<double> samples, double share);
 
 }  // namespace hipforge::harness

@@ -1,13 +1,12 @@
 #include "harness/bench/vendor_matmul.h"
 
-#include "kernels/runtime/check.h"
-
 #if defined(HIPFORGE_PLATFORM_NVIDIA)
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <library_types.h>
 
 #include <cstdlib>
+#include <memory>
 #include <vector>
 #endif
 
@@ -33,44 +32,6 @@ struct Library {
               cudaDataType_t, int, const void*, void*, cudaDataType_t, int, int, int) = nullptr;
 };
 
-class Cublas final : public VendorMatmul {
- public:
-  Cublas(const Library& library, Handle handle, int version)
-      : library_(library), handle_(handle), version_(version) {}
-  ~Cublas() override { (void)library_.destroy(handle_); }
-  Cublas(const Cublas&) = delete;
-  Cublas& operator=(const Cublas&) = delete;
-
-  [[nodiscard]] std::string name() const override {
-    return fmt::format("cuBLAS {}.{}.{}", version_ / 10000, version_ / 100 % 100, version_ % 100);
-  }
-
-  Status run(DType dtype, std::int64_t size, const void* x, const void* weight, void* y,
-             hipStream_t stream) override {
-    if (dtype != DType::kF16 && dtype != DType::kBF16) {
-      return unsupported("vendor matmul: dtype ", dtype_name(dtype), ", supported: f16, bf16");
-    }
-    const cudaDataType_t type = dtype == DType::kF16 ? CUDA_R_16F : CUDA_R_16BF;
-    const float one = 1.0f;
-    const float zero = 0.0f;
-    const int n = static_cast<int>(size);
-    if (const int code = library_.set_stream(handle_, stream); code != 0) return refused("SetStream", code);
-    // Column-major: yᵀ = weight · xᵀ.
-    const int code = library_.gemm(handle_, kOperationTranspose, kOperationNone, n, n, n, &one, weight, type,
-                                   n, x, type, n, &zero, y, type, n, kComputeF32, kDefaultAlgorithm);
-    return code == 0 ? Status{} : refused("GemmEx", code);
-  }
-
- private:
-  [[nodiscard]] Status refused(const char* call, int code) const {
-    return failure(StatusCode::kHipError, name(), ": ", call, " gave status ", code);
-  }
-
-  Library library_;
-  Handle handle_;
-  int version_;
-};
-
 template <class Function>
 bool find(void* library, const char* symbol, Function& function) {
   function = reinterpret_cast<Function>(dlsym(library, symbol));
@@ -79,7 +40,7 @@ bool find(void* library, const char* symbol, Function& function) {
 
 }  // namespace
 
-std::unique_ptr<VendorMatmul> open_vendor_matmul(std::string& why) {
+VendorMatmul open_vendor_matmul() {
   std::vector<std::string> files{"libcublas.so.13", "libcublas.so.12", "/usr/local/cuda/lib64/libcublas.so"};
   if (const char* named = std::getenv("HIPFORGE_CUBLAS"); named != nullptr)
     files.insert(files.begin(), named);
@@ -89,8 +50,8 @@ std::unique_ptr<VendorMatmul> open_vendor_matmul(std::string& why) {
     if (opened != nullptr) break;
   }
   if (opened == nullptr) {
-    why = fmt::format("no cuBLAS: tried {} (HIPFORGE_CUBLAS names another file)", fmt::join(files, ", "));
-    return nullptr;
+    return {fmt::format("no cuBLAS: tried {} (HIPFORGE_CUBLAS names another file)", fmt::join(files, ", ")),
+            {}};
   }
   Library library;
   if (!find(opened, "cublasCreate_v2", library.create) ||
@@ -98,25 +59,42 @@ std::unique_ptr<VendorMatmul> open_vendor_matmul(std::string& why) {
       !find(opened, "cublasGetVersion_v2", library.get_version) ||
       !find(opened, "cublasSetStream_v2", library.set_stream) ||
       !find(opened, "cublasGemmEx", library.gemm)) {
-    why = "the cuBLAS that was found lacks a function of cuBLAS 11's interface";
-    return nullptr;
+    return {"the cuBLAS that was found lacks a function of cuBLAS 11's interface", {}};
   }
-  Handle handle = nullptr;
-  if (const int code = library.create(&handle); code != 0) {
-    why = fmt::format("cuBLAS cannot start: cublasCreate gave status {}", code);
-    return nullptr;
+  Handle made = nullptr;
+  if (const int code = library.create(&made); code != 0) {
+    return {fmt::format("cuBLAS cannot start: cublasCreate gave status {}", code), {}};
   }
+  const std::shared_ptr<void> handle(made, [library](Handle owned) { (void)library.destroy(owned); });
   int version = 0;
-  (void)library.get_version(handle, &version);
+  (void)library.get_version(made, &version);
   // cuBLAS 13 counts a major as 10,000, 12 and before did as well.
-  return std::make_unique<Cublas>(library, handle, version);
+  const std::string name =
+      fmt::format("cuBLAS {}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+  return {name,
+          [=](DType dtype, std::int64_t size, const void* x, const void* weight, void* y,
+              hipStream_t stream) -> Status {
+            if (dtype != DType::kF16 && dtype != DType::kBF16) {
+              return unsupported("vendor matmul: dtype ", dtype_name(dtype), ", supported: f16, bf16");
+            }
+            const cudaDataType_t type = dtype == DType::kF16 ? CUDA_R_16F : CUDA_R_16BF;
+            const float one = 1.0f;
+            const float zero = 0.0f;
+            const int n = static_cast<int>(size);
+            int code = library.set_stream(handle.get(), stream);
+            // Column-major: yᵀ = weight · xᵀ.
+            if (code == 0) {
+              code = library.gemm(handle.get(), kOperationTranspose, kOperationNone, n, n, n, &one, weight,
+                                  type, n, x, type, n, &zero, y, type, n, kComputeF32, kDefaultAlgorithm);
+            }
+            return code == 0 ? Status{} : failure(StatusCode::kHipError, name, " gave status ", code);
+          }};
 }
 
 #else
 
-std::unique_ptr<VendorMatmul> open_vendor_matmul(std::string& why) {
-  why = "this platform has no vendor library";
-  return nullptr;
+VendorMatmul open_vendor_matmul() {
+  return {"this platform has no vendor library", {}};
 }
 
 #endif

@@ -1,6 +1,7 @@
 #include "harness/run/isolation.h"
 
 #include "harness/sweep/variants.h"
+#include "harness/system/host_memory.h"
 #include "kernels/runtime/device_buffer.h"
 
 #include <fmt/format.h>
@@ -92,15 +93,6 @@ CaseResult from_line(const std::string& text) {
     }
   }
   return result;
-}
-
-std::int64_t available_mib() {
-  std::ifstream file("/proc/meminfo");
-  for (std::string name, rest; file >> name; std::getline(file, rest)) {
-    std::int64_t kib = 0;
-    if (name == "MemAvailable:" && file >> kib) return kib / 1024;
-  }
-  return std::numeric_limits<std::int64_t>::max() / 4;
 }
 
 std::int64_t resident_mib(pid_t pid) {
@@ -224,7 +216,8 @@ class IsolatedRunner final : public CaseRunner {
  public:
   IsolatedRunner(const IsolationOptions& options, const std::vector<Target>& targets)
       : options_(options), targets_(targets), timeout_s_(options.timeout_s) {
-    limit_mib_ = options.memory_limit_mib > 0 ? options.memory_limit_mib : available_mib() / 4 * 3;
+    limit_mib_ =
+        options.memory_limit_mib > 0 ? options.memory_limit_mib : host_memory().available_mib / 4 * 3;
 #if defined(HIPFORGE_PLATFORM_CPU)
     // The executor stops a kernel that does not end by itself, and says where it was: a little earlier than
     // the process would be.

@@ -28,15 +28,17 @@ class Table : public ::testing::Test {
 };
 
 constexpr const char* kBench =
-    R"({"sources": "x", "result": {"device": "GPU 1", "driver": "1.2", "runtime": "1.3", "cases": [
+    R"({"sources": "x", "result": {"platform": "nvidia", "device": "GPU 1", "driver": "1.2", "runtime": "1.3",
+ "cases": [
   {"id": "softmax/f32/contiguous/1x8/plain", "op": "softmax", "dtype": "f32", "shape": "1x8", "median_us": 1.0},
   {"id": "softmax/bf16/large/4096x16384/plain", "op": "softmax", "dtype": "bf16", "shape": "4096x16384",
-   "median_us": 200.0, "gbps": 1342.2, "tflops": 1.7, "ceiling": "copy", "ceiling_rate": 2900.0, "share": 0.463,
-   "floor_share": 0.85, "reaches_floor": false},
+   "median_us": 200.0, "bytes": 268435456, "ceiling": "copy", "ceiling_rate": 2900.0, "floor_share": 0.85},
   {"id": "linear/bf16/large/8192x8192x8192/any_order", "op": "linear", "dtype": "bf16",
-   "shape": "8192x8192x8192", "median_us": 1600.0, "gbps": 250.0, "tflops": 687.2, "ceiling": "matrix",
-   "ceiling_rate": 690.0, "share": 0.996, "floor_tflops": 400.0, "reaches_floor": true},
-  {"id": "linear/f16/large/1x2x3/any_order", "op": "linear", "dtype": "f16", "shape": "1x2x3", "error": "wrong"}]}})";
+   "shape": "8192x8192x8192", "median_us": 1600.0, "bytes": 402653184, "flops": 1099511627776,
+   "ceiling": "matrix", "ceiling_rate": 690.0, "floor_tflops": 400.0},
+  {"id": "linear/f16/large/1x2x3/any_order", "op": "linear", "dtype": "f16", "shape": "1x2x3", "error": "wrong"},
+  {"id": "linear/bf16/large/8192x8192x8192/any_order", "kernel": "candidate", "op": "linear", "dtype": "bf16",
+   "shape": "8192x8192x8192", "median_us": 9876.0}]}})";
 
 constexpr const char* kPeers = R"({"libraries": {"torch": "2.1", "cudnn": 90, "flash_attn": null}, "cases": [
   {"id": "softmax/bf16/large/4096x16384/plain", "peer": "slow", "median_us": 300.0},
@@ -65,6 +67,7 @@ TEST_F(Table, SetsTheFastestPeerBesideUsAndNamesWhereItIsAhead) {
   EXPECT_NE(text.find("- cuBLAS on linear/f16/large/1x2x3/any_order: no such kernel"), std::string::npos)
       << text;
   EXPECT_EQ(text.find("1x8"), std::string::npos) << "a case that is not large is in the table";
+  EXPECT_EQ(text.find("9.876"), std::string::npos) << "a candidate's time is in the table";
 }
 
 TEST_F(Table, ADtypeLeavesTheOthersOut) {

@@ -2,7 +2,6 @@
 
 #include "harness/check/check_command.h"
 #include "harness/report/report.h"
-#include "harness/system/result_file.h"
 #include "kernels/runtime/status.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,0 @@
-#include "bench/bench.h"
-
-HIPFORGE_BENCH(kv_append)
