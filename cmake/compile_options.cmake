@@ -81,6 +81,9 @@ set(hipforge_kernel_headers <hip/hip_runtime.h> <algorithm> <array> <cmath> <fun
     <type_traits> <vector>)
 set(hipforge_common_headers ${hipforge_kernel_headers} <fmt/format.h> <map> <set> <span>)
 
+# A compiler whose -O1 and -O2 differ in more than one reads another's headers anew, and need not warn of it.
+set(CMAKE_PCH_WARN_INVALID OFF)
+
 # hipforge_precompile(target headers... | REUSE_FROM other): reads the headers once, or what `other` reads once serves
 # here too. Of a build for races every source reads its own: one that forgot a header shows.
 function(hipforge_precompile target)

@@ -18,6 +18,8 @@ endforeach()
 
 # For whoever writes a kernel that hipforge is to check and time.
 install(FILES harness/candidate/hipforge_candidate.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/hipforge)
+install(FILES ${PROJECT_BINARY_DIR}/include/hipforge_candidate_ops.h OPTIONAL
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/hipforge)
 
 if(HIPFORGE_PLATFORM STREQUAL "amd")
   install(FILES cmake/hip_runtime.cmake DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/hipforge)

@@ -4,6 +4,7 @@
 #include "harness/bench/compare_command.h"
 #include "harness/bench/devices_command.h"
 #include "harness/candidate/emulated.h"
+#include "harness/candidate/entry.h"
 #include "harness/check/check_command.h"
 #include "harness/cli/number_option.h"
 #include "harness/isa/isa_command.h"
@@ -12,6 +13,7 @@
 #include "harness/report/report_command.h"
 #include "harness/study/accuracy_study.h"
 #include "harness/system/exit_code.h"
+#include "harness/system/file.h"
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -148,6 +150,16 @@ int main(int argc, char** argv) {
              kAboveZero<double>);
   bench->add_option("--json", bench_options.json_path, "Write every figure and sample as JSON");
 
+  bool candidate_header = false;
+  std::string candidate_output = "-";
+  CLI::App* candidate = app.add_subcommand("candidate", "What a kernel of someone else's is offered through");
+  candidate
+      ->add_flag("--header", candidate_header,
+                 "hipforge_candidate_ops.h: every op's params and function, in C")
+      ->required();
+  candidate->add_option("-o,--output", candidate_output, "The file to write; -: standard output")
+      ->capture_default_str();
+
   DevicesOptions devices_options;
   CLI::App* devices = app.add_subcommand("devices", "What each device is, and what it is measured to reach");
   devices->add_option("--json", devices_options.json_path, "Write it all as JSON");
@@ -196,6 +208,15 @@ int main(int argc, char** argv) {
 
   try {
     app.parse(argc, argv);
+    if (candidate->parsed()) {
+      const std::string header = candidate_ops_header();
+      if (candidate_output == "-") {
+        fmt::print("{}", header);
+      } else {
+        write_file(candidate_output, header);
+      }
+      return kExitGood;
+    }
     if (compare->parsed()) return run_compare(compare_options);
     if (report->parsed()) return run_report(report_options);
     if (study->parsed()) return run_accuracy_study(study_options);

@@ -188,7 +188,7 @@ TensorView Rig::output(const std::string& name, DType dtype, const Shape& shape,
 void Rig::allow_writes(const TensorView& view) {
   if (view.numel() == 0) return;
   auto& operand = const_cast<Operand&>(holder(view));
-  if (operand.on_device && operand.readable) {
+  if (operand.on_device && operand.written.empty()) {
     throw Error(
         invalid_argument("rig: operand ", operand.name, " cannot be restored, it has no copy on the host"));
   }

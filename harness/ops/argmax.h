@@ -1,8 +1,9 @@
 #pragma once
 
 #include "harness/core/case.h"
+#include "kernels/argmax.h"
 
-#include <span>
+#include <vector>
 
 namespace hipforge::harness {
 
@@ -10,20 +11,9 @@ namespace hipforge::harness {
 inline constexpr const char* kArgmaxBound = R"(
 Index and value are exact: bound 0.)";
 
-/// Host values of one argmax, row-major and already rounded to their dtype.
-struct ArgmaxInputs {
-  std::span<const double> x;
-  std::int64_t rows = 0;
-  std::int64_t cols = 0;
-};
-
-struct ArgmaxExpected {
-  Expected ids;
-  Expected values;
-};
-
-/// Oracle and kArgmaxBound.
-[[nodiscard]] ArgmaxExpected argmax_expected(const ArgmaxInputs& inputs, const Target& target);
+/// Oracle and kArgmaxBound: ids, values where present.
+[[nodiscard]] std::vector<OutputExpectation> expect(const ArgmaxParams& part, const HostTensors& host,
+                                                    const Target& target, const ArgmaxParams& whole);
 
 [[nodiscard]] OpSuite argmax_suite();
 

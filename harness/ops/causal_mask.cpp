@@ -1,106 +1,80 @@
 #include "harness/ops/causal_mask.h"
 
-#include "harness/sweep/families.h"
-#include "harness/sweep/variants.h"
-#include "kernels/causal_mask.h"
+#include "harness/sweep/op_cases.h"
 #include "reference/causal_mask.h"
 
 #include <fmt/format.h>
 
 #include <array>
+#include <utility>
 
 namespace hipforge::harness {
 namespace {
 
-struct Spec : CausalMaskInputs {
+struct Spec {
+  std::int64_t q_len = 0;
+  std::int64_t kv_len = 0;
+  std::int64_t window = 0;
+  std::int64_t prefix_len = 0;
+  DType dtype = DType::kF32;
   Layout layout = Layout::kContiguous;
   bool quick = false;
 };
 
 constexpr std::int64_t kBlockElements = 256 * 8;  // what one block covers
 
-std::vector<std::string> features_of(const CausalMaskInputs& spec) {
-  std::vector<std::string> features;
-  if (spec.window > 0 && spec.prefix_len > 0) features.emplace_back("window_and_prefix");
-  if (spec.window > 0) features.emplace_back("window");
-  if (spec.prefix_len > 0) features.emplace_back("prefix");
-  if (spec.q_len > spec.kv_len) features.emplace_back("q_longer");
-  if (spec.q_len == 1) features.emplace_back("decode");
-  if (features.empty()) features.emplace_back("causal");
-  return features;
+CausalMaskParams make(const Spec& spec, Rig& rig) {
+  return {rig.output("mask", spec.dtype, {spec.q_len, spec.kv_len}, spec.layout), spec.window,
+          spec.prefix_len};
 }
 
-PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
-  PreparedCase prepared;
-  prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
-  CausalMaskParams params;
-  params.mask = prepared.rig->output("mask", spec.dtype, {spec.q_len, spec.kv_len}, spec.layout);
-  params.window = spec.window;
-  params.prefix_len = spec.prefix_len;
-  prepared.bytes = params.mask.numel() * static_cast<std::int64_t>(dtype_size(spec.dtype));
-  prepared.ceiling = Ceiling::kWrite;
-  prepared.params = params;
-  prepared.launch = [params, target = environment.target](hipStream_t stream) {
-    return causal_mask(params, stream, target);
-  };
-  prepared.expect = [spec, target = environment.target] {
-    std::vector<OutputExpectation> outputs;
-    outputs.push_back({"mask", causal_mask_expected(spec, target)});
-    return outputs;
-  };
-  return prepared;
-}
-
-const SpecKnobs<Spec>& knobs() {
-  static const SpecKnobs<Spec> all = [] {
-    SpecKnobs<Spec> made;
-    made.size("q_len", &Spec::q_len).size("kv_len", &Spec::kv_len);
-    made.size("window", &Spec::window, 0).size("prefix_len", &Spec::prefix_len, 0);
+const Fields<Spec>& fields() {
+  static const auto all = [] {
+    const auto is_causal = [](const Spec& spec) {
+      return spec.window == 0 && spec.prefix_len == 0 && spec.q_len <= spec.kv_len && spec.q_len != 1;
+    };
+    Fields<Spec> made;
+    made.dtype(&Spec::dtype).size("q_len", &Spec::q_len).size("kv_len", &Spec::kv_len);
+    made.number("window", &Spec::window, 0).number("prefix_len", &Spec::prefix_len, 0);
     made.layout("layout", &Spec::layout);
+    made.feature("window_and_prefix",
+                 [](const Spec& spec) { return spec.window > 0 && spec.prefix_len > 0; });
+    made.feature("window", [](const Spec& spec) { return spec.window > 0; });
+    made.feature("prefix", [](const Spec& spec) { return spec.prefix_len > 0; });
+    made.feature("q_longer", [](const Spec& spec) { return spec.q_len > spec.kv_len; });
+    made.feature("decode", [](const Spec& spec) { return spec.q_len == 1; });
+    made.feature("causal", is_causal);
+    made.special({"masked_rows"},
+                 [](const Spec& spec) { return spec.q_len > spec.kv_len && spec.prefix_len == 0; });
+    made.option(
+        [](const Spec& spec) { return spec.window > 0 ? fmt::format("window_{}", spec.window) : ""; });
+    made.option([](const Spec& spec) {
+      return spec.prefix_len > 0 ? fmt::format("prefix_{}", spec.prefix_len) : "";
+    });
+    made.over_tile([](const Spec& spec) { return spec.kv_len > kBlockElements || spec.q_len > 1; });
     return made;
   }();
   return all;
 }
 
-Case make_case(const Spec& spec) {
-  const Shape shape{spec.q_len, spec.kv_len};
-  Case test;
-  test.op = "causal_mask";
-  test.dtype = spec.dtype;
-  test.layout = layout_name(spec.layout);
-  test.features = features_of(spec);
-  if (spec.q_len > spec.kv_len && spec.prefix_len == 0) test.families.emplace_back("masked_rows");
-  set_sizes(test, {{"q_len", spec.q_len}, {"kv_len", spec.kv_len}});
-  test.shape = shape_name(shape);
-  test.odd = any_odd(shape);
-  test.over_tile = spec.kv_len > kBlockElements || spec.q_len > 1;
-  test.quick = spec.quick;
-  std::string options;
-  for (const std::string& feature : test.features) options += "." + feature;
-  if (spec.window > 0) options += fmt::format(".window_{}", spec.window);
-  if (spec.prefix_len > 0) options += fmt::format(".prefix_{}", spec.prefix_len);
-  test.id = fmt::format("causal_mask/{}/{}/{}/{}", dtype_name(spec.dtype), test.layout, test.shape,
-                        options.substr(1));
-  test.prepare = [spec](const CaseEnvironment& environment) { return prepare(spec, environment); };
-  test.variants = knobs().variants(spec, &make_case);
-  return test;
+Work work(const Spec&, const CausalMaskParams&) {
+  return {.ceiling = Ceiling::kWrite};
 }
+
+const OpCases<Spec, CausalMaskParams> kCases{causal_mask, fields, make, expect, work};
 
 }  // namespace
 
-Expected causal_mask_expected(const CausalMaskInputs& inputs, const Target&) {
-  Expected expected;
-  expected.dtype = inputs.dtype;
-  expected.shape = {inputs.q_len, inputs.kv_len};
-  expected.value = reference::causal_mask(inputs.q_len, inputs.kv_len, inputs.window, inputs.prefix_len);
-  expected.bound.assign(expected.value.size(), 0.0);
-  return expected;
+std::vector<OutputExpectation> expect(const CausalMaskParams& part, const HostTensors&, const Target&,
+                                      const CausalMaskParams&) {
+  Expected mask{part.mask.dtype, shape_of(part.mask), {}, {}};
+  mask.value = reference::causal_mask(part.mask.shape[0], part.mask.shape[1], part.window, part.prefix_len);
+  mask.bound.assign(mask.value.size(), 0.0);
+  return {{"mask", std::move(mask)}};
 }
 
 OpSuite causal_mask_suite() {
-  OpSuite suite;
-  suite.op = "causal_mask";
-  suite.bound = kCausalMaskBound;
+  auto suite = make_suite<CausalMaskParams>(kCausalMaskBound);
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided"};
   suite.features = {"causal", "decode", "window", "prefix", "window_and_prefix", "q_longer"};
@@ -125,16 +99,16 @@ OpSuite causal_mask_suite() {
     for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
       for (const auto& [q_len, kv_len, window, prefix_len] : sizes) {
         const bool quick = kv_len == 300 || kv_len == 129 || kv_len == 64 || q_len == 20 || q_len == 65;
-        suite.cases.push_back(make_case({{q_len, kv_len, window, prefix_len, dtype}, layout, quick}));
+        suite.cases.push_back(
+            make_case(kCases, Spec{q_len, kv_len, window, prefix_len, dtype, layout, quick}));
       }
       fill_edges(suite, dtype, layout_name(layout), [&](const std::string&, std::int64_t kv_len) {
-        return make_case({{3, kv_len, 0, 0, dtype}, layout, false});
+        return make_case(kCases, Spec{3, kv_len, 0, 0, dtype, layout});
       });
     }
     for (const auto& [q_len, kv_len, window, prefix_len] :
          {std::array<std::int64_t, 4>{1024, 1024, 0, 0}, {128, 8192, 0, 0}, {512, 2048, 256, 64}}) {
-      suite.bench_cases.push_back(
-          make_case({{q_len, kv_len, window, prefix_len, dtype}, Layout::kContiguous, false}));
+      suite.bench_cases.push_back(make_case(kCases, Spec{q_len, kv_len, window, prefix_len, dtype}));
     }
   }
   return suite;

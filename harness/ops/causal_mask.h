@@ -1,8 +1,9 @@
 #pragma once
 
 #include "harness/core/case.h"
+#include "kernels/causal_mask.h"
 
-#include <cstdint>
+#include <vector>
 
 namespace hipforge::harness {
 
@@ -10,16 +11,9 @@ namespace hipforge::harness {
 inline constexpr const char* kCausalMaskBound = R"(
 Every element is exactly 0 or −inf: bound 0.)";
 
-struct CausalMaskInputs {
-  std::int64_t q_len = 0;
-  std::int64_t kv_len = 0;
-  std::int64_t window = 0;
-  std::int64_t prefix_len = 0;
-  DType dtype = DType::kF32;
-};
-
-/// Oracle and kCausalMaskBound.
-[[nodiscard]] Expected causal_mask_expected(const CausalMaskInputs& inputs, const Target& target);
+/// Oracle and kCausalMaskBound: mask.
+[[nodiscard]] std::vector<OutputExpectation> expect(const CausalMaskParams& part, const HostTensors& host,
+                                                    const Target& target, const CausalMaskParams& whole);
 
 [[nodiscard]] OpSuite causal_mask_suite();
 

@@ -1,9 +1,8 @@
 #include "harness/ops/kv_append.h"
 
-#include "harness/sweep/families.h"
-#include "harness/sweep/variants.h"
-#include "kernels/kv_append.h"
+#include "harness/sweep/op_cases.h"
 #include "kernels/runtime/device_error.h"
+#include "reference/kv_append.h"
 
 #include <fmt/format.h>
 
@@ -84,10 +83,11 @@ std::vector<double> non_finite_values(const Shape& shape) {
   return values;
 }
 
-PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
-  PreparedCase prepared;
-  prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
-  Rig& rig = *prepared.rig;
+std::int64_t rows_of(const Spec& spec) {
+  return std::accumulate(spec.added.begin(), spec.added.end(), std::int64_t{0});
+}
+
+KvAppendParams make(const Spec& spec, Rig& rig) {
   const auto batch = static_cast<std::int64_t>(spec.added.size());
   const std::int64_t pages = batch * spec.max_pages + 1;
   std::vector<double> offsets{static_cast<double>(spec.padding)};
@@ -96,8 +96,7 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
     offsets.push_back(offsets.back() + static_cast<double>(spec.added[b]));
     kv_lens.push_back(static_cast<double>(spec.past[b] + spec.added[b]));
   }
-  const std::int64_t rows = std::accumulate(spec.added.begin(), spec.added.end(), std::int64_t{0});
-  const std::int64_t tokens = rows + 2 * spec.padding;
+  const std::int64_t tokens = rows_of(spec) + 2 * spec.padding;
   // Every page once, in an order without pattern: consecutive pages of a sequence are apart, page 0 is not
   // first.
   std::vector<double> block_table;
@@ -109,132 +108,101 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   const std::size_t last = spec.added.size() - 1;
   const auto last_page = static_cast<std::size_t>((spec.past[last] + spec.added[last] - 1) / spec.page_size);
   const std::size_t last_entry = last * static_cast<std::size_t>(spec.max_pages) + last_page;
+  std::uint32_t error = 0;
   switch (spec.fault) {
     case Fault::kNone:
       break;
     case Fault::kPageNegative:
       block_table[last_entry] = -1.0;
-      rig.expect_error_word(kDeviceErrorPage);
+      error = kDeviceErrorPage;
       break;
     case Fault::kPageTooLarge:
       block_table[last_entry] = static_cast<double>(pages);
-      rig.expect_error_word(kDeviceErrorPage);
+      error = kDeviceErrorPage;
       break;
     case Fault::kOverCapacity:
       kv_lens[last] = static_cast<double>(spec.max_pages * spec.page_size + 1);
-      rig.expect_error_word(kDeviceErrorLength);
+      error = kDeviceErrorLength;
       break;
     case Fault::kShorterThanRows:
       kv_lens[last] = static_cast<double>(spec.added[last] - 1);
-      rig.expect_error_word(kDeviceErrorLength);
+      error = kDeviceErrorLength;
       break;
     case Fault::kOffsetsDecrease:
       offsets[last] = offsets[last + 1] + 1.0;
-      rig.expect_error_word(kDeviceErrorOffsets);
+      error = kDeviceErrorOffsets;
       break;
     case Fault::kOffsetsLeaveTensor:
       offsets[last + 1] = static_cast<double>(tokens + 1);
-      rig.expect_error_word(kDeviceErrorOffsets);
+      error = kDeviceErrorOffsets;
       break;
   }
 
   KvAppendParams params;
   const Shape row_shape{tokens, spec.kv_heads, spec.head_dim};
   const Shape cache_shape{pages, spec.page_size, spec.kv_heads, spec.head_dim};
-  const auto rows_of = [&](const char* name) {
+  const auto input = [&](const char* name) {
     if (!spec.non_finite) {
       return rig.input(name, spec.dtype, row_shape, spec.family, spec.scale, spec.layout);
     }
     return rig.input_values(name, spec.dtype, row_shape, non_finite_values(row_shape), spec.layout);
   };
-  params.k = rows_of("k");
-  params.v = rows_of("v");
+  params.k = input("k");
+  params.v = input("v");
   params.k_cache = rig.input("k_cache", spec.dtype, cache_shape, spec.family, 1.0, spec.layout);
   params.v_cache = rig.input("v_cache", spec.dtype, cache_shape, spec.family, 1.0, spec.layout);
-  rig.make_inout("k_cache");
-  rig.make_inout("v_cache");
   params.offsets = rig.input_values("offsets", DType::kI32, {batch + 1}, offsets, spec.layout);
   params.kv_lens = rig.input_values("kv_lens", DType::kI32, {batch}, kv_lens, spec.layout);
   params.block_table =
       rig.input_values("block_table", DType::kI32, {batch, spec.max_pages}, block_table, spec.layout);
-  params.error_word = rig.error_word();
-
-  prepared.bytes =
-      4 * rows * spec.kv_heads * spec.head_dim * static_cast<std::int64_t>(dtype_size(spec.dtype));
-  prepared.params = params;
-  prepared.launch = [params, target = environment.target](hipStream_t stream) {
-    return kv_append(params, stream, target);
-  };
-  prepared.expect = [spec, &rig, tokens, pages, batch, cache_shape, target = environment.target] {
-    std::vector<OutputExpectation> outputs;
-    for (const auto& [rows_name, cache_name] : {std::pair{"k", "k_cache"}, std::pair{"v", "v_cache"}}) {
-      KvAppendInputs inputs;
-      inputs.rows = rig.values(rows_name);
-      inputs.cache = rig.values(cache_name);
-      inputs.offsets = rig.values("offsets");
-      inputs.kv_lens = rig.values("kv_lens");
-      inputs.block_table = rig.values("block_table");
-      inputs.sizes = {tokens, spec.kv_heads * spec.head_dim, pages, spec.page_size, batch, spec.max_pages};
-      inputs.dtype = spec.dtype;
-      Expected expected = kv_append_expected(inputs, target);
-      expected.shape = cache_shape;
-      outputs.push_back({cache_name, std::move(expected)});
-    }
-    return outputs;
-  };
-  return prepared;
+  params.error_word = rig.error_word(error);
+  return params;
 }
 
-const SpecKnobs<Spec>& knobs() {
-  static const SpecKnobs<Spec> all = [] {
-    SpecKnobs<Spec> made;
-    made.size("sequences", &Spec::sequences);
-    made.size("kv_heads", &Spec::kv_heads).size("head_dim", &Spec::head_dim);
-    made.size("page_size", &Spec::page_size).size("max_pages", &Spec::max_pages);
-    made.size("padding", &Spec::padding, 0)
-        .size("added", &Spec::most_added, 0)
-        .size("past", &Spec::most_past, 0);
-    made.layout("layout", &Spec::layout).family("family", &Spec::family);
+const Fields<Spec>& fields() {
+  static const auto all = [] {
+    const auto large = [](const Spec& spec) { return spec.scale != 1.0 && !spec.non_finite; };
+    const auto tokens = [](const Spec& spec) { return rows_of(spec) + 2 * spec.padding; };
+    Fields<Spec> made;
+    made.dtype(&Spec::dtype).feature([](const Spec& spec) { return spec.what; });
+    made.feature("page_size_1", [](const Spec& spec) { return spec.page_size == 1; });
+    made.number("sequences", &Spec::sequences).size("kv_heads", &Spec::kv_heads);
+    made.size("head_dim", &Spec::head_dim).size("page_size", &Spec::page_size);
+    made.number("max_pages", &Spec::max_pages).number("padding", &Spec::padding, 0);
+    made.number("added", &Spec::most_added, 0).number("past", &Spec::most_past, 0);
+    made.alias([](const Spec&) { return "tokens"; }, tokens);
+    made.layout("layout", &Spec::layout).family("family", &Spec::family, false);
     made.scalar("scale", &Spec::scale, 1.0).flag("non_finite", &Spec::non_finite);
-    made.choice("fault", &Spec::fault, std::vector<std::pair<std::string, Fault>>{{"none", Fault::kNone}});
-    made.require(&fits);
+    made.choice<Fault>("fault", &Spec::fault, {{"none", Fault::kNone}});
+    made.special({"non_finite", "minus_infinity"}, [](const Spec& spec) { return spec.non_finite; });
+    made.special({"large"}, large);
+    made.shape_text([tokens](const Spec& spec) {
+      return fmt::format("b{}.{}of{}.{}x{}", spec.added.size(), spec.page_size, spec.max_pages, tokens(spec),
+                         shape_name({spec.kv_heads, spec.head_dim}));
+    });
+    made.no_features_in_id().option([](const Spec& spec) { return spec.what; });
+    made.option([large](const Spec& spec) -> std::string {
+      if (spec.non_finite) return "non_finite";
+      if (large(spec)) return "large";
+      return spec.family == Family::kNormal ? "" : input_family(spec.family);
+    });
+    made.over_tile([tokens](const Spec& spec) { return tokens(spec) > 1; });  // more than one block
+    made.require(&fits).settle([](Spec& spec) { spec = trimmed(spec); });
     return made;
   }();
   return all;
 }
 
-Case make_case(const Spec& wanted) {
-  const Spec spec = trimmed(wanted);
-  const std::int64_t tokens =
-      std::accumulate(spec.added.begin(), spec.added.end(), std::int64_t{0}) + 2 * spec.padding;
-  Case test;
-  test.op = "kv_append";
-  test.dtype = spec.dtype;
-  test.layout = layout_name(spec.layout);
-  test.features = {spec.what};
-  if (spec.page_size == 1) test.features.emplace_back("page_size_1");
-  if (spec.non_finite) {
-    test.families = {"non_finite", "minus_infinity"};
-  } else {
-    test.families.emplace_back(spec.scale != 1.0 ? "large" : input_family(spec.family));
-  }
-  set_sizes(test, {{"tokens", tokens},
-                   {"kv_heads", spec.kv_heads},
-                   {"head_dim", spec.head_dim},
-                   {"page_size", spec.page_size}});
-  test.shape = fmt::format("b{}.{}of{}.{}x{}", spec.added.size(), spec.page_size, spec.max_pages, tokens,
-                           shape_name({spec.kv_heads, spec.head_dim}));
-  test.odd = any_odd({tokens, spec.kv_heads, spec.head_dim, spec.page_size});
-  test.over_tile = tokens > 1;  // more than one block
-  test.quick = spec.quick;
-  std::string options = spec.what;
-  if (spec.family != Family::kNormal || spec.scale != 1.0 || spec.non_finite) {
-    options += "." + test.families.front();
-  }
-  test.id = fmt::format("kv_append/{}/{}/{}/{}", dtype_name(spec.dtype), test.layout, test.shape, options);
-  test.prepare = [spec](const CaseEnvironment& environment) { return prepare(spec, environment); };
-  test.variants = knobs().variants(spec, &make_case);
-  return test;
+// Of the caches the rows that are written.
+Work work(const Spec& spec, const KvAppendParams& params) {
+  const std::int64_t elements = rows_of(spec) * spec.kv_heads * spec.head_dim;
+  return {.bytes = 4 * elements * static_cast<std::int64_t>(dtype_size(params.k.dtype))};
+}
+
+const OpCases<Spec, KvAppendParams> kCases{kv_append, fields, make, expect, work};
+
+Case make_case(const Spec& spec) {
+  return make_case(kCases, trimmed(spec));
 }
 
 std::vector<Spec> scenarios() {
@@ -328,20 +296,29 @@ std::vector<Spec> scenarios() {
 
 }  // namespace
 
-Expected kv_append_expected(const KvAppendInputs& inputs, const Target&) {
-  Expected expected;
-  expected.dtype = inputs.dtype;
-  expected.shape = {inputs.sizes.pages, inputs.sizes.page_size, inputs.sizes.row};
-  expected.value = reference::kv_append(inputs.rows, inputs.cache, inputs.offsets, inputs.kv_lens,
-                                        inputs.block_table, inputs.sizes);
-  expected.bound.assign(expected.value.size(), 0.0);
-  return expected;
+std::vector<OutputExpectation> expect(const KvAppendParams& part, const HostTensors& host, const Target&,
+                                      const KvAppendParams&) {
+  const TensorView& cache = part.k_cache;
+  const reference::KvAppendSizes sizes{.tokens = part.k.shape[0],
+                                       .row = part.k.shape[1] * part.k.shape[2],
+                                       .pages = cache.shape[0],
+                                       .page_size = cache.shape[1],
+                                       .batch = part.kv_lens.shape[0],
+                                       .max_pages = part.block_table.shape[1]};
+  const auto appended = [&](const char* rows, const char* name) {
+    Expected expected{part.k.dtype,
+                      shape_of(cache),
+                      reference::kv_append(host.values(rows), host.values(name), host.values("offsets"),
+                                           host.values("kv_lens"), host.values("block_table"), sizes),
+                      {}};
+    expected.bound.assign(expected.value.size(), 0.0);
+    return OutputExpectation{name, std::move(expected)};
+  };
+  return {appended("k", "k_cache"), appended("v", "v_cache")};
 }
 
 OpSuite kv_append_suite() {
-  OpSuite suite;
-  suite.op = "kv_append";
-  suite.bound = kKvAppendBound;
+  auto suite = make_suite<KvAppendParams>(kKvAppendBound);
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided"};
   suite.features = {"new_sequence",    "decode",       "chunk",    "to_capacity", "page_size_1",

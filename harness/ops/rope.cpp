@@ -1,14 +1,14 @@
 #include "harness/ops/rope.h"
 
 #include "harness/core/tolerance.h"
-#include "harness/sweep/families.h"
-#include "harness/sweep/variants.h"
+#include "harness/sweep/op_cases.h"
+#include "kernels/runtime/check.h"
 #include "kernels/runtime/device_error.h"
+#include "reference/rope.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 #include <numbers>
@@ -25,10 +25,27 @@ enum class PositionKind {
   kGlm,       // a prefix that counts, then repeats of its last position
   kBad,       // some negative
 };
+constexpr const char* kPositionNames[] = {"counting", "zero", "131072", "limit", "glm", "bad"};
+
+// Settings of models that exist, in the order of RopeScaling: Llama 3.1's, and YaRN as Qwen 2.5 documents it.
+struct Scaling {
+  const char* name;
+  double theta = 1e4;
+  double factor = 1.0;
+  std::int64_t context = 0;
+};
+constexpr Scaling kScalings[] = {{"none"},
+                                 {"linear", 1e4, 2.5},
+                                 {"ntk", 1e4, 4.0},
+                                 {"yarn", 1e6, 4.0, 32768},
+                                 {"llama3", 5e5, 8.0, 8192},
+                                 {"factors"}};
+constexpr RopeStyle kStyles[] = {RopeStyle::kInterleaved, RopeStyle::kHalfSplit};
+constexpr std::int64_t kSampledTokens = 48;
 
 struct Spec {
-  Shape shape;  // batch, seq, heads, head_dim
-  std::int64_t rotary_dim = 0;
+  Shape shape;                  // batch, seq, heads, head_dim
+  std::int64_t rotary_dim = 0;  // 0: head_dim
   RopeStyle style = RopeStyle::kInterleaved;
   DType dtype = DType::kF32;
   Layout layout = Layout::kContiguous;
@@ -44,90 +61,34 @@ struct Spec {
   bool quick = false;
 };
 
-const char* scaling_name(RopeScaling scaling) {
-  switch (scaling) {
-    case RopeScaling::kNone:
-      return "scaling_none";
-    case RopeScaling::kLinear:
-      return "scaling_linear";
-    case RopeScaling::kNtk:
-      return "scaling_ntk";
-    case RopeScaling::kYarn:
-      return "scaling_yarn";
-    case RopeScaling::kLlama3:
-      return "scaling_llama3";
-    case RopeScaling::kFactors:
-      return "scaling_factors";
-  }
-  return "unknown";
+const char* style_name(RopeStyle style) {
+  return style == RopeStyle::kInterleaved ? "interleaved" : "half_split";
 }
 
-const char* position_name(PositionKind kind) {
-  switch (kind) {
+double position(const Spec& spec, std::int64_t b, std::int64_t s) {
+  const auto at = static_cast<double>(s + 5 * b);
+  const std::int64_t half = spec.shape[1] / 2;
+  switch (spec.positions) {
     case PositionKind::kCounting:
-      return "position_counting";
+      return at;
     case PositionKind::kZero:
-      return "position_zero";
+      return 0.0;
     case PositionKind::kLong:
-      return "position_131072";
+      return 131072.0 - 2.0 + at;
     case PositionKind::kLimit:
-      return "position_limit";
+      return s % 2 == 0 ? 2147483647.0 - at : 16777216.0 - 1.0 + at;
     case PositionKind::kGlm:
-      return "position_glm";
+      return s < half ? at : static_cast<double>(half + b);
     case PositionKind::kBad:
-      return "position_bad";
+      return (s + b) % 3 == 1 ? -1.0 - 1e9 * static_cast<double>(s % 2) : at;
   }
-  return "unknown";
-}
-
-std::vector<std::string> features_of(const Spec& spec) {
-  std::vector<std::string> features{spec.style == RopeStyle::kInterleaved ? "interleaved" : "half_split"};
-  features.emplace_back(spec.own_positions ? "positions_batch_seq" : "positions_seq");
-  features.emplace_back(position_name(spec.positions));
-  features.emplace_back(scaling_name(spec.scaling));
-  if (spec.rotary_dim < spec.shape[3]) features.emplace_back("partial");
-  if (spec.magnitude != 0.0f) features.emplace_back("magnitude");
-  if (spec.in_place) features.emplace_back("in_place");
-  if (spec.family != Family::kNormal) features.emplace_back(family_name(spec.family));
-  if (spec.scale != 1.0) features.emplace_back("large");
-  if (spec.special) features.emplace_back("special");
-  if (spec.cancel) features.emplace_back("cancel");
-  return features;
-}
-
-std::vector<std::string> families_of(const Spec& spec) {
-  if (spec.special) return {"non_finite", "minus_infinity"};
-  if (spec.cancel) return {"cancel"};
-  return {spec.scale != 1.0 ? "large" : input_family(spec.family)};
+  return at;
 }
 
 std::vector<double> make_positions(const Spec& spec) {
-  const std::int64_t seq = spec.shape[1];
-  const std::int64_t rows = spec.own_positions ? spec.shape[0] : 1;
   std::vector<double> positions;
-  for (std::int64_t b = 0; b < rows; ++b) {
-    for (std::int64_t s = 0; s < seq; ++s) {
-      const auto at = static_cast<double>(s + 5 * b);
-      switch (spec.positions) {
-        case PositionKind::kCounting:
-          positions.push_back(at);
-          break;
-        case PositionKind::kZero:
-          positions.push_back(0.0);
-          break;
-        case PositionKind::kLong:
-          positions.push_back(131072.0 - 2.0 + at);
-          break;
-        case PositionKind::kLimit:
-          positions.push_back(s % 2 == 0 ? 2147483647.0 - at : 16777216.0 - 1.0 + at);
-          break;
-        case PositionKind::kGlm:
-          positions.push_back(s < seq / 2 ? at : static_cast<double>(seq / 2 + b));
-          break;
-        case PositionKind::kBad:
-          positions.push_back((s + b) % 3 == 1 ? -1.0 - 1e9 * static_cast<double>(s % 2) : at);
-      }
-    }
+  for (std::int64_t b = 0; b < (spec.own_positions ? spec.shape[0] : 1); ++b) {
+    for (std::int64_t s = 0; s < spec.shape[1]; ++s) positions.push_back(position(spec, b, s));
   }
   return positions;
 }
@@ -164,117 +125,80 @@ std::vector<double> cancelling_values(const Spec& spec, std::span<const double> 
   return values;
 }
 
-// Settings of models that exist: Llama 3.1's, and YaRN as Qwen 2.5 documents it.
-RopeFrequencyParams frequency_params(const Spec& spec, std::span<const float> factors) {
-  RopeFrequencyParams params;
-  params.rotary_dim = spec.rotary_dim;
-  params.scaling = spec.scaling;
-  switch (spec.scaling) {
-    case RopeScaling::kNone:
-      break;
-    case RopeScaling::kLinear:
-      params.factor = 2.5;
-      break;
-    case RopeScaling::kNtk:
-      params.factor = 4.0;
-      break;
-    case RopeScaling::kYarn:
-      params.theta = 1e6;
-      params.factor = 4.0;
-      params.original_context_length = 32768;
-      break;
-    case RopeScaling::kLlama3:
-      params.theta = 5e5;
-      params.factor = 8.0;
-      params.original_context_length = 8192;
-      break;
-    case RopeScaling::kFactors:
-      params.factors = factors;
-      break;
-  }
-  return params;
-}
-
-PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
-  PreparedCase prepared;
-  prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
-  Rig& rig = *prepared.rig;
+RopeParams make(const Spec& spec, Rig& rig) {
   const std::int64_t pairs = spec.rotary_dim / 2;
   std::vector<float> factors;
   for (std::int64_t i = 0; i < pairs; ++i) factors.push_back(1.0f + 0.37f * static_cast<float>(i % 11));
+  const Scaling& scaling = kScalings[static_cast<std::size_t>(spec.scaling)];
+  RopeFrequencyParams wanted;
+  wanted.rotary_dim = spec.rotary_dim;
+  wanted.scaling = spec.scaling;
+  wanted.theta = scaling.theta;
+  wanted.factor = scaling.factor;
+  wanted.original_context_length = scaling.context;
+  if (spec.scaling == RopeScaling::kFactors) wanted.factors = factors;
   std::vector<float> inv_freq;
   RopeParams params;
-  throw_if_error(rope_frequencies(frequency_params(spec, factors), inv_freq, params.magnitude));
+  throw_if_error(rope_frequencies(wanted, inv_freq, params.magnitude));
   if (spec.magnitude != 0.0f) params.magnitude = spec.magnitude;
   params.style = spec.style;
   params.rotary_dim = spec.rotary_dim;
-  if (spec.cancel) {
-    params.x = rig.input_values("x", spec.dtype, spec.shape,
-                                cancelling_values(spec, make_positions(spec), inv_freq), spec.layout);
-  } else if (spec.special) {
-    params.x = rig.input_values("x", spec.dtype, spec.shape, special_values(spec.shape), spec.layout);
+  const std::vector<double> positions = make_positions(spec);
+  if (spec.cancel || spec.special) {
+    const std::vector<double> values =
+        spec.cancel ? cancelling_values(spec, positions, inv_freq) : special_values(spec.shape);
+    params.x = rig.input_values("x", spec.dtype, spec.shape, values, spec.layout);
   } else {
     params.x = rig.input("x", spec.dtype, spec.shape, spec.family, spec.scale, spec.layout);
   }
-  if (spec.in_place) {
-    rig.make_inout("x");
-    params.y = params.x;
-  } else {
-    params.y = rig.output("y", spec.dtype, spec.shape, spec.layout);
-  }
+  params.y = spec.in_place ? params.x : rig.output("y", spec.dtype, spec.shape, spec.layout);
   const Shape position_shape =
       spec.own_positions ? Shape{spec.shape[0], spec.shape[1]} : Shape{spec.shape[1]};
-  const std::vector<double> positions = make_positions(spec);
   params.positions = rig.input_values("positions", DType::kI32, position_shape, positions, spec.layout);
   const std::vector<double> frequencies(inv_freq.begin(), inv_freq.end());
   params.inv_freq = rig.input_values("inv_freq", DType::kF32, {pairs}, frequencies, spec.layout);
-  params.error_word = rig.error_word();
-  if (std::any_of(positions.begin(), positions.end(), [](double position) { return position < 0.0; })) {
-    rig.expect_error_word(kDeviceErrorPosition);
-  }
-
-  const std::int64_t tokens = spec.shape[0] * spec.shape[1];
-  const auto size = static_cast<std::int64_t>(dtype_size(spec.dtype));
-  prepared.bytes = 2 * tokens * spec.shape[2] * spec.shape[3] * size + 4 * (params.positions.numel() + pairs);
-  prepared.flops = 6 * tokens * spec.shape[2] * pairs;
-  prepared.params = params;
-  prepared.launch = [params, target = environment.target](hipStream_t stream) {
-    return rope(params, stream, target);
-  };
-  prepared.expect = [spec, &rig, magnitude = params.magnitude, target = environment.target] {
-    RopeInputs inputs;
-    inputs.x = rig.values("x");
-    inputs.positions = rig.values("positions");
-    inputs.inv_freq = rig.values("inv_freq");
-    inputs.sizes = {spec.shape[0], spec.shape[1], spec.shape[2], spec.shape[3], spec.rotary_dim};
-    inputs.style = spec.style;
-    inputs.magnitude = static_cast<double>(magnitude);
-    inputs.dtype = spec.dtype;
-    std::vector<OutputExpectation> outputs;
-    outputs.push_back({spec.in_place ? "x" : "y", rope_expected(inputs, target)});
-    return outputs;
-  };
-  return prepared;
+  const bool bad = std::any_of(positions.begin(), positions.end(), [](double at) { return at < 0.0; });
+  params.error_word = rig.error_word(bad ? std::uint32_t{kDeviceErrorPosition} : 0u);
+  return params;
 }
 
-const SpecKnobs<Spec>& knobs() {
-  static const SpecKnobs<Spec> all = [] {
-    SpecKnobs<Spec> made;
-    made.size("batch", [](Spec& spec) -> std::int64_t& { return spec.shape[0]; });
-    made.size("seq", [](Spec& spec) -> std::int64_t& { return spec.shape[1]; });
-    made.size("heads", [](Spec& spec) -> std::int64_t& { return spec.shape[2]; });
-    made.size("rotary_dim", &Spec::rotary_dim, 2, 2);
-    made.size(
-        "head_dim", [](Spec& spec) -> std::int64_t& { return spec.shape[3]; }, 2);
+const Fields<Spec>& fields() {
+  static const auto all = [] {
+    const auto axis = [](std::size_t at) {
+      return [at](Spec& spec) -> std::int64_t& { return spec.shape[at]; };
+    };
+    const auto is_partial = [](const Spec& spec) { return spec.rotary_dim < spec.shape[3]; };
+    const auto is_large = [](const Spec& spec) { return spec.scale != 1.0; };
+    Fields<Spec> made;
+    made.dtype(&Spec::dtype).size("batch", axis(0)).size("seq", axis(1)).size("heads", axis(2));
+    made.number("rotary_dim", &Spec::rotary_dim, 2, 2).size("head_dim", axis(3), 2);
+    made.feature([](const Spec& spec) { return style_name(spec.style); });
+    made.feature(
+        [](const Spec& spec) { return spec.own_positions ? "positions_batch_seq" : "positions_seq"; });
+    made.feature([](const Spec& spec) {
+      return fmt::format("position_{}", kPositionNames[static_cast<std::size_t>(spec.positions)]);
+    });
+    made.feature([](const Spec& spec) {
+      return fmt::format("scaling_{}", kScalings[static_cast<std::size_t>(spec.scaling)].name);
+    });
+    made.feature("partial", is_partial);
+    made.feature("magnitude", [](const Spec& spec) { return spec.magnitude != 0.0f; });
+    made.feature("in_place", &Spec::in_place);
     made.layout("layout", &Spec::layout).family("family", &Spec::family).scalar("scale", &Spec::scale, 1.0);
-    made.choice("scaling", &Spec::scaling,
-                std::vector<std::pair<std::string, RopeScaling>>{{"none", RopeScaling::kNone}});
-    made.choice("positions", &Spec::positions,
-                std::vector<std::pair<std::string, PositionKind>>{{"zero", PositionKind::kZero},
-                                                                  {"counting", PositionKind::kCounting}});
-    made.choice("magnitude", &Spec::magnitude, std::vector<std::pair<std::string, float>>{{"own", 0.0f}});
+    made.feature("large", is_large).special({"large"}, is_large);
+    made.choice<RopeScaling>("scaling", &Spec::scaling, {{"none", RopeScaling::kNone}});
+    made.choice<PositionKind>("positions", &Spec::positions,
+                              {{"zero", PositionKind::kZero}, {"counting", PositionKind::kCounting}}, 2);
+    made.choice<float>("magnitude", &Spec::magnitude, {{"own", 0.0f}});
     made.flag("own_positions", &Spec::own_positions).flag("in_place", &Spec::in_place);
-    made.flag("special", &Spec::special).flag("cancel", &Spec::cancel);
+    made.flag("special", &Spec::special).says("special");
+    made.special({"non_finite", "minus_infinity"}, &Spec::special);
+    made.flag("cancel", &Spec::cancel).says("cancel").special({"cancel"}, &Spec::cancel);
+    made.shape_text([is_partial](const Spec& spec) {
+      return shape_name(spec.shape) + (is_partial(spec) ? fmt::format("of{}", spec.rotary_dim) : "");
+    });
+    // More than one block.
+    made.over_tile([](const Spec& spec) { return spec.shape[0] * spec.shape[1] > 1; });
     made.require([](const Spec& spec) {
       return spec.rotary_dim <= spec.shape[3] && (spec.scaling != RopeScaling::kNtk || spec.rotary_dim > 2);
     });
@@ -283,29 +207,46 @@ const SpecKnobs<Spec>& knobs() {
   return all;
 }
 
-Case make_case(const Spec& wanted) {
-  Spec spec = wanted;
+Work work(const Spec& spec, const RopeParams&) {
+  return {.flops = 6 * spec.shape[0] * spec.shape[1] * spec.shape[2] * (spec.rotary_dim / 2)};
+}
+
+std::vector<RopeParams> samples(const RopeParams& params, std::uint64_t seed) {
+  const std::int64_t seq = params.x.shape[1];
+  std::vector<RopeParams> parts;
+  for (std::int64_t token : spread(params.x.shape[0] * seq, kSampledTokens, seed)) {
+    RopeParams part = slice_operands(params, {"x", "y"}, 0, token / seq);
+    part = slice_operands(part, {"x", "y"}, 1, token % seq);
+    const bool own = part.positions.rank == 2;
+    if (own) part.positions = slice_axis(part.positions, 0, token / seq, 1);
+    part.positions = slice_axis(part.positions, own ? 1 : 0, token % seq, 1);
+    parts.push_back(part);
+  }
+  return parts;
+}
+
+const OpCases<Spec, RopeParams> kCases{rope, fields, make, expect, work, samples};
+
+Case case_of(Spec spec) {
   if (spec.rotary_dim == 0) spec.rotary_dim = spec.shape[3];
-  Case test;
-  test.op = "rope";
-  test.dtype = spec.dtype;
-  test.layout = layout_name(spec.layout);
-  test.features = features_of(spec);
-  test.families = families_of(spec);
-  set_sizes(test, {{"batch", spec.shape[0]},
-                   {"seq", spec.shape[1]},
-                   {"heads", spec.shape[2]},
-                   {"head_dim", spec.shape[3]}});
-  test.shape = shape_name(spec.shape);
-  if (spec.rotary_dim != spec.shape[3]) test.shape += fmt::format("of{}", spec.rotary_dim);
-  test.odd = any_odd(spec.shape);
-  test.over_tile = spec.shape[0] * spec.shape[1] > 1;  // more than one block
-  test.quick = spec.quick;
-  test.id = fmt::format("rope/{}/{}/{}/{}", dtype_name(spec.dtype), test.layout, test.shape,
-                        fmt::join(test.features, "."));
-  test.prepare = [spec](const CaseEnvironment& environment) { return prepare(spec, environment); };
-  test.variants = knobs().variants(spec, &make_case);
-  return test;
+  return make_case(kCases, spec);
+}
+
+std::vector<Case> large_cases(std::int64_t shrink) {
+  std::vector<Case> cases;
+  for (DType dtype : {DType::kF16, DType::kBF16, DType::kF32}) {
+    for (RopeStyle style : kStyles) {
+      for (std::int64_t head_dim : {64, 128}) {
+        // 256 MiB in and out.
+        const std::int64_t batch = (dtype == DType::kF32 ? 256 : 512) / head_dim;
+        const Shape shape{batch, 4096 / shrink, 32, head_dim};
+        const Spec spec{.shape = shape, .rotary_dim = head_dim, .style = style, .dtype = dtype};
+        cases.push_back(make_large_case(kCases, spec, style_name(style), shape));
+        cases.back().floor_share = 0.85;
+      }
+    }
+  }
+  return cases;
 }
 
 // Every size that matters, in both styles.
@@ -317,11 +258,11 @@ void add_shapes(OpSuite& suite, DType dtype, Layout layout) {
   };
   bool own = false;
   for (const Shape& shape : shapes) {
-    for (RopeStyle style : {RopeStyle::kInterleaved, RopeStyle::kHalfSplit}) {
+    for (RopeStyle style : kStyles) {
       Spec spec{.shape = shape, .style = style, .dtype = dtype, .layout = layout};
       spec.own_positions = own;
       spec.quick = shape[3] == 64;
-      suite.cases.push_back(make_case(spec));
+      suite.cases.push_back(case_of(spec));
       own = !own;
     }
     own = !own;
@@ -329,16 +270,16 @@ void add_shapes(OpSuite& suite, DType dtype, Layout layout) {
   const std::vector<std::pair<Shape, std::int64_t>> partials{
       {{2, 3, 2, 64}, 32}, {{1, 5, 3, 80}, 20}, {{2, 2, 2, 33}, 2}, {{1, 4, 9, 128}, 64}};
   for (const auto& [shape, rotary_dim] : partials) {
-    for (RopeStyle style : {RopeStyle::kInterleaved, RopeStyle::kHalfSplit}) {
+    for (RopeStyle style : kStyles) {
       Spec spec{.shape = shape, .rotary_dim = rotary_dim, .style = style, .dtype = dtype, .layout = layout};
       spec.own_positions = shape[0] > 1;
       spec.quick = rotary_dim == 64;
-      suite.cases.push_back(make_case(spec));
+      suite.cases.push_back(case_of(spec));
     }
   }
   for (const Shape& shape : {Shape{2, 0, 3, 16}, Shape{0, 3, 1, 34}, Shape{1, 1, 0, 128}}) {
     Spec empty{.shape = shape, .dtype = dtype, .layout = layout};
-    suite.cases.push_back(make_case(empty));
+    suite.cases.push_back(case_of(empty));
   }
 }
 
@@ -388,7 +329,7 @@ void add_options(OpSuite& suite, DType dtype, Layout layout) {
       // Where the whole vector is turned, and where a tail is copied as well.
       if (shape[3] == 128 && base.positions != PositionKind::kCounting) spec.rotary_dim = 96;
       spec.quick = shape[3] == (turn % 4 == 0 ? 34 : 0);
-      suite.cases.push_back(make_case(spec));
+      suite.cases.push_back(case_of(spec));
       ++turn;
     }
   }
@@ -396,30 +337,29 @@ void add_options(OpSuite& suite, DType dtype, Layout layout) {
 
 }  // namespace
 
-Expected rope_expected(const RopeInputs& inputs, const Target&) {
-  const bool interleaved = inputs.style == RopeStyle::kInterleaved;
-  const reference::RopeResult oracle = reference::rope(inputs.x, inputs.positions, inputs.inv_freq,
-                                                       inputs.sizes, interleaved, inputs.magnitude);
-  const double relative = (inputs.magnitude == 1.0 ? 2.25 : 3.25) * kF32Roundoff;
+std::vector<OutputExpectation> expect(const RopeParams& part, const HostTensors& host, const Target&,
+                                      const RopeParams&) {
+  const auto& size = part.x.shape;
+  const auto magnitude = static_cast<double>(part.magnitude);
+  const reference::RopeResult oracle =
+      reference::rope(host.values("x"), host.values("positions"), host.values("inv_freq"),
+                      {size[0], size[1], size[2], size[3], part.rotary_dim},
+                      part.style == RopeStyle::kInterleaved, magnitude);
+  const double relative = (magnitude == 1.0 ? 2.25 : 3.25) * kF32Roundoff;
   constexpr double kAngleUnit = 2.0 * std::numbers::pi * 0x1p-64;
-  Expected expected;
-  expected.dtype = inputs.dtype;
-  expected.shape = {inputs.sizes.batch, inputs.sizes.seq, inputs.sizes.heads, inputs.sizes.head_dim};
-  expected.value = oracle.y;
-  expected.bound.assign(oracle.y.size(), 0.0);
+  const DType dtype = part.y.dtype;
+  Expected y{dtype, shape_of(part.y), oracle.y, std::vector<double>(oracle.y.size())};
   for (std::size_t i = 0; i < oracle.y.size(); ++i) {
     if (oracle.angle_slope[i] == 0.0 && oracle.products[i] == 0.0) continue;  // copied
     double bound = relative * oracle.products[i] + kAngleUnit * oracle.angle_slope[i] + 0x1p-148;
-    if (inputs.dtype != DType::kF32) bound += kF32Roundoff * std::fabs(oracle.y[i]);
-    expected.bound[i] = bound + store_rounding(inputs.dtype, oracle.y[i]);
+    if (dtype != DType::kF32) bound += kF32Roundoff * std::fabs(oracle.y[i]);
+    y.bound[i] = bound + store_rounding(dtype, oracle.y[i]);
   }
-  return expected;
+  return {{"y", std::move(y)}};
 }
 
 OpSuite rope_suite() {
-  OpSuite suite;
-  suite.op = "rope";
-  suite.bound = kRopeBound;
+  auto suite = make_suite<RopeParams>(kRopeBound);
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided"};
   suite.features = {"interleaved",     "half_split",        "partial",       "positions_seq",
@@ -440,19 +380,19 @@ OpSuite rope_suite() {
         Spec spec{.shape = {1, 3, 2, 10}, .dtype = dtype, .layout = layout};
         spec.shape[dimension == "heads" ? 2 : 3] = size;
         spec.rotary_dim = spec.shape[3] / 2 * 2;
-        return make_case(spec);
+        return case_of(spec);
       });
     }
-    for (RopeStyle style : {RopeStyle::kInterleaved, RopeStyle::kHalfSplit}) {
+    for (RopeStyle style : kStyles) {
       for (const Shape& shape : {Shape{1, 512, 32, 128}, Shape{16, 1, 32, 128}, Shape{1, 256, 8, 64}}) {
         Spec spec{.shape = shape, .style = style, .dtype = dtype};
         spec.positions = PositionKind::kLong;
-        suite.bench_cases.push_back(make_case(spec));
+        suite.bench_cases.push_back(case_of(spec));
       }
     }
   }
   add_metamorphic(suite, rope_metamorphic_cases());
-  suite.large_cases = rope_large_cases;
+  suite.large_cases = large_cases;
   return suite;
 }
 

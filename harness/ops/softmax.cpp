@@ -1,13 +1,13 @@
 #include "harness/ops/softmax.h"
 
 #include "harness/core/tolerance.h"
-#include "harness/sweep/families.h"
-#include "harness/sweep/variants.h"
+#include "harness/sweep/op_cases.h"
 #include "reference/softmax.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -56,77 +56,6 @@ constexpr std::int64_t kTileRows = 4;
 // Above this a row is read in several chunks, whatever the wave.
 constexpr std::int64_t kRegisterCols = 16384;
 
-const char* policy_name(EmptyRow policy) {
-  switch (policy) {
-    case EmptyRow::kZero:
-      return "empty_zero";
-    case EmptyRow::kUniform:
-      return "empty_uniform";
-    case EmptyRow::kNaN:
-      return "empty_nan";
-  }
-  return "";
-}
-
-bool has_empty_rows(const Spec& spec) {
-  return spec.empty_rows || (spec.causal && spec.causal_offset < 0);
-}
-
-std::vector<std::string> features_of(const Spec& spec) {
-  std::vector<std::string> features;
-  if (spec.scale != 1.0f) features.emplace_back("scale");
-  if (spec.causal) features.emplace_back("causal");
-  if (spec.mask == MaskKind::kF32 || (spec.mask == MaskKind::kX && spec.dtype == DType::kF32)) {
-    features.emplace_back("mask_f32");
-  }
-  if (spec.mask == MaskKind::kX || (spec.mask == MaskKind::kF32 && spec.dtype == DType::kF32)) {
-    features.emplace_back("mask_x_dtype");
-  }
-  if (spec.mask_broadcast != std::array<bool, 3>{}) features.emplace_back("mask_broadcast");
-  if (spec.causal && spec.mask != MaskKind::kNone) features.emplace_back("causal_and_mask");
-  if (has_empty_rows(spec)) features.emplace_back(policy_name(spec.empty_row));
-  if (spec.in_place) features.emplace_back("in_place");
-  if (spec.cols > kRegisterCols) features.emplace_back("long_rows");
-  if (spec.special == Special::kLarge) features.emplace_back("large");
-  if (spec.special == Special::kNonFinite) features.emplace_back("non_finite");
-  if (spec.special == Special::kBehindMask) features.emplace_back("nan_behind_mask");
-  if (spec.special == Special::kExact) features.emplace_back("integers");
-  if (spec.special == Special::kCancel) features.emplace_back("cancel");
-  if (spec.family != Family::kNormal) features.emplace_back(family_name(spec.family));
-  if (features.empty()) features.emplace_back("plain");
-  return features;
-}
-
-std::vector<std::string> families_of(const Spec& spec) {
-  std::vector<std::string> families;
-  switch (spec.special) {
-    case Special::kNone:
-      families.emplace_back(input_family(spec.family));
-      break;
-    case Special::kLarge:
-      families.emplace_back("large");
-      break;
-    case Special::kNonFinite:
-      families.emplace_back("non_finite");
-      break;
-    case Special::kBehindMask:
-      families.emplace_back("nan_behind_mask");
-      break;
-    case Special::kExact:
-      families.emplace_back("integers");
-      break;
-    case Special::kCancel:
-      families.emplace_back("cancel");
-      break;
-  }
-  if (has_empty_rows(spec)) families.emplace_back("masked_rows");
-  const bool removes = spec.mask != MaskKind::kNone && spec.special != Special::kCancel;
-  if (removes || spec.special == Special::kNonFinite) {
-    families.emplace_back("minus_infinity");
-  }
-  return families;
-}
-
 // A number in [0, 1) of (seed, index), for values that are made on the host.
 double draw(std::uint64_t seed, std::uint64_t index) {
   std::uint64_t bits = (seed << 32) + index + 0x9e3779b97f4a7c15u;
@@ -135,87 +64,57 @@ double draw(std::uint64_t seed, std::uint64_t index) {
   return static_cast<double>((bits ^ (bits >> 31)) >> 11) * 0x1p-53;
 }
 
-// Additive mask: a third of it −inf, each third row all of it where empty rows are wanted.
-std::vector<double> mask_values(const Spec& spec, std::uint64_t seed, const Shape& shape) {
-  const std::int64_t count = shape[0] * shape[1] * shape[2];
-  std::vector<double> values(static_cast<std::size_t>(count * shape[3]));
-  for (std::int64_t row = 0; row < count; ++row) {
-    for (std::int64_t col = 0; col < spec.cols; ++col) {
-      const auto at = static_cast<std::size_t>(row * spec.cols + col);
-      const double drawn = draw(seed + 77, at);
-      const bool removed = drawn < 1.0 / 3.0 || (spec.empty_rows && row % 3 == 1);
-      values[at] = removed ? -kInfinity : 6.0 * drawn - 4.0;
-    }
+// One value for each element of x: at(row, col, index), where rows are counted over batch and heads too.
+template <class At>
+std::vector<double> elements(const Spec& spec, std::int64_t rows, At at) {
+  std::vector<double> values(static_cast<std::size_t>(rows * spec.cols));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const auto index = static_cast<std::int64_t>(i);
+    values[i] = at(index / spec.cols, index % spec.cols, i);
   }
   return values;
+}
+
+// Additive mask: a third of it −inf, each third row all of it where empty rows are wanted.
+std::vector<double> mask_values(const Spec& spec, std::uint64_t seed, std::int64_t rows) {
+  return elements(spec, rows, [&](std::int64_t row, std::int64_t, std::size_t i) {
+    const double drawn = draw(seed + 77, i);
+    const bool removed = drawn < 1.0 / 3.0 || (spec.empty_rows && row % 3 == 1);
+    return removed ? -kInfinity : 6.0 * drawn - 4.0;
+  });
 }
 
 // Scores of ±1e30: rows all of the lowest, rows of several of the highest among others, rows of ordinary ones
 // among the lowest. In f16, which ends at 65,504, `scale` carries the magnitude.
-std::vector<double> large_values(const Spec& spec, std::uint64_t seed) {
-  const double top = spec.dtype == DType::kF16 ? 12800.0 : 1e30;
-  const std::int64_t rows = spec.batch * spec.heads * spec.rows;
-  std::vector<double> values(static_cast<std::size_t>(rows * spec.cols));
-  for (std::int64_t row = 0; row < rows; ++row) {
-    for (std::int64_t col = 0; col < spec.cols; ++col) {
-      const auto at = static_cast<std::size_t>(row * spec.cols + col);
-      const double drawn = draw(seed, at);
-      const double other = drawn < 0.5 ? top : drawn < 0.75 ? -top : 0.75 * top;
-      const double low = drawn < 0.5 ? -top : 0.0;
-      values[at] = row % 3 == 0 ? -top : row % 3 == 1 ? other : low;
-    }
-  }
-  return values;
+double large_value(double top, std::int64_t row, double drawn) {
+  const double other = drawn < 0.5 ? top : drawn < 0.75 ? -top : 0.75 * top;
+  const double low = drawn < 0.5 ? -top : 0.0;
+  return row % 3 == 0 ? -top : row % 3 == 1 ? other : low;
 }
 
 // In turn: a row with +inf, with NaN, with −inf, an ordinary one, one of −inf alone, one of NaN and −inf.
-std::vector<double> non_finite_values(const Spec& spec, std::uint64_t seed) {
-  const std::int64_t rows = spec.batch * spec.heads * spec.rows;
-  std::vector<double> values(static_cast<std::size_t>(rows * spec.cols));
-  for (std::int64_t row = 0; row < rows; ++row) {
-    for (std::int64_t col = 0; col < spec.cols; ++col) {
-      const auto at = static_cast<std::size_t>(row * spec.cols + col);
-      const double drawn = draw(seed, at);
-      const double ordinary = 8.0 * drawn - 4.0;
-      const bool hit = drawn < 0.1 || col == spec.cols / 2;
-      const double by_turn[] = {hit ? kInfinity : ordinary,
-                                hit ? kNaN : ordinary,
-                                hit ? -kInfinity : ordinary,
-                                ordinary,
-                                -kInfinity,
-                                hit ? kNaN : -kInfinity};
-      values[at] = by_turn[row % 6];
-    }
-  }
-  return values;
+double non_finite_value(std::int64_t row, bool in_middle, double drawn) {
+  const double ordinary = 8.0 * drawn - 4.0;
+  const bool hit = drawn < 0.1 || in_middle;
+  const double by_turn[] = {
+      hit ? kInfinity : ordinary, hit ? kNaN : ordinary, hit ? -kInfinity : ordinary, ordinary, -kInfinity,
+      hit ? kNaN : -kInfinity};
+  return by_turn[row % 6];
 }
 
 // Half the columns of a row at most share the largest value, the others lie 128 and more below it.
-std::vector<double> exact_values(const Spec& spec, std::uint64_t seed) {
-  std::vector<double> values(static_cast<std::size_t>(spec.batch * spec.heads * spec.rows * spec.cols));
-  for (std::size_t at = 0; at < values.size(); ++at) {
-    const auto col = static_cast<std::int64_t>(at) % spec.cols;
-    // 1, 2, 4 or 8 of the columns, spread over the row.
-    const std::int64_t peaks = std::int64_t{1} << (static_cast<std::int64_t>(at) / spec.cols % 4);
-    const std::int64_t apart = std::max<std::int64_t>(spec.cols / peaks, 1);
-    const bool is_peak = col % apart == apart / 2 && col / apart < peaks;
-    values[at] = is_peak ? 256.0 : -128.0 * std::floor(3.0 * draw(seed, at));
-  }
-  return values;
+double exact_value(std::int64_t cols, std::int64_t row, std::int64_t col, double drawn) {
+  // 1, 2, 4 or 8 of the columns, spread over the row.
+  const std::int64_t peaks = std::int64_t{1} << (row % 4);
+  const std::int64_t apart = std::max<std::int64_t>(cols / peaks, 1);
+  const bool is_peak = col % apart == apart / 2 && col / apart < peaks;
+  return is_peak ? 256.0 : -128.0 * std::floor(3.0 * drawn);
 }
 
 // Ordinary scores; NaN and infinities in turn where `mask` or the causal limit removes the element.
-std::vector<double> behind_mask_values(const Spec& spec, std::uint64_t seed, std::span<const double> mask) {
+double behind_mask_value(bool removed, std::size_t i, double drawn) {
   const double planted[] = {kNaN, kInfinity, -kInfinity};
-  std::vector<double> values(static_cast<std::size_t>(spec.batch * spec.heads * spec.rows * spec.cols));
-  for (std::size_t at = 0; at < values.size(); ++at) {
-    const auto col = static_cast<std::int64_t>(at) % spec.cols;
-    const std::int64_t row = static_cast<std::int64_t>(at) / spec.cols % spec.rows;
-    const bool removed =
-        (!mask.empty() && mask[at] == -kInfinity) || (spec.causal && col > row + spec.causal_offset);
-    values[at] = removed ? planted[at % 3] : 8.0 * draw(seed, at) - 4.0;
-  }
-  return values;
+  return removed ? planted[i % 3] : 8.0 * drawn - 4.0;
 }
 
 // What leaves of `scale · x` as little as its last bits.
@@ -228,129 +127,161 @@ std::vector<double> cancelling_mask(const Spec& spec, const std::vector<double>&
   return values;
 }
 
-TensorView make_x(Rig& rig, const Spec& spec, std::uint64_t seed) {
+TensorView make_x(const Spec& spec, Rig& rig) {
   const Shape shape{spec.batch, spec.heads, spec.rows, spec.cols};
-  if (spec.special == Special::kLarge) {
-    return rig.input_values("x", spec.dtype, shape, large_values(spec, seed), spec.layout);
+  const std::int64_t rows = spec.batch * spec.heads * spec.rows;
+  if (spec.special == Special::kNone || spec.special == Special::kCancel) {
+    const double scale = spec.special == Special::kCancel ? 300.0
+                         : spec.family == Family::kNormal ? 3.0
+                                                          : 1.0;
+    return rig.input("x", spec.dtype, shape, spec.family, scale, spec.layout);
   }
-  if (spec.special == Special::kNonFinite) {
-    return rig.input_values("x", spec.dtype, shape, non_finite_values(spec, seed), spec.layout);
-  }
-  if (spec.special == Special::kExact) {
-    return rig.input_values("x", spec.dtype, shape, exact_values(spec, seed), spec.layout);
-  }
-  if (spec.special == Special::kBehindMask) {
-    const std::vector<double> mask =
-        spec.mask == MaskKind::kNone ? std::vector<double>() : mask_values(spec, seed, shape);
-    return rig.input_values("x", spec.dtype, shape, behind_mask_values(spec, seed, mask), spec.layout);
-  }
-  const double scale = spec.special == Special::kCancel ? 300.0 : spec.family == Family::kNormal ? 3.0 : 1.0;
-  return rig.input("x", spec.dtype, shape, spec.family, scale, spec.layout);
+  const bool behind = spec.special == Special::kBehindMask && spec.mask != MaskKind::kNone;
+  const auto mask = behind ? mask_values(spec, rig.seed(), rows) : std::vector<double>();
+  const auto at = [&](std::int64_t row, std::int64_t col, std::size_t i) {
+    const double drawn = draw(rig.seed(), i);
+    if (spec.special == Special::kLarge) {
+      return large_value(spec.dtype == DType::kF16 ? 12800.0 : 1e30, row, drawn);
+    }
+    if (spec.special == Special::kNonFinite) return non_finite_value(row, col == spec.cols / 2, drawn);
+    if (spec.special == Special::kExact) return exact_value(spec.cols, row, col, drawn);
+    const bool hidden = spec.causal && col > row % spec.rows + spec.causal_offset;
+    return behind_mask_value(hidden || (behind && mask[i] == -kInfinity), i, drawn);
+  };
+  return rig.input_values("x", spec.dtype, shape, elements(spec, rows, at), spec.layout);
 }
 
-PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
-  PreparedCase prepared;
-  prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
-  Rig& rig = *prepared.rig;
+SoftmaxParams make(const Spec& spec, Rig& rig) {
   SoftmaxParams params;
-  params.x = make_x(rig, spec, environment.seed);
+  params.x = make_x(spec, rig);
+  params.y = spec.in_place ? params.x : rig.output("y", spec.dtype, shape_of(params.x), spec.layout);
   params.scale = spec.scale;
   params.causal = spec.causal;
   params.causal_offset = spec.causal_offset;
   params.empty_row = spec.empty_row;
-  if (spec.in_place) {
-    rig.make_inout("x");
-    params.y = params.x;
-  } else {
-    params.y = rig.output("y", spec.dtype, {spec.batch, spec.heads, spec.rows, spec.cols}, spec.layout);
-  }
-  SoftmaxInputs inputs;
   if (spec.mask != MaskKind::kNone) {
-    const std::array<std::int64_t, 3> sizes{spec.batch, spec.heads, spec.rows};
-    for (std::size_t axis = 0; axis < 3; ++axis)
-      inputs.mask_shape[axis] = spec.mask_broadcast[axis] ? 1 : sizes[axis];
-    const Shape shape{inputs.mask_shape[0], inputs.mask_shape[1], inputs.mask_shape[2], spec.cols};
+    Shape shape = shape_of(params.x);
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+      if (spec.mask_broadcast[axis]) shape[axis] = 1;
+    }
     const DType dtype = spec.mask == MaskKind::kF32 ? DType::kF32 : spec.dtype;
-    params.mask =
-        rig.input_values("mask", dtype, shape,
-                         spec.special == Special::kCancel ? cancelling_mask(spec, rig.values("x"))
-                                                          : mask_values(spec, environment.seed, shape),
-                         spec.layout);
+    const auto values = spec.special == Special::kCancel
+                            ? cancelling_mask(spec, rig.values("x"))
+                            : mask_values(spec, rig.seed(), shape[0] * shape[1] * shape[2]);
+    params.mask = rig.input_values("mask", dtype, shape, values, spec.layout);
   }
-  inputs.batch = spec.batch;
-  inputs.heads = spec.heads;
-  inputs.rows = spec.rows;
-  inputs.cols = spec.cols;
-  inputs.scale = static_cast<double>(spec.scale);
-  inputs.causal = spec.causal;
-  inputs.causal_offset = spec.causal_offset;
-  inputs.empty_row = spec.empty_row;
-  inputs.dtype = spec.dtype;
-  const auto bytes_of = [](const TensorView& view) {
-    return view.numel() * static_cast<std::int64_t>(dtype_size(view.dtype));
-  };
-  prepared.bytes = bytes_of(params.x) + bytes_of(params.y) + bytes_of(params.mask);
-  prepared.flops = 5 * params.x.numel();
-  prepared.params = params;
-  prepared.launch = [params, target = environment.target](hipStream_t stream) {
-    return softmax(params, stream, target);
-  };
-  prepared.expect = [spec, inputs, &rig, target = environment.target]() mutable {
-    inputs.x = rig.values("x");
-    if (spec.mask != MaskKind::kNone) inputs.mask = rig.values("mask");
-    std::vector<OutputExpectation> outputs;
-    outputs.push_back({spec.in_place ? "x" : "y", softmax_expected(inputs, target)});
-    return outputs;
-  };
-  return prepared;
+  return params;
 }
 
-const SpecKnobs<Spec>& knobs() {
-  static const SpecKnobs<Spec> all = [] {
-    SpecKnobs<Spec> made;
+bool is_broadcast(const Spec& spec) {
+  return spec.mask_broadcast != std::array<bool, 3>{};
+}
+
+bool has_empty_rows(const Spec& spec) {
+  return spec.empty_rows || (spec.causal && spec.causal_offset < 0);
+}
+
+// Whether the mask has this dtype.
+bool masks_in(const Spec& spec, MaskKind kind) {
+  return spec.mask == kind || (spec.mask != MaskKind::kNone && spec.dtype == DType::kF32);
+}
+
+std::string empty_rows_of(const Spec& spec) {
+  if (!has_empty_rows(spec)) return "";
+  if (spec.empty_row == EmptyRow::kZero) return "empty_zero";
+  return spec.empty_row == EmptyRow::kUniform ? "empty_uniform" : "empty_nan";
+}
+
+std::string family_of(const Spec& spec) {
+  return spec.family == Family::kNormal ? "" : family_name(spec.family);
+}
+
+std::string scale_option(const Spec& spec) {
+  return spec.scale == 1.0f ? "" : fmt::format("_{:.4g}", spec.scale);
+}
+
+std::string offset_option(const Spec& spec) {
+  return spec.causal ? fmt::format("offset_{}", spec.causal_offset) : "";
+}
+
+std::string broadcast_option(const Spec& spec) {
+  const auto [batch, heads, rows] = spec.mask_broadcast;
+  return is_broadcast(spec) ? fmt::format("_{:d}{:d}{:d}", batch, heads, rows) : "";
+}
+
+const Fields<Spec>& fields() {
+  static const auto all = [] {
+    Fields<Spec> made;
+    made.dtype(&Spec::dtype);
+    made.feature("scale", [](const Spec& spec) { return spec.scale != 1.0f; });
+    made.feature("causal", &Spec::causal);
+    made.feature("mask_f32", [](const Spec& spec) { return masks_in(spec, MaskKind::kF32); });
+    made.feature("mask_x_dtype", [](const Spec& spec) { return masks_in(spec, MaskKind::kX); });
+    made.feature("mask_broadcast", is_broadcast);
+    made.feature("causal_and_mask",
+                 [](const Spec& spec) { return spec.causal && spec.mask != MaskKind::kNone; });
+    made.feature(empty_rows_of).feature("in_place", &Spec::in_place);
+    made.feature("long_rows", [](const Spec& spec) { return spec.cols > kRegisterCols; });
     made.size("batch", &Spec::batch).size("heads", &Spec::heads);
     made.size("rows", &Spec::rows).size("cols", &Spec::cols);
-    made.layout("layout", &Spec::layout).family("family", &Spec::family);
-    made.choice("special", &Spec::special,
-                std::vector<std::pair<std::string, Special>>{{"none", Special::kNone}});
-    made.choice("mask", &Spec::mask,
-                std::vector<std::pair<std::string, MaskKind>>{{"none", MaskKind::kNone}});
-    made.choice("mask_broadcast", &Spec::mask_broadcast,
-                std::vector<std::pair<std::string, std::array<bool, 3>>>{{"none", {}}});
+    made.layout("layout", &Spec::layout).family("family", &Spec::family, false);
+    made.choice<Special>("special", &Spec::special,
+                         {{"none", Special::kNone},
+                          {"large", Special::kLarge, "large", {"large"}},
+                          {"non_finite", Special::kNonFinite, "non_finite", {"non_finite"}},
+                          {"nan_behind_mask", Special::kBehindMask, "nan_behind_mask", {"nan_behind_mask"}},
+                          {"integers", Special::kExact, "integers", {"integers"}},
+                          {"cancel", Special::kCancel, "cancel", {"cancel"}}});
+    made.feature(family_of).plain();
+    made.choice<MaskKind>("mask", &Spec::mask, {{"none", MaskKind::kNone}});
+    made.choice<std::array<bool, 3>>("mask_broadcast", &Spec::mask_broadcast, {{"none", {}}});
     made.flag("causal", &Spec::causal).scalar("scale", &Spec::scale, 1.0f);
     made.flag("empty_rows", &Spec::empty_rows).flag("in_place", &Spec::in_place);
+    made.special({"masked_rows"}, has_empty_rows, false);
+    const auto has_minus_infinity = [](const Spec& spec) {
+      return spec.special == Special::kNonFinite ||
+             (spec.mask != MaskKind::kNone && spec.special != Special::kCancel);
+    };
+    made.special({"minus_infinity"}, has_minus_infinity, false);
+    made.option(scale_option).option(offset_option).option(broadcast_option);
+    made.over_tile([](const Spec& spec) {
+      return spec.cols > kTileCols || spec.batch * spec.heads * spec.rows > kTileRows;
+    });
     return made;
   }();
   return all;
 }
 
-Case make_case(const Spec& spec) {
-  const Shape shape{spec.batch, spec.heads, spec.rows, spec.cols};
-  Case test;
-  test.op = "softmax";
-  test.dtype = spec.dtype;
-  test.layout = layout_name(spec.layout);
-  test.features = features_of(spec);
-  test.families = families_of(spec);
-  set_sizes(test, {{"batch", spec.batch}, {"heads", spec.heads}, {"rows", spec.rows}, {"cols", spec.cols}});
-  test.shape = shape_name(shape);
-  test.odd = any_odd(shape);
-  test.over_tile = spec.cols > kTileCols || spec.batch * spec.heads * spec.rows > kTileRows;
-  test.quick = spec.quick;
-  std::string options;
-  for (const std::string& feature : test.features) options += "." + feature;
-  if (spec.scale != 1.0f) options += fmt::format("_{:.4g}", spec.scale);
-  if (spec.causal) options += fmt::format(".offset_{}", spec.causal_offset);
-  if (spec.mask_broadcast != std::array<bool, 3>{}) {
-    options +=
-        fmt::format("_{:d}{:d}{:d}", spec.mask_broadcast[0], spec.mask_broadcast[1], spec.mask_broadcast[2]);
+Work work(const Spec&, const SoftmaxParams& params) {
+  return {.flops = 5 * params.x.numel()};
+}
+
+// Of a launch without a mask.
+std::vector<SoftmaxParams> samples(const SoftmaxParams& params, std::uint64_t seed) {
+  constexpr std::int64_t kSampledRows = 48;
+  std::vector<SoftmaxParams> parts;
+  for (std::int64_t row : spread(params.x.shape[2], kSampledRows, seed)) {
+    parts.push_back(slice_operands(params, {"x", "y"}, 2, row));
+    parts.back().causal_offset += row;
   }
-  std::erase(options, '+');  // of an exponent
-  test.id =
-      fmt::format("softmax/{}/{}/{}/{}", dtype_name(spec.dtype), test.layout, test.shape, options.substr(1));
-  test.prepare = [spec](const CaseEnvironment& environment) { return prepare(spec, environment); };
-  test.variants = knobs().variants(spec, &make_case);
-  return test;
+  return parts;
+}
+
+const OpCases<Spec, SoftmaxParams> kCases{softmax, fields, make, expect, work, samples};
+
+std::vector<Case> large_cases(std::int64_t shrink) {
+  std::vector<Case> cases;
+  for (DType dtype : {DType::kF16, DType::kBF16, DType::kF32}) {
+    for (std::int64_t cols : {1024, 2048, 4096, 8192, 16384}) {
+      // 256 MiB in and out.
+      const std::int64_t rows =
+          (std::int64_t{128} << 20) / (cols * static_cast<std::int64_t>(dtype_size(dtype)) * shrink);
+      const Spec spec{.rows = rows, .cols = cols, .dtype = dtype};
+      cases.push_back(make_large_case(kCases, spec, "plain", {rows, cols}));
+      cases.back().floor_share = 0.85;
+    }
+  }
+  return cases;
 }
 
 double empty_value(EmptyRow policy, std::int64_t cols) {
@@ -385,27 +316,27 @@ double exponent_error(double scaled, double score, double largest, bool masked) 
 
 }  // namespace
 
-Expected softmax_expected(const SoftmaxInputs& inputs, const Target& target) {
+std::vector<OutputExpectation> expect(const SoftmaxParams& part, const HostTensors& host,
+                                      const Target& target, const SoftmaxParams&) {
+  const auto [batch, heads, rows, columns] = part.x.shape;
+  const bool masked = part.mask.present();
   reference::SoftmaxOptions options;
-  options.batch = inputs.batch;
-  options.heads = inputs.heads;
-  options.rows = inputs.rows;
-  options.cols = inputs.cols;
-  options.scale = inputs.scale;
-  options.causal = inputs.causal;
-  options.causal_offset = inputs.causal_offset;
-  options.mask_shape = inputs.mask_shape;
-  options.empty_value = empty_value(inputs.empty_row, inputs.cols);
-  reference::SoftmaxResult oracle = reference::softmax(inputs.x, inputs.mask, options);
+  options.batch = batch;
+  options.heads = heads;
+  options.rows = rows;
+  options.cols = columns;
+  options.scale = static_cast<double>(part.scale);
+  options.causal = part.causal;
+  options.causal_offset = part.causal_offset;
+  if (masked) options.mask_shape = {part.mask.shape[0], part.mask.shape[1], part.mask.shape[2]};
+  options.empty_value = empty_value(part.empty_row, columns);
+  reference::SoftmaxResult oracle = reference::softmax(host.values("x"), host.values("mask"), options);
 
   const double u = kF32Roundoff;
-  const double common = (static_cast<double>(softmax_reduction_depth(inputs.cols, target)) + 2.0) * u;
-  const bool masked = !inputs.mask.empty();
-  const auto cols = static_cast<std::size_t>(inputs.cols);
-  Expected expected;
-  expected.dtype = inputs.dtype;
-  expected.shape = {inputs.batch, inputs.heads, inputs.rows, inputs.cols};
-  expected.bound.resize(oracle.value.size());
+  const double common = (static_cast<double>(softmax_reduction_depth(columns, target)) + 2.0) * u;
+  const auto cols = static_cast<std::size_t>(columns);
+  const DType dtype = part.y.dtype;
+  Expected expected{dtype, shape_of(part.y), {}, std::vector<double>(oracle.value.size())};
   std::vector<double> errors(cols);
   for (std::size_t row = 0; row < oracle.largest.size(); ++row) {
     const double largest = oracle.largest[row];
@@ -415,7 +346,7 @@ Expected softmax_expected(const SoftmaxInputs& inputs, const Target& target) {
             largest)) {  // a class alone, or an empty row's constant, of which 1 / cols is rounded in f32
       for (std::size_t i = 0; i < cols; ++i) {
         const bool exact = value[i] == 0.0 || std::isnan(value[i]);
-        bound[i] = exact ? 0.0 : u * value[i] + store_rounding(inputs.dtype, value[i]);
+        bound[i] = exact ? 0.0 : u * value[i] + store_rounding(dtype, value[i]);
       }
       continue;
     }
@@ -439,25 +370,23 @@ Expected softmax_expected(const SoftmaxInputs& inputs, const Target& target) {
       if (exact) {
         double& exact_value = oracle.value[row * cols + i];
         if (score != largest) exact_value = 0.0;
-        const bool held = round_to_dtype(inputs.dtype, exact_value) == exact_value;
-        bound[i] = held ? 0.0 : u * exact_value + store_rounding(inputs.dtype, exact_value);
+        const bool held = round_to_dtype(dtype, exact_value) == exact_value;
+        bound[i] = held ? 0.0 : u * exact_value + store_rounding(dtype, exact_value);
         continue;
       }
       const double error = errors[i] + std::log(moved / sum) + common;
       const double shift = error < 0.5
                                ? value[i] * std::expm1(error)
                                : std::exp(std::min(score - largest - std::log(sum) + error, 0.0)) - value[i];
-      bound[i] = shift + 0x1p-149 + store_rounding(inputs.dtype, value[i]);
+      bound[i] = shift + 0x1p-149 + store_rounding(dtype, value[i]);
     }
   }
   expected.value = std::move(oracle.value);
-  return expected;
+  return {{"y", std::move(expected)}};
 }
 
 OpSuite softmax_suite() {
-  OpSuite suite;
-  suite.op = "softmax";
-  suite.bound = kSoftmaxBound;
+  auto suite = make_suite<SoftmaxParams>(kSoftmaxBound);
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided"};
   suite.features = {"plain",      "scale",           "causal",   "mask_f32", "mask_x_dtype", "mask_broadcast",
@@ -473,7 +402,7 @@ OpSuite softmax_suite() {
   for (DType dtype : suite.dtypes) {
     for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
       const Spec base{.dtype = dtype, .layout = layout};
-      const auto add = [&](Spec spec) { suite.cases.push_back(make_case(spec)); };
+      const auto add = [&](Spec spec) { suite.cases.push_back(make_case(kCases, spec)); };
       const auto sized = [&](std::int64_t batch, std::int64_t heads, std::int64_t rows, std::int64_t cols) {
         Spec spec = base;
         spec.batch = batch;
@@ -637,20 +566,21 @@ OpSuite softmax_suite() {
           spec.rows = size;
           spec.cols = 11;
         }
-        return make_case(spec);
+        return make_case(kCases, spec);
       });
     }
     for (const Shape& shape : {Shape{1, 32, 1, 1024}, Shape{1, 8, 64, 256}, Shape{1, 4, 16, 4096},
                                Shape{1, 1, 8, 16384}, Shape{1, 1, 2, 65536}}) {
       suite.bench_cases.push_back(make_case(
+          kCases,
           Spec{.batch = shape[0], .heads = shape[1], .rows = shape[2], .cols = shape[3], .dtype = dtype}));
     }
     Spec causal{.heads = 4, .rows = 128, .cols = 1024, .dtype = dtype, .scale = 0.125f, .causal = true};
     causal.causal_offset = causal.cols - causal.rows;
-    suite.bench_cases.push_back(make_case(causal));
+    suite.bench_cases.push_back(make_case(kCases, causal));
   }
   add_metamorphic(suite, softmax_metamorphic_cases());
-  suite.large_cases = softmax_large_cases;
+  suite.large_cases = large_cases;
   return suite;
 }
 

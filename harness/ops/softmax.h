@@ -4,9 +4,6 @@
 #include "harness/sweep/metamorphic.h"
 #include "kernels/softmax.h"
 
-#include <array>
-#include <cstdint>
-#include <span>
 #include <vector>
 
 namespace hipforge::harness {
@@ -21,30 +18,13 @@ add 2u. So the value may move by p_j·(e^(a_j + ln Σ p_k e^a_k + (depth + 2)·u
 exponential below the smallest normal number loses another 2⁻¹⁴⁹ at most; then the store. Empty rows are
 exact but for their store; so is a row whose t_j are the largest or at least 128 below it, 1 / count in f32.)";
 
-/// Host values of one softmax, row-major and already rounded to their dtypes.
-struct SoftmaxInputs {
-  std::span<const double> x;                 ///< [batch, heads, rows, cols]
-  std::span<const double> mask;              ///< [mask_shape, cols]; empty without one
-  std::array<std::int64_t, 3> mask_shape{};  ///< batch, heads, rows, each 1 or that of x
-  std::int64_t batch = 0;
-  std::int64_t heads = 0;
-  std::int64_t rows = 0;
-  std::int64_t cols = 0;
-  double scale = 1.0;
-  bool causal = false;
-  std::int64_t causal_offset = 0;
-  EmptyRow empty_row = EmptyRow::kZero;
-  DType dtype = DType::kF32;
-};
-
-/// Oracle and kSoftmaxBound.
-[[nodiscard]] Expected softmax_expected(const SoftmaxInputs& inputs, const Target& target);
+/// Oracle and kSoftmaxBound: y.
+[[nodiscard]] std::vector<OutputExpectation> expect(const SoftmaxParams& part, const HostTensors& host,
+                                                    const Target& target, const SoftmaxParams& whole);
 
 [[nodiscard]] OpSuite softmax_suite();
 /// Its metamorphic cases, of `launcher`.
 [[nodiscard]] std::vector<Case> softmax_metamorphic_cases(
     const OpLauncher<SoftmaxParams>& launcher = softmax);
-/// Its large_cases.
-[[nodiscard]] std::vector<Case> softmax_large_cases(std::int64_t shrink);
 
 }  // namespace hipforge::harness

@@ -191,7 +191,7 @@ class Fields {
     return *this;
   }
 
-  /// What the id says after the features ("residual_x"), or in their place.
+  /// What the id says after the features ("residual_x"), or in their place; "_x" continues what it said last.
   Fields& option(Text text) {
     options_.push_back(std::move(text));
     return *this;
@@ -257,7 +257,8 @@ class Fields {
     if constexpr (requires { spec.emulated; }) test.emulated = spec.emulated;
     std::string options;
     const auto say = [&](const std::string& text) {
-      if (!text.empty()) options += (options.empty() ? "" : ".") + text;
+      if (text.empty()) return;
+      options += (options.empty() || text.front() == '_' ? "" : ".") + text;
     };
     if (features_in_id_) {
       for (const std::string& feature : test.features) say(feature);

@@ -127,7 +127,7 @@ TEST(Embedding, TheErrorWordIsOptionalAndOnlyGainsBits) {
   EXPECT_TRUE(std::isnan(f.rig.read("y")[0]));
   const double other = kDeviceErrorPage;
   const TensorView word = f.rig.input_values("word", DType::kU32, {1}, {&other, 1});
-  f.rig.make_inout("word");
+  f.rig.allow_writes(f.rig.view("word"));
   f.params.error_word = word.as<std::uint32_t>();
   ASSERT_OK(embedding(f.params, nullptr));
   ASSERT_OK(f.rig.finish());

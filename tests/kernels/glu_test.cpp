@@ -1,7 +1,6 @@
 #include "kernels/glu.h"
 
 #include "harness/core/rig.h"
-#include "harness/sweep/column_slice.h"
 #include "tests/refusals.h"
 
 #include <gtest/gtest.h>
@@ -15,7 +14,6 @@ namespace {
 
 using harness::Family;
 using harness::Rig;
-using harness::slice_columns;
 
 // A legal call; each test spoils one thing.
 struct Fixture {
@@ -32,78 +30,83 @@ struct Fixture {
 TEST(Glu, RefusesWhatItsContractExcludes) {
   expect_refusals<Fixture>(
       glu, {{kInvalid,
-                [](Fixture& f) { f.params.up.elements = 119; },
-                {"up holds 119 elements, shape [3, 40] needs 120"}},
-               {kInvalid,
-                [](Fixture& f) {
-                  f.params.up = f.rig.input("narrow", DType::kF32, {3, 39});
-                },
-                {"up has shape [3, 39]", "needs 40 (cols of gate)"}},
-               {kInvalid,
-                [](Fixture& f) {
-                  f.params.up = f.rig.input("short", DType::kF32, {2, 40});
-                },
-                {"up has shape [2, 40]", "needs 3 (rows of gate)"}},
-               {kInvalid,
-                [](Fixture& f) {
-                  f.params.y.shape[0] = 4;
-                  f.params.y.elements = 160;
-                },
-                {"y has shape [4, 40]", "needs 3"}},
-               {kInvalid, [](Fixture& f) { f.params.gate.rank = 1; }, {"gate has rank 1", "needs rank 2"}},
-               {kUnsupported,
-                [](Fixture& f) { f.params.gate.dtype = DType::kI32; },
-                {"gate has dtype i32", "f32, f16, bf16"}},
-               {kUnsupported,
-                [](Fixture& f) {
-                  f.params.gate.dtype = f.params.y.dtype = DType::kF16;
-                  f.params.up.dtype = DType::kBF16;
-                },
-                {"up has dtype bf16", "supported: f16"}},
-               {kUnsupported,
-                [](Fixture& f) {
-                  f.params.gate.dtype = f.params.up.dtype = DType::kF16;
-                  f.params.y.dtype = DType::kBF16;
-                },
-                {"y has dtype bf16", "supported: f16"}},
-               {kInvalid,
-                [](Fixture& f) {
-                  f.params.gate.shape[0] = f.params.up.shape[0] = f.params.y.shape[0] = 2;
-                  f.params.y.data = f.params.gate.as<float>() + 1;
-                },
-                {"gate and y overlap"}},
-               {kInvalid,
-                [](Fixture& f) { f.params.y.strides[0] = 0; },
-                {"y of shape", "overlaps itself", "stride 0"}},
-               {kInvalid,
-                [](Fixture& f) {
-                  f.params.up.strides[1] = 2;
-                  f.params.gate.shape[0] = f.params.up.shape[0] = f.params.y.shape[0] = 1;
-                },
-                {"up has stride 2 along its last axis"}}});
-  EXPECT_EQ(expect_operands_checked<Fixture>(glu), 3);
+             [](Fixture& f) { f.params.up.elements = 119; },
+             {"up holds 119 elements, shape [3, 40] needs 120"}},
+            {kInvalid,
+             [](Fixture& f) {
+               f.params.up = f.rig.input("narrow", DType::kF32, {3, 39});
+             },
+             {"up has shape [3, 39]", "needs 40 (cols of gate)"}},
+            {kInvalid,
+             [](Fixture& f) {
+               f.params.up = f.rig.input("short", DType::kF32, {2, 40});
+             },
+             {"up has shape [2, 40]", "needs 3 (rows of gate)"}},
+            {kInvalid,
+             [](Fixture& f) {
+               f.params.y.shape[0] = 4;
+               f.params.y.elements = 160;
+             },
+             {"y has shape [4, 40]", "needs 3"}},
+            {kInvalid, [](Fixture& f) { f.params.gate.rank = 1; }, {"gate has rank 1", "needs rank 2"}},
+            {kUnsupported,
+             [](Fixture& f) { f.params.gate.dtype = DType::kI32; },
+             {"gate has dtype i32", "f32, f16, bf16"}},
+            {kUnsupported,
+             [](Fixture& f) {
+               f.params.gate.dtype = f.params.y.dtype = DType::kF16;
+               f.params.up.dtype = DType::kBF16;
+             },
+             {"up has dtype bf16", "supported: f16"}},
+            {kUnsupported,
+             [](Fixture& f) {
+               f.params.gate.dtype = f.params.up.dtype = DType::kF16;
+               f.params.y.dtype = DType::kBF16;
+             },
+             {"y has dtype bf16", "supported: f16"}},
+            {kInvalid,
+             [](Fixture& f) {
+               f.params.gate.shape[0] = f.params.up.shape[0] = f.params.y.shape[0] = 2;
+               f.params.y.data = f.params.gate.as<float>() + 1;
+             },
+             {"gate and y overlap"}},
+            {kInvalid, [](Fixture& f) { f.params.up = {}; }, {"up is absent, a gated activation needs it"}},
+            {kInvalid, [](Fixture& f) { f.params.activation = Activation::kRelu2; }, {"kRelu2 takes no up"}},
+            {kUnsupported,
+             [](Fixture& f) { f.params.activation = static_cast<Activation>(9); },
+             {"activation is 9", "kSilu (0), kGeluTanh (1), kRelu2 (2)"}},
+            {kInvalid,
+             [](Fixture& f) { f.params.y.strides[0] = 0; },
+             {"y of shape", "overlaps itself", "stride 0"}},
+            {kInvalid,
+             [](Fixture& f) {
+               f.params.up.strides[1] = 2;
+               f.params.gate.shape[0] = f.params.up.shape[0] = f.params.y.shape[0] = 1;
+             },
+             {"up has stride 2 along its last axis"}}});
+  EXPECT_EQ(expect_operands_checked<Fixture>(glu), 2);
 }
 
 TEST(Glu, ColumnRangesOfOneMatrixMayTouchButNotOverlap) {
   Rig rig(1, nullptr);
   const TensorView wide = rig.input("wide", DType::kF16, {3, 60});
-  rig.make_inout("wide");
+  rig.allow_writes(wide);
   GluParams params;
-  params.gate = slice_columns(wide, 0, 20);
-  params.up = slice_columns(wide, 20, 20);
-  params.y = slice_columns(wide, 40, 20);
+  params.gate = harness::slice_axis(wide, 1, 0, 20);
+  params.up = harness::slice_axis(wide, 1, 20, 20);
+  params.y = harness::slice_axis(wide, 1, 40, 20);
   EXPECT_TRUE(glu(params, nullptr).ok());
-  params.y = slice_columns(wide, 39, 20);
+  params.y = harness::slice_axis(wide, 1, 39, 20);
   expect_status(glu(params, nullptr), StatusCode::kInvalidArgument, "up and y overlap");
-  params.gate = slice_columns(wide, 40, 20);
-  params.y = slice_columns(wide, 0, 20);
+  params.gate = harness::slice_axis(wide, 1, 40, 20);
+  params.y = harness::slice_axis(wide, 1, 0, 20);
   EXPECT_TRUE(glu(params, nullptr).ok());
-  params.y = slice_columns(wide, 1, 20);
+  params.y = harness::slice_axis(wide, 1, 1, 20);
   expect_status(glu(params, nullptr), StatusCode::kInvalidArgument, "up and y overlap");
   // One row down and 10 columns on: the range wraps into the next row's gate.
-  params.gate = slice_columns(wide, 0, 20);
-  params.up = slice_columns(wide, 20, 20);
-  params.y = slice_columns(wide, 50, 20);
+  params.gate = harness::slice_axis(wide, 1, 0, 20);
+  params.up = harness::slice_axis(wide, 1, 20, 20);
+  params.y = harness::slice_axis(wide, 1, 50, 20);
   params.gate.shape[0] = params.up.shape[0] = params.y.shape[0] = 2;
   expect_status(glu(params, nullptr), StatusCode::kInvalidArgument, "gate and y overlap");
 }
@@ -129,9 +132,9 @@ TEST(Glu, PlanIsAPureFunctionOfParamsAndTarget) {
   EXPECT_EQ(first.function, second.function);
   EXPECT_EQ(first.grid.x, second.grid.x);
   EXPECT_EQ(first.block.x, second.block.x);
-  EXPECT_STREQ(first.kernel, "glu_bf16_w32");
+  EXPECT_STREQ(first.kernel, "glu_silu_bf16_w32");
   ASSERT_OK(glu_plan(f.params, Target{"gfx942", 64, MatrixUnit::kMfma}, second));
-  EXPECT_STREQ(second.kernel, "glu_bf16_w64");
+  EXPECT_STREQ(second.kernel, "glu_silu_bf16_w64");
   EXPECT_EQ(second.block.x % 64, 0u);
 }
 
@@ -179,9 +182,9 @@ TEST(Glu, BitsDependOnNeitherPlaceNorStridesNorInPlaceWork) {
   }
   const TensorView wide =
       fused.input_values("wide", DType::kF16, {7, 602}, values, harness::Layout::kStrided);
-  fused.allow_writes(slice_axis(wide, 1, 0, 301));
-  params.gate = params.y = slice_columns(wide, 0, 301);
-  params.up = slice_columns(wide, 301, 301);
+  fused.allow_writes(harness::slice_axis(wide, 1, 0, 301));
+  params.gate = params.y = harness::slice_axis(wide, 1, 0, 301);
+  params.up = harness::slice_axis(wide, 1, 301, 301);
   ASSERT_OK(glu(params, nullptr));
   ASSERT_OK(fused.finish());
   EXPECT_EQ(fused.now(params.y), apart);

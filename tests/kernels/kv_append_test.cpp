@@ -24,8 +24,8 @@ struct Fixture {
     params.v = rig.input("v", dtype, {3, 2, 8});
     params.k_cache = rig.input("k_cache", dtype, {5, 4, 2, 8});
     params.v_cache = rig.input("v_cache", dtype, {5, 4, 2, 8});
-    rig.make_inout("k_cache");
-    rig.make_inout("v_cache");
+    rig.allow_writes(rig.view("k_cache"));
+    rig.allow_writes(rig.view("v_cache"));
     params.offsets = rig.input_values("offsets", DType::kI32, {3}, std::vector{0.0, 2.0, 3.0});
     params.kv_lens = rig.input_values("kv_lens", DType::kI32, {2}, std::vector{5.0, 1.0});
     params.block_table =
@@ -123,8 +123,8 @@ TEST(KvAppend, PagesHoldTheirTokensAndAFullCacheIsAnErrorThatChangesNothing) {
   params.v = rig.input_values("v", DType::kF32, {4, 1, 1}, std::vector{-1.0, -2.0, -3.0, -4.0});
   params.k_cache = rig.input_values("k_cache", DType::kF32, {10, 4, 1, 1}, std::vector<double>(40, 0.0));
   params.v_cache = rig.input_values("v_cache", DType::kF32, {10, 4, 1, 1}, std::vector<double>(40, 0.0));
-  rig.make_inout("k_cache");
-  rig.make_inout("v_cache");
+  rig.allow_writes(rig.view("k_cache"));
+  rig.allow_writes(rig.view("v_cache"));
   params.offsets = rig.input_values("offsets", DType::kI32, {2}, std::vector{0.0, 4.0});
   params.block_table = rig.input_values("block_table", DType::kI32, {1, 10},
                                         std::vector{0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0});
@@ -287,8 +287,8 @@ TEST(KvAppend, ARowThatWholePacksDoNotFillLeavesTheGapBehindIt) {
   params.v = rig.input("v", DType::kF16, {3, 2, 16});
   params.k_cache = rig.input("k_cache", DType::kF16, {1, 4, 2, 16});
   params.v_cache = rig.input("v_cache", DType::kF16, {1, 4, 2, 16});
-  rig.make_inout("k_cache");
-  rig.make_inout("v_cache");
+  rig.allow_writes(rig.view("k_cache"));
+  rig.allow_writes(rig.view("v_cache"));
   params.offsets = rig.input_values("offsets", DType::kI32, {2}, std::vector{0.0, 3.0});
   params.kv_lens = rig.input_values("kv_lens", DType::kI32, {1}, std::vector{3.0});
   params.block_table = rig.input_values("block_table", DType::kI32, {1, 1}, std::vector{0.0});

@@ -258,7 +258,7 @@ TEST(Rope, StylesAreOnePermutationOfEachOtherAndInPlaceIsTheSame) {
   f.params.style = RopeStyle::kHalfSplit;
   const std::vector<double> halves = f.run();
   for (std::size_t i = 0; i < x.size(); ++i) EXPECT_EQ(halves[half(i)], interleaved[i]) << i;
-  f.rig.make_inout("split");
+  f.rig.allow_writes(f.rig.view("split"));
   f.params.y = f.params.x;
   f.run();
   EXPECT_EQ(f.rig.read("split"), halves);

@@ -32,7 +32,7 @@ RC_GTEST_PROP(RigProperties, ValuesComeBackRoundedOnceFromAnyShapeAndLayout, ())
       rc::gen::map(rc::gen::inRange(-2000000, 2000000), [](int value) { return value / 977.0; }));
   Rig rig(1, nullptr);
   rig.input_values("x", dtype, shape, given, layout);
-  rig.make_inout("x");
+  rig.allow_writes(rig.view("x"));
   RC_ASSERT(rig.reset().ok());
   RC_ASSERT(rig.finish().ok());
   const std::vector<double> read = rig.read("x");

@@ -51,7 +51,9 @@ inline std::string code_object_of(const std::string& note_text) {
   note.n_namesz = 7;  // "AMDGPU" and its end
   note.n_descsz = static_cast<Elf64_Word>(note_text.size());
   note.n_type = 32;
-  std::string notes = bytes_of(note) + std::string("AMDGPU\0\0", 8) + note_text;
+  std::string notes = bytes_of(note);
+  notes.append("AMDGPU\0\0", 8);
+  notes += note_text;
   notes.resize((notes.size() + 3) / 4 * 4);
   Elf64_Ehdr header{};
   std::memcpy(header.e_ident, ELFMAG, SELFMAG);

@@ -20,7 +20,7 @@ class ReportCommand : public ::testing::Test {
  protected:
   void SetUp() override {
     std::filesystem::create_directories(folder_ / "results" / "gpu");
-    std::filesystem::create_directories(folder_ / "cmake");
+    std::filesystem::create_directories(folder_ / "scripts");
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
