@@ -47,10 +47,7 @@ void watch() {
   }
   all.mutex.lock();  // for good: whoever would start or remove something waits for the end
   for (const pid_t leader : all.groups) (void)::kill(-leader, SIGKILL);
-  for (const pid_t leader : all.groups) {
-    siginfo_t info;
-    (void)::waitid(P_PID, static_cast<id_t>(leader), &info, WEXITED | WNOWAIT);
-  }
+  for (const pid_t leader : all.groups) (void)::waitpid(leader, nullptr, 0);
   std::error_code ignored;
   for (const fs::path& folder : all.folders) fs::remove_all(folder, ignored);
   (void)std::signal(byte, SIG_DFL);

@@ -3,6 +3,7 @@
 #include "harness/system/exit_code.h"
 
 #include <gtest/gtest.h>
+#include <hip/hip_runtime_api.h>  // which platform this is
 #include <nlohmann/json.hpp>
 
 #include <filesystem>

@@ -72,7 +72,8 @@ TEST(CommandLine, ASeedIsDecimal) {
 // A suite whose first program says that it runs and then hangs.
 TEST(CommandLine, KillingMutantsLeavesNoChildBehind) {
   namespace fs = std::filesystem;
-  const fs::path folder = fs::path(::testing::TempDir()) / "hipforge_killed_mutants" / "hand";
+  const fs::path folder =
+      fs::path(::testing::TempDir()) / fmt::format("hipforge_killed_mutants_{}", ::getpid()) / "hand";
   fs::create_directories(folder);
   write_file(
       folder / "mutants.json",
