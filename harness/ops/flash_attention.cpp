@@ -1,17 +1,17 @@
 #include "harness/ops/flash_attention.h"
 
 #include "harness/core/tolerance.h"
-#include "harness/sweep/families.h"
-#include "harness/sweep/variants.h"
-#include "kernels/flash_attention.h"
+#include "harness/sweep/op_cases.h"
 #include "reference/flash_attention.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <optional>
 #include <utility>
 
 namespace hipforge::harness {
@@ -19,6 +19,9 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+// Samples of a large case.
+constexpr std::int64_t kSampledHeads = 12;
+constexpr std::int64_t kSampledRows = 16;  // neighbours, from one place of each sampled head
 
 enum class Keys { kDense, kPacked, kPaged };
 enum class Mask { kNone, kF32, kSame };
@@ -53,6 +56,7 @@ struct Spec {
   Family family = Family::kNormal;
   bool quick = false;
   bool emulated = false;
+  bool on_device = false;  // keys and values are made there: large cases
 };
 
 struct Lengths {
@@ -94,47 +98,37 @@ bool is_causal(const Spec& spec) {
   return spec.causal || spec.window > 0;
 }
 
-std::vector<std::string> features_of(const Spec& spec) {
-  std::vector<std::string> features;
-  if (spec.mask != Mask::kNone) features.emplace_back("additive_mask");
-  if (spec.prefix_len > 0) features.emplace_back("prefix");
-  if (spec.window > 0) features.emplace_back("sliding_window");
-  if (is_causal(spec) && spec.window == 0 && spec.prefix_len == 0) features.emplace_back("causal");
-  if (!is_causal(spec) && spec.mask == Mask::kNone) features.emplace_back("full");
-  if (spec.soft_cap > 0.0f) features.emplace_back("soft_cap");
-  if (spec.scale != 0.0f) features.emplace_back("scale");
-  if (spec.lse) features.emplace_back("lse");
-  if (spec.kv_heads > 1 && spec.q_heads > spec.kv_heads) features.emplace_back("gqa");
-  if (spec.kv_heads == 1 && spec.q_heads > 1) features.emplace_back("mqa");
-  if (spec.q_len == 1) features.emplace_back("decode");
-  if (spec.q_len != spec.kv_len) features.emplace_back("q_ne_kv");
-  if (spec.q_len > spec.kv_len) features.emplace_back("q_gt_kv");
+// Whether some rows see no key.
+bool has_empty_rows(const Spec& spec) {
   const bool headless = is_causal(spec) && spec.prefix_len == 0 && spec.q_len > spec.kv_len;
-  if (spec.masked_rows || headless || spec.kv_len == 0) features.emplace_back("fully_masked");
-  if (spec.wild) features.emplace_back("nan_behind_mask");
-  features.push_back(tile_name(spec.head_dim));
-  if (spec.head_dim % 8 == 0) features.emplace_back("head_dim_mult8");
-  if (spec.head_dim % 2 == 1) features.emplace_back("head_dim_odd");
-  if (spec.q_scale > 1.0) features.emplace_back("large_scores");
-  if (spec.family != Family::kNormal) features.push_back(family_name(spec.family));
-  return features;
+  return spec.masked_rows || headless || spec.kv_len == 0;
 }
 
-std::vector<std::string> families_of(const Spec& spec) {
-  std::vector<std::string> families;
-  if (spec.exact) {
-    families.emplace_back("integers");
-  } else if (spec.q_scale >= 1e4 || spec.v_scale >= 1e4) {
-    families.emplace_back("large");
-  } else if (!spec.wild) {
-    families.emplace_back(input_family(spec.family));
-  }
-  if (spec.removed_keys || spec.mask != Mask::kNone) families.emplace_back("minus_infinity");
-  const bool headless = is_causal(spec) && spec.prefix_len == 0 && spec.q_len > spec.kv_len;
-  if (spec.masked_rows || headless || spec.kv_len == 0) families.emplace_back("masked_rows");
-  // The last rows see all keys.
-  if (spec.wild && spec.window == 0) families.emplace_back("non_finite");
-  return families;
+std::string options_of(const Spec& spec) {
+  std::string options;
+  const auto say = [&](bool holds, const std::string& text) {
+    if (holds) options += (options.empty() ? "" : ".") + text;
+  };
+  say(spec.causal, "causal");
+  say(spec.window > 0, fmt::format("window_{}", spec.window));
+  say(spec.prefix_len > 0, fmt::format("prefix_{}", spec.prefix_len));
+  say(spec.soft_cap > 0.0f, fmt::format("cap_{:g}", spec.soft_cap));
+  say(spec.scale != 0.0f, fmt::format("scale_{:g}", spec.scale));
+  const auto axis = [&](std::size_t at) { return spec.mask_broadcast[at] ? '1' : 'n'; };
+  say(spec.mask != Mask::kNone,
+      fmt::format("mask_{}_{}_{}_{}", spec.mask == Mask::kF32 ? "f32" : "same", axis(0), axis(1), axis(2)));
+  say(spec.masked_rows, "masked_rows");
+  say(spec.lse, "lse");
+  say(spec.wild, "wild");
+  say(spec.family != Family::kNormal, family_name(spec.family));
+  say(spec.exact, "exact");
+  say(spec.removed_keys, "removed_keys");
+  say(spec.v_scale != 1.0, fmt::format("values_{:g}", spec.v_scale));
+  say(spec.q_scale != 1.0, fmt::format("times_{:g}", spec.q_scale));
+  say(spec.keys == Keys::kPaged,
+      fmt::format("page_{}.{}_q", spec.page_size, spec.packed_q ? "packed" : "dense"));
+  say(spec.strided && spec.keys != Keys::kDense, "strided");
+  return options;
 }
 
 // A small generator for what is not tensor data: page orders and which elements a mask removes.
@@ -158,9 +152,9 @@ std::vector<double> offsets_of(const std::vector<Lengths>& sequences, std::int64
 }
 
 // Random values of a tensor, to be changed before they become an operand.
-std::vector<double> random_values(const CaseEnvironment& environment, std::uint64_t salt, DType dtype,
-                                  const Shape& shape, Family family, double scale) {
-  Rig rig(environment.seed + salt, environment.stream);
+std::vector<double> random_values(const Rig& owner, std::uint64_t salt, DType dtype, const Shape& shape,
+                                  Family family, double scale) {
+  Rig rig(owner.seed() + salt, owner.stream());
   rig.input("values", dtype, shape, family, scale);
   return rig.values("values");
 }
@@ -184,11 +178,11 @@ struct WildKeys {
   }
 };
 
-std::vector<double> mask_values(const Spec& spec, const CaseEnvironment& environment, const Shape& shape) {
+std::vector<double> mask_values(const Spec& spec, const Rig& rig, const Shape& shape) {
   const DType dtype = spec.mask == Mask::kF32 ? DType::kF32 : spec.dtype;
-  std::vector<double> values = random_values(environment, 300, dtype, shape, Family::kNormal, 1.0);
+  std::vector<double> values = random_values(rig, 300, dtype, shape, Family::kNormal, 1.0);
   const WildKeys wild(spec, spec.kv_len);
-  Shuffler shuffler(environment.seed + 7);
+  Shuffler shuffler(rig.seed() + 7);
   for (std::size_t at = 0; at < values.size(); ++at) {
     const auto key = static_cast<std::int64_t>(at) % spec.kv_len;
     const auto row = static_cast<std::int64_t>(at) / spec.kv_len;
@@ -235,12 +229,11 @@ void remove_keys(const Spec& spec, const std::vector<Lengths>& sequences,
 }
 
 // The keys or values of each sequence, [kv_len, kv_heads, head_dim].
-std::vector<std::vector<double>> sequence_values(const Spec& spec, const CaseEnvironment& environment,
-                                                 std::uint64_t salt, double scale,
-                                                 const std::vector<Lengths>& sequences) {
+std::vector<std::vector<double>> sequence_values(const Spec& spec, const Rig& rig, std::uint64_t salt,
+                                                 double scale, const std::vector<Lengths>& sequences) {
   std::vector<std::vector<double>> all;
   for (const Lengths& lengths : sequences) {
-    all.push_back(random_values(environment, salt + all.size(), spec.dtype,
+    all.push_back(random_values(rig, salt + all.size(), spec.dtype,
                                 {lengths.kv_len, spec.kv_heads, spec.head_dim}, spec.family, scale));
   }
   return all;
@@ -300,16 +293,22 @@ std::vector<double> joined(const std::vector<std::vector<double>>& parts) {
   return all;
 }
 
-void make_keys(const Spec& spec, const CaseEnvironment& environment, const std::vector<Lengths>& sequences,
-               Layout k_layout, Layout v_layout, Rig& rig, FlashAttentionParams& params) {
-  auto k = sequence_values(spec, environment, 100, spec.k_scale, sequences);
+void make_keys(const Spec& spec, const std::vector<Lengths>& sequences, Layout k_layout, Layout v_layout,
+               Rig& rig, FlashAttentionParams& params) {
+  if (spec.on_device) {
+    const Shape shape{spec.batch, spec.kv_len, spec.kv_heads, spec.head_dim};
+    params.k = rig.input("k", spec.dtype, shape);
+    params.v = rig.input("v", spec.dtype, shape);
+    return;
+  }
+  auto k = sequence_values(spec, rig, 100, spec.k_scale, sequences);
   Spec of_values = spec;
   if (spec.exact) of_values.family = Family::kIntegers;
-  auto v = sequence_values(of_values, environment, 200, spec.v_scale, sequences);
+  auto v = sequence_values(of_values, rig, 200, spec.v_scale, sequences);
   if (spec.removed_keys) remove_keys(spec, sequences, k);
   if (spec.wild) plant_wild_keys(spec, sequences, k, v);
   if (spec.keys == Keys::kPaged) {
-    const PageTable pages = make_page_table(spec, sequences, environment.seed);
+    const PageTable pages = make_page_table(spec, sequences, rig.seed());
     const Shape shape{pages.pages, spec.page_size, spec.kv_heads, spec.head_dim};
     params.k = rig.input_values("k", spec.dtype, shape, page_values(spec, sequences, pages, k), k_layout);
     params.v = rig.input_values("v", spec.dtype, shape, page_values(spec, sequences, pages, v), v_layout);
@@ -330,38 +329,6 @@ void make_keys(const Spec& spec, const CaseEnvironment& environment, const std::
   params.v = rig.input_values("v", spec.dtype, shape, joined(v), v_layout);
 }
 
-FlashAttentionInputs gather_inputs(const Spec& spec, const Rig& rig) {
-  FlashAttentionInputs inputs;
-  inputs.q = rig.values("q");
-  inputs.k = rig.values("k");
-  inputs.v = rig.values("v");
-  if (spec.packed_q) inputs.q_offsets = rig.values("q_offsets");
-  if (spec.keys == Keys::kPacked) inputs.kv_offsets = rig.values("kv_offsets");
-  if (spec.keys == Keys::kPaged) {
-    inputs.kv_lens = rig.values("kv_lens");
-    inputs.block_table = rig.values("block_table");
-    inputs.page_size = spec.page_size;
-  }
-  if (spec.mask != Mask::kNone) {
-    inputs.mask = rig.values("mask");
-    const TensorView view = rig.view("mask");
-    inputs.mask_shape = {view.shape[0], view.shape[1], view.shape[2]};
-  }
-  inputs.batch = spec.batch;
-  inputs.q_len = spec.q_len;
-  inputs.kv_len = spec.kv_len;
-  inputs.q_heads = spec.q_heads;
-  inputs.kv_heads = spec.kv_heads;
-  inputs.head_dim = spec.head_dim;
-  inputs.scale = static_cast<double>(spec.scale);
-  inputs.soft_cap = static_cast<double>(spec.soft_cap);
-  inputs.causal = spec.causal;
-  inputs.window = spec.window;
-  inputs.prefix_len = spec.prefix_len;
-  inputs.dtype = spec.dtype;
-  return inputs;
-}
-
 std::int64_t visible_pairs(const Spec& spec, const Lengths& lengths) {
   if (!is_causal(spec)) return lengths.q_len * lengths.kv_len;
   std::int64_t pairs = 0;
@@ -374,10 +341,7 @@ std::int64_t visible_pairs(const Spec& spec, const Lengths& lengths) {
   return pairs;
 }
 
-PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
-  PreparedCase prepared;
-  prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
-  Rig& rig = *prepared.rig;
+FlashAttentionParams make(const Spec& spec, Rig& rig) {
   const std::vector<Lengths> sequences = sequences_of(spec);
   const Layout layout = spec.strided ? Layout::kStrided : Layout::kContiguous;
   FlashAttentionParams params;
@@ -402,56 +366,71 @@ PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
   const Layout other_layout = spec.head_dim % 3 == 0 ? Layout::kContiguous : layout;
   const Family q_family = spec.exact ? Family::kEqual : spec.removed_keys ? Family::kPositive : spec.family;
   params.q = rig.input("q", spec.dtype, q_shape, q_family, spec.exact ? 0.0 : spec.q_scale, layout);
-  make_keys(spec, environment, sequences, layout, other_layout, rig, params);
+  make_keys(spec, sequences, layout, other_layout, rig, params);
   if (spec.mask != Mask::kNone) {
     const Shape shape{spec.mask_broadcast[0] ? 1 : spec.batch, spec.mask_broadcast[1] ? 1 : spec.q_heads,
                       spec.mask_broadcast[2] ? 1 : spec.q_len, spec.kv_len};
     const DType dtype = spec.mask == Mask::kF32 ? DType::kF32 : spec.dtype;
-    params.mask = rig.input_values("mask", dtype, shape, mask_values(spec, environment, shape), layout);
+    params.mask = rig.input_values("mask", dtype, shape, mask_values(spec, rig, shape), layout);
   }
   params.o = rig.output("o", spec.dtype, q_shape, other_layout);
   if (spec.lse) params.lse = rig.output("lse", DType::kF32, lse_shape, layout);
-
-  const auto size = static_cast<std::int64_t>(dtype_size(spec.dtype));
-  for (const Lengths& lengths : sequences) {
-    prepared.bytes +=
-        2 * size * spec.head_dim * (lengths.q_len * spec.q_heads + lengths.kv_len * spec.kv_heads);
-    prepared.flops += 4 * spec.head_dim * spec.q_heads * visible_pairs(spec, lengths);
-  }
-  prepared.ceiling = spec.q_len > 8 ? Ceiling::kMatrix : Ceiling::kRead;
-  prepared.params = params;
-  prepared.launch = [params, target = environment.target](hipStream_t stream) {
-    return flash_attention(params, stream, target);
-  };
-  prepared.expect = [spec, &rig] {
-    FlashAttentionExpected expected = flash_attention_expected(gather_inputs(spec, rig));
-    std::vector<OutputExpectation> outputs;
-    outputs.push_back({"o", std::move(expected.o)});
-    if (spec.lse) outputs.push_back({"lse", std::move(expected.lse)});
-    return outputs;
-  };
-  return prepared;
+  return params;
 }
 
-const SpecKnobs<Spec>& knobs() {
-  static const SpecKnobs<Spec> all = [] {
-    SpecKnobs<Spec> made;
+const Fields<Spec>& fields() {
+  static const auto all = [] {
+    const auto masked = [](const Spec& spec) { return spec.mask != Mask::kNone; };
+    const auto is_large = [](const Spec& spec) { return spec.q_scale >= 1e4 || spec.v_scale >= 1e4; };
+    Fields<Spec> made;
+    made.dtype(&Spec::dtype).layout_text(layout_of);
+    made.shape_text([](const Spec& spec) {
+      return shape_name({spec.batch, spec.q_len, spec.kv_len, spec.q_heads, spec.kv_heads, spec.head_dim});
+    });
+    made.feature("additive_mask", masked);
+    made.feature("prefix", [](const Spec& spec) { return spec.prefix_len > 0; });
+    made.feature("sliding_window", [](const Spec& spec) { return spec.window > 0; });
+    made.feature("causal", [](const Spec& spec) {
+      return is_causal(spec) && spec.window == 0 && spec.prefix_len == 0;
+    });
+    made.feature("full", [=](const Spec& spec) { return !is_causal(spec) && !masked(spec); });
+    made.feature("soft_cap", [](const Spec& spec) { return spec.soft_cap > 0.0f; });
+    made.feature("scale", [](const Spec& spec) { return spec.scale != 0.0f; }).feature("lse", &Spec::lse);
+    made.feature("gqa", [](const Spec& spec) { return spec.kv_heads > 1 && spec.q_heads > spec.kv_heads; });
+    made.feature("mqa", [](const Spec& spec) { return spec.kv_heads == 1 && spec.q_heads > 1; });
+    made.feature("decode", [](const Spec& spec) { return spec.q_len == 1; });
+    made.feature("q_ne_kv", [](const Spec& spec) { return spec.q_len != spec.kv_len; });
+    made.feature("q_gt_kv", [](const Spec& spec) { return spec.q_len > spec.kv_len; });
+    made.feature("fully_masked", has_empty_rows).feature("nan_behind_mask", &Spec::wild);
+    made.feature([](const Spec& spec) { return tile_name(spec.head_dim); });
+    made.feature("head_dim_mult8", [](const Spec& spec) { return spec.head_dim % 8 == 0; });
+    made.feature("head_dim_odd", [](const Spec& spec) { return spec.head_dim % 2 == 1; });
+    made.feature("large_scores", [](const Spec& spec) { return spec.q_scale > 1.0; });
+    // Heads in an order in which they can shrink one at a time.
     made.size("batch", &Spec::batch).size("kv_heads", &Spec::kv_heads).size("q_heads", &Spec::q_heads);
     made.size("q_len", &Spec::q_len).size("kv_len", &Spec::kv_len).size("head_dim", &Spec::head_dim);
-    made.size("page_size", &Spec::page_size).size("prefix_len", &Spec::prefix_len, 0);
-    made.size("window", &Spec::window, 0);
-    made.choice("keys", &Spec::keys, std::vector<std::pair<std::string, Keys>>{{"dense", Keys::kDense}});
+    made.number("page_size", &Spec::page_size).number("prefix_len", &Spec::prefix_len, 0);
+    made.number("window", &Spec::window, 0).choice<Keys>("keys", &Spec::keys, {{"dense", Keys::kDense}});
     made.flag("packed_q", &Spec::packed_q).flag("strided", &Spec::strided).family("family", &Spec::family);
-    made.choice("mask", &Spec::mask, std::vector<std::pair<std::string, Mask>>{{"none", Mask::kNone}});
-    made.choice("mask_broadcast", &Spec::mask_broadcast,
-                std::vector<std::pair<std::string, std::array<bool, 3>>>{{"none", {}}});
+    made.choice<Mask>("mask", &Spec::mask, {{"none", Mask::kNone}});
+    made.choice<std::array<bool, 3>>("mask_broadcast", &Spec::mask_broadcast,
+                                     {{"none", std::array<bool, 3>{}}});
     made.flag("masked_rows", &Spec::masked_rows).flag("causal", &Spec::causal).flag("lse", &Spec::lse);
     made.flag("exact", &Spec::exact).flag("removed_keys", &Spec::removed_keys);
-    made.scalar("v_scale", &Spec::v_scale, 1.0);
-    made.flag("wild", &Spec::wild)
-        .scalar("soft_cap", &Spec::soft_cap, 0.0f)
-        .scalar("scale", &Spec::scale, 0.0f);
+    made.scalar("v_scale", &Spec::v_scale, 1.0).flag("wild", &Spec::wild);
+    made.scalar("soft_cap", &Spec::soft_cap, 0.0f).scalar("scale", &Spec::scale, 0.0f);
     made.scalar("q_scale", &Spec::q_scale, 1.0).scalar("k_scale", &Spec::k_scale, 1.0);
+    made.special({"integers"}, &Spec::exact);
+    made.special({"large"}, [=](const Spec& spec) { return is_large(spec) && !spec.exact; });
+    made.special({}, &Spec::wild);
+    made.special(
+        {"minus_infinity"}, [=](const Spec& spec) { return spec.removed_keys || masked(spec); }, false);
+    made.special({"masked_rows"}, has_empty_rows, false);
+    // The last rows see all keys.
+    made.special(
+        {"non_finite"}, [](const Spec& spec) { return spec.wild && spec.window == 0; }, false);
+    made.no_features_in_id().option(options_of);
+    made.over_tile([](const Spec& spec) { return spec.kv_len > tile_keys(spec); });
     // Dense keys go with dense queries.
     made.settle([](Spec& spec) { spec.packed_q = spec.packed_q && spec.keys != Keys::kDense; });
     made.require([](const Spec& spec) {
@@ -459,65 +438,73 @@ const SpecKnobs<Spec>& knobs() {
       const bool paged = spec.keys != Keys::kPaged || spec.page_size > 0;
       const bool packed = spec.keys != Keys::kPacked || spec.packed_q;
       // A mask is for dense queries and keys; a prefix for what is causal.
-      const bool masked = spec.mask == Mask::kNone || (spec.keys == Keys::kDense && !spec.packed_q);
+      const bool maskable = spec.mask == Mask::kNone || (spec.keys == Keys::kDense && !spec.packed_q);
       const bool prefixed = spec.prefix_len == 0 || is_causal(spec);
       // Wild keys must be out of every row's sight: a causal row's, or a mask's.
       const bool hidden = !spec.wild || is_causal(spec) || spec.mask != Mask::kNone;
-      return grouped && paged && packed && masked && prefixed && hidden;
+      return grouped && paged && packed && maskable && prefixed && hidden;
     });
     return made;
   }();
   return all;
 }
 
-Case make_case(const Spec& spec) {
-  Case test;
-  test.op = "flash_attention";
-  test.dtype = spec.dtype;
-  test.layout = layout_of(spec);
-  test.features = features_of(spec);
-  test.families = families_of(spec);
-  set_sizes(test, {{"batch", spec.batch},
-                   {"q_len", spec.q_len},
-                   {"kv_len", spec.kv_len},
-                   {"q_heads", spec.q_heads},
-                   {"kv_heads", spec.kv_heads},
-                   {"head_dim", spec.head_dim}});
-  const Shape shape{spec.batch, spec.q_len, spec.kv_len, spec.q_heads, spec.kv_heads, spec.head_dim};
-  test.shape = shape_name(shape);
-  test.odd = any_odd(shape);
-  test.over_tile = spec.kv_len > tile_keys(spec);
-  test.quick = spec.quick;
-  test.emulated = spec.emulated;
-  std::string options;
-  if (spec.causal) options += ".causal";
-  if (spec.window > 0) options += fmt::format(".window_{}", spec.window);
-  if (spec.prefix_len > 0) options += fmt::format(".prefix_{}", spec.prefix_len);
-  if (spec.soft_cap > 0.0f) options += fmt::format(".cap_{:g}", spec.soft_cap);
-  if (spec.scale != 0.0f) options += fmt::format(".scale_{:g}", spec.scale);
-  if (spec.mask != Mask::kNone) {
-    options += spec.mask == Mask::kF32 ? ".mask_f32" : ".mask_same";
-    for (bool broadcast : spec.mask_broadcast) options += broadcast ? "_1" : "_n";
+Work work(const Spec& spec, const FlashAttentionParams&) {
+  Work made{.ceiling = spec.q_len > 8 ? Ceiling::kMatrix : Ceiling::kRead, .bytes = 0};
+  const auto size = static_cast<std::int64_t>(dtype_size(spec.dtype));
+  for (const Lengths& lengths : sequences_of(spec)) {
+    *made.bytes += 2 * size * spec.head_dim * (lengths.q_len * spec.q_heads + lengths.kv_len * spec.kv_heads);
+    made.flops += 4 * spec.head_dim * spec.q_heads * visible_pairs(spec, lengths);
   }
-  if (spec.masked_rows) options += ".masked_rows";
-  if (spec.lse) options += ".lse";
-  if (spec.wild) options += ".wild";
-  if (spec.family != Family::kNormal) options += fmt::format(".{}", family_name(spec.family));
-  if (spec.exact) options += ".exact";
-  if (spec.removed_keys) options += ".removed_keys";
-  if (spec.v_scale != 1.0) options += fmt::format(".values_{:g}", spec.v_scale);
-  if (spec.q_scale != 1.0) options += fmt::format(".times_{:g}", spec.q_scale);
-  if (spec.keys == Keys::kPaged) {
-    options += fmt::format(".page_{}.{}_q", spec.page_size, spec.packed_q ? "packed" : "dense");
+  return made;
+}
+
+std::vector<FlashAttentionParams> samples(const FlashAttentionParams& params, std::uint64_t seed) {
+  const std::int64_t q_len = params.q.shape[1];
+  const std::int64_t heads = params.q.shape[2];
+  const std::int64_t count = std::min(kSampledRows, q_len);
+  const std::vector<std::int64_t> pairs = spread(params.q.shape[0] * heads, kSampledHeads, seed);
+  // Each sampled head at a place of its own: together they reach over all rows.
+  const std::vector<std::int64_t> places =
+      spread(q_len - count + 1, static_cast<std::int64_t>(pairs.size()), seed + 1);
+  std::vector<FlashAttentionParams> parts;
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    const std::int64_t head = pairs[i] % heads;
+    const std::int64_t first = places[i % places.size()];
+    // Rows see keys up to their own: those past the last sampled row do not exist for them.
+    const std::int64_t kv_len = params.k.shape[1] - (params.causal ? q_len - first - count : 0);
+    auto part = slice_operands(params, {"q", "k", "v", "o"}, 0, pairs[i] / heads);
+    part = slice_operands(part, {"q", "o"}, 1, first, count);
+    part = slice_operands(part, {"q", "o"}, 2, head);
+    part = slice_operands(part, {"k", "v"}, 1, 0, kv_len);
+    parts.push_back(slice_operands(part, {"k", "v"}, 2, head / (heads / params.k.shape[2])));
   }
-  if (spec.strided && spec.keys != Keys::kDense) options += ".strided";
-  if (options.empty()) options = ".plain";
-  test.id = fmt::format("flash_attention/{}/{}/{}/{}", dtype_name(spec.dtype), test.layout, test.shape,
-                        options.substr(1));
-  std::erase(test.id, '+');
-  test.prepare = [spec](const CaseEnvironment& environment) { return prepare(spec, environment); };
-  test.variants = knobs().variants(spec, &make_case);
-  return test;
+  return parts;
+}
+
+const OpCases<Spec, FlashAttentionParams> kCases{flash_attention, fields, make, expect, work, samples};
+
+std::vector<Case> large_cases(std::int64_t shrink) {
+  std::vector<Case> cases;
+  const auto add = [&](Spec spec, const std::string& what) -> Case& {
+    spec.q_heads = 32;
+    spec.head_dim = 128;
+    spec.on_device = true;
+    if (spec.q_len > shrink) spec.q_len /= shrink;
+    spec.kv_len /= shrink;
+    const Shape shape{spec.batch, spec.q_len, spec.kv_len, spec.q_heads, spec.kv_heads, spec.head_dim};
+    cases.push_back(make_large_case(kCases, spec, what, shape));
+    return cases.back();
+  };
+  for (DType dtype : {DType::kBF16, DType::kF16}) {
+    Spec prefill{.dtype = dtype, .batch = 4, .q_len = 4096, .kv_len = 4096, .kv_heads = 32};
+    add(prefill, "full").floor_tflops = 250.0;
+    prefill.causal = true;
+    add(prefill, "causal").floor_tflops = 220.0;
+    add({.dtype = dtype, .batch = 32, .q_len = 1, .kv_len = 8192, .kv_heads = 8}, "decode").floor_share =
+        0.80;
+  }
+  return cases;
 }
 
 // What a weight may lose in absolute terms, relative to the largest weight: half of f16's smallest number,
@@ -536,96 +523,138 @@ bool all_integers(std::span<const double> values) {
   return std::all_of(values.begin(), values.end(), [](double value) { return value == std::floor(value); });
 }
 
+// Whether [begin, end) lies in [0, size) and is no longer than `most`, where that is not 0.
+bool is_range(std::int64_t begin, std::int64_t end, std::int64_t size, std::int64_t most) {
+  return 0 <= begin && begin <= end && end <= size && (most == 0 || end - begin <= most);
+}
+
+std::int64_t index_in(const HostTensors& host, const char* name, std::int64_t at) {
+  return static_cast<std::int64_t>(host.values(name)[static_cast<std::size_t>(at)]);
+}
+
+// The keys and values of a sequence, [kv_len, kv_heads, head_dim].
+struct Sequence {
+  std::int64_t kv_len = 0;
+  std::vector<double> k;
+  std::vector<double> v;
+};
+
+// Of sequence b alone; nothing where its length or offsets are bad. A key whose page is bad is
+// NaN, which rows that see it become.
+std::optional<Sequence> sequence_of(const FlashAttentionParams& part, const HostTensors& host,
+                                    std::int64_t b) {
+  Sequence made;
+  if (!part.block_table.present()) {
+    const bool packed = part.kv_offsets.present();
+    const std::int64_t begin = packed ? index_in(host, "kv_offsets", b) : b;
+    const std::int64_t end = packed ? index_in(host, "kv_offsets", b + 1) : b + 1;
+    if (!is_range(begin, end, part.k.shape[0], packed ? part.max_kv_len : 0)) return {};
+    made.kv_len = packed ? end - begin : part.k.shape[1];
+    made.k = host.rows("k", begin, end - begin).values;
+    made.v = host.rows("v", begin, end - begin).values;
+    return made;
+  }
+  const std::int64_t page_size = part.k.shape[1];
+  const std::int64_t max_pages = part.block_table.shape[1];
+  made.kv_len = index_in(host, "kv_lens", b);
+  if (!is_range(0, made.kv_len, max_pages * page_size, part.max_kv_len)) return {};
+  const auto row = static_cast<std::size_t>(part.k.shape[2] * part.k.shape[3]);
+  for (std::int64_t first = 0; first < made.kv_len; first += page_size) {
+    const std::int64_t page = index_in(host, "block_table", b * max_pages + first / page_size);
+    const bool good = page >= 0 && page < part.k.shape[0];
+    for (const auto& [name, all] : {std::pair{"k", &made.k}, std::pair{"v", &made.v}}) {
+      const auto slots = good ? host.rows(name, page, 1).values
+                              : std::vector<double>(static_cast<std::size_t>(page_size) * row, kNaN);
+      all->insert(all->end(), slots.begin(), slots.end());
+    }
+  }
+  made.k.resize(static_cast<std::size_t>(made.kv_len) * row);
+  made.v.resize(static_cast<std::size_t>(made.kv_len) * row);
+  return made;
+}
+
 }  // namespace
 
-FlashAttentionExpected flash_attention_expected(const FlashAttentionInputs& inputs) {
-  const bool packed_q = !inputs.q_offsets.empty();
-  const std::int64_t heads = inputs.q_heads;
-  const std::int64_t dim = inputs.head_dim;
-  const auto index = [](std::span<const double> values, std::int64_t at) {
-    return static_cast<std::int64_t>(values[static_cast<std::size_t>(at)]);
-  };
+std::vector<OutputExpectation> expect(const FlashAttentionParams& part, const HostTensors& host,
+                                      const Target&, const FlashAttentionParams&) {
+  const bool packed = part.q_offsets.present();
+  const DType dtype = part.q.dtype;
+  const std::int64_t batch = packed ? part.q_offsets.shape[0] - 1 : part.q.shape[0];
+  const std::int64_t q_len = part.q.shape[packed ? 0 : 1];  // packed: of all sequences
+  const std::int64_t heads = part.q.shape[packed ? 1 : 2];
+  const std::int64_t dim = part.q.shape[packed ? 2 : 3];
+  const auto q = host.values("q");
+  const auto mask_values = host.values("mask");
   const double u = kF32Roundoff;
-  const bool matrix = inputs.dtype != DType::kF32;
+  const bool matrix = dtype != DType::kF32;
   reference::AttentionRule rule;
-  rule.scale = inputs.scale != 0.0 ? inputs.scale : 1.0 / std::sqrt(static_cast<double>(dim));
-  rule.soft_cap = inputs.soft_cap;
-  rule.causal = inputs.causal;
-  rule.window = inputs.window;
-  rule.prefix_len = inputs.prefix_len;
+  rule.scale =
+      part.scale != 0.0f ? static_cast<double>(part.scale) : 1.0 / std::sqrt(static_cast<double>(dim));
+  rule.soft_cap = static_cast<double>(part.soft_cap);
+  rule.causal = part.causal;
+  rule.window = part.window;
+  rule.prefix_len = part.prefix_len;
 
-  FlashAttentionExpected expected;
-  const std::int64_t rows =
-      packed_q ? static_cast<std::int64_t>(inputs.q.size()) / (heads * dim) : inputs.batch * inputs.q_len;
-  expected.o.dtype = inputs.dtype;
-  expected.lse.dtype = DType::kF32;
-  if (packed_q) {
-    expected.o.shape = {rows, heads, dim};
-    expected.lse.shape = {heads, rows};
-  } else {
-    expected.o.shape = {inputs.batch, inputs.q_len, heads, dim};
-    expected.lse.shape = {inputs.batch, heads, inputs.q_len};
+  // Rows of sequences whose keys nobody knows are NaN; where an offset of the queries is bad, all.
+  Expected o{dtype, shape_of(part.o), std::vector<double>(q.size(), kNaN), std::vector<double>(q.size())};
+  const std::size_t rows = q.size() / static_cast<std::size_t>(dim);
+  Expected lse{DType::kF32, packed ? Shape{heads, q_len} : Shape{batch, heads, q_len},
+               std::vector<double>(rows, kNaN), std::vector<double>(rows)};
+  const auto made = [&] {
+    std::vector<OutputExpectation> outputs{{"o", std::move(o)}};
+    if (part.lse.present()) outputs.push_back({"lse", std::move(lse)});
+    return outputs;
+  };
+  for (std::int64_t b = 0; packed && b < batch; ++b) {
+    const std::int64_t begin = index_in(host, "q_offsets", b);
+    const std::int64_t end = index_in(host, "q_offsets", b + 1);
+    if (!is_range(begin, end, q_len, part.max_q_len)) return made();
   }
-  expected.o.value.assign(inputs.q.size(), kNaN);
-  expected.o.bound.assign(inputs.q.size(), 0.0);
-  expected.lse.value.assign(static_cast<std::size_t>(rows * heads), kNaN);
-  expected.lse.bound.assign(static_cast<std::size_t>(rows * heads), 0.0);
+  if (packed && (index_in(host, "q_offsets", 0) != 0 || index_in(host, "q_offsets", batch) != q_len)) {
+    // Rows of nobody stay.
+    const auto before = host.values("o");
+    o.value.assign(before.begin(), before.end());
+    const auto lse_before = host.values("lse");
+    if (!lse_before.empty()) lse.value.assign(lse_before.begin(), lse_before.end());
+  }
 
-  for (std::int64_t b = 0; b < inputs.batch; ++b) {
-    const std::int64_t q_begin = packed_q ? index(inputs.q_offsets, b) : b * inputs.q_len;
-    const std::int64_t q_end = packed_q ? index(inputs.q_offsets, b + 1) : q_begin + inputs.q_len;
-    const std::int64_t key_elements = inputs.kv_heads * dim;
-    reference::AttentionShape shape{q_end - q_begin, inputs.kv_len, heads, inputs.kv_heads, dim};
-    std::span<const double> k = inputs.k;
-    std::span<const double> v = inputs.v;
-    std::vector<double> gathered_k;
-    std::vector<double> gathered_v;
-    if (!inputs.block_table.empty()) {
-      shape.kv_len = index(inputs.kv_lens, b);
-      const auto max_pages = static_cast<std::int64_t>(inputs.block_table.size()) / inputs.batch;
-      for (std::int64_t key = 0; key < shape.kv_len; ++key) {
-        const std::int64_t page = index(inputs.block_table, b * max_pages + key / inputs.page_size);
-        const std::int64_t at = (page * inputs.page_size + key % inputs.page_size) * key_elements;
-        const auto from = [&](std::span<const double> cache) {
-          return cache.subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(key_elements));
-        };
-        gathered_k.insert(gathered_k.end(), from(k).begin(), from(k).end());
-        gathered_v.insert(gathered_v.end(), from(v).begin(), from(v).end());
+  for (std::int64_t b = 0; b < batch; ++b) {
+    const std::int64_t q_begin = packed ? index_in(host, "q_offsets", b) : b * q_len;
+    const std::int64_t q_end = packed ? index_in(host, "q_offsets", b + 1) : q_begin + q_len;
+    const auto first = static_cast<std::size_t>(q_begin * heads * dim);
+    const auto count = static_cast<std::size_t>((q_end - q_begin) * heads * dim);
+    const auto lse_index = [&](std::int64_t i, std::int64_t head) {
+      return static_cast<std::size_t>(packed ? head * q_len + q_begin + i : (b * heads + head) * q_len + i);
+    };
+    const std::optional<Sequence> keys = sequence_of(part, host, b);
+    if (!keys) {
+      std::fill_n(o.value.begin() + static_cast<std::ptrdiff_t>(first), count, kNaN);
+      for (std::int64_t row = 0; row < (q_end - q_begin) * heads; ++row) {
+        lse.value[lse_index(row / heads, row % heads)] = kNaN;
       }
-      k = gathered_k;
-      v = gathered_v;
-    } else {
-      std::int64_t kv_begin = b * inputs.kv_len;
-      if (!inputs.kv_offsets.empty()) {
-        kv_begin = index(inputs.kv_offsets, b);
-        shape.kv_len = index(inputs.kv_offsets, b + 1) - kv_begin;
-      }
-      const auto at = static_cast<std::size_t>(kv_begin * key_elements);
-      const auto count = static_cast<std::size_t>(shape.kv_len * key_elements);
-      k = k.subspan(at, count);
-      v = v.subspan(at, count);
+      continue;
     }
+    const reference::AttentionShape shape{q_end - q_begin, keys->kv_len, heads,
+                                          part.k.shape[static_cast<std::size_t>(part.k.rank) - 2], dim};
     reference::AttentionMask mask;
-    if (!inputs.mask.empty()) {
-      mask.heads = inputs.mask_shape[1];
-      mask.rows = inputs.mask_shape[2];
+    if (!mask_values.empty()) {
+      mask.heads = part.mask.shape[1];
+      mask.rows = part.mask.shape[2];
       const auto plane = static_cast<std::size_t>(mask.heads * mask.rows * shape.kv_len);
-      const std::int64_t mask_batch = inputs.mask_shape[0] == 1 ? 0 : b;
-      mask.values = inputs.mask.subspan(static_cast<std::size_t>(mask_batch) * plane, plane);
+      const std::int64_t mask_batch = part.mask.shape[0] == 1 ? 0 : b;
+      mask.values = mask_values.subspan(static_cast<std::size_t>(mask_batch) * plane, plane);
     }
-    const FlashAttentionDepth depth = flash_attention_reduction_depth(inputs.dtype, shape.kv_len, dim);
+    const FlashAttentionDepth depth = flash_attention_reduction_depth(dtype, shape.kv_len, dim);
     reference::ScoreError error;
     error.dot = dot_bound(depth.factor, depth.score, 1.0, 0);
-    error.scaled = (inputs.soft_cap > 0.0 && !matrix ? 3.0 : 2.0) * u;
+    error.scaled = (rule.soft_cap > 0.0 && !matrix ? 3.0 : 2.0) * u;
     error.capped = (matrix ? 6.0 : 5.0) * u;
     error.masked = u;
     error.added = matrix ? u : 0.0;
     error.below = u + 4.0 * u / depth.lag;
     error.constant = 2.0 * (depth.lag + depth.lift) * u + 8.0 * u;
-    const auto first = static_cast<std::size_t>(q_begin * heads * dim);
-    const auto count = static_cast<std::size_t>(shape.q_len * heads * dim);
     const reference::AttentionResult oracle =
-        reference::flash_attention(inputs.q.subspan(first, count), k, v, shape, rule, mask, error);
+        reference::flash_attention(q.subspan(first, count), keys->k, keys->v, shape, rule, mask, error);
 
     for (std::int64_t i = 0; i < shape.q_len; ++i) {
       for (std::int64_t head = 0; head < heads; ++head) {
@@ -633,47 +662,43 @@ FlashAttentionExpected flash_attention_expected(const FlashAttentionInputs& inpu
         const double rescales = oracle.below[row] / depth.lag;
         const auto visible = static_cast<std::int64_t>(oracle.visible[row]);
         const double total_error = dot_bound(1.0, depth.weights + 1, 1.0, 0) + u * rescales;
-        const std::int64_t lse_at =
-            packed_q ? head * rows + q_begin + i : (b * heads + head) * inputs.q_len + i;
-        const double lse = oracle.lse[row];
+        const std::size_t lse_at = lse_index(i, head);
+        const double log_sum = oracle.lse[row];
         const double log_total = std::log(std::max(oracle.visible[row], 1.0)) + depth.lag + depth.lift;
-        expected.lse.value[static_cast<std::size_t>(lse_at)] = lse;
-        expected.lse.bound[static_cast<std::size_t>(lse_at)] =
-            oracle.lse_sensitivity[row] + total_error + 4.0 * u * log_total +
-            (matrix ? u * (std::fabs(lse) + log_total) : 0.0) + store_rounding(DType::kF32, lse);
+        lse.value[lse_at] = log_sum;
+        lse.bound[lse_at] = oracle.lse_sensitivity[row] + total_error + 4.0 * u * log_total +
+                            (matrix ? u * (std::fabs(log_sum) + log_total) : 0.0) +
+                            store_rounding(DType::kF32, log_sum);
         // A weight that is rounded to the dtype, and one that is too small to be rounded well.
-        const double rounded = matrix ? unit_roundoff(inputs.dtype) : 0.0;
-        const double lost = matrix ? smallest_weight(inputs.dtype, lse) : 0x1p-149;
+        const double rounded = matrix ? unit_roundoff(dtype) : 0.0;
+        const double lost = matrix ? smallest_weight(dtype, log_sum) : 0x1p-149;
         const auto query =
-            inputs.q.subspan(first + row * static_cast<std::size_t>(dim), static_cast<std::size_t>(dim));
-        const bool mean = inputs.mask.empty() && is_power_of_two(visible) &&
+            q.subspan(first + row * static_cast<std::size_t>(dim), static_cast<std::size_t>(dim));
+        const bool mean = mask_values.empty() && is_power_of_two(visible) &&
                           std::all_of(query.begin(), query.end(), [](double x) { return x == 0.0; }) &&
-                          all_integers(v);
+                          all_integers(keys->v);
         for (std::int64_t d = 0; d < dim; ++d) {
           const std::size_t at = row * static_cast<std::size_t>(dim) + static_cast<std::size_t>(d);
           const double value = oracle.o[at];
-          expected.o.value[first + at] = value;
+          o.value[first + at] = value;
           if (mean && oracle.value_sum[at] <= 0x1p24) {
-            expected.o.value[first + at] = round_to_dtype(inputs.dtype, value);
+            o.value[first + at] = round_to_dtype(dtype, value);
             continue;
           }
-          expected.o.bound[first + at] =
-              oracle.o_sensitivity[at] +
-              dot_bound(depth.factor, depth.values + 1, oracle.weighted[at], visible) +
-              rounded * oracle.weighted[at] + u * oracle.weighted_below[at] / depth.lag +
-              (total_error + (matrix ? 2.0 : 1.0) * u) * std::fabs(value) + lost * oracle.value_sum[at] +
-              store_rounding(inputs.dtype, value);
+          o.bound[first + at] = oracle.o_sensitivity[at] +
+                                dot_bound(depth.factor, depth.values + 1, oracle.weighted[at], visible) +
+                                rounded * oracle.weighted[at] + u * oracle.weighted_below[at] / depth.lag +
+                                (total_error + (matrix ? 2.0 : 1.0) * u) * std::fabs(value) +
+                                lost * oracle.value_sum[at] + store_rounding(dtype, value);
         }
       }
     }
   }
-  return expected;
+  return made();
 }
 
 OpSuite flash_attention_suite() {
-  OpSuite suite;
-  suite.op = "flash_attention";
-  suite.bound = kFlashAttentionBound;
+  auto suite = make_suite<FlashAttentionParams>(kFlashAttentionBound);
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided", "packed", "paged"};
   suite.features = {"full",
@@ -745,7 +770,7 @@ OpSuite flash_attention_suite() {
         }
         spec.strided = dense ? layout == "strided" : turn % 3 == 2;
         ++turn;
-        return make_case(spec);
+        return make_case(kCases, spec);
       };
       const auto add = [&](const Spec& spec) { suite.cases.push_back(laid_out(spec)); };
 
@@ -944,15 +969,15 @@ OpSuite flash_attention_suite() {
     for (Spec spec : timed) {
       spec.dtype = dtype;
       spec.causal = true;
-      suite.bench_cases.push_back(make_case(spec));
+      suite.bench_cases.push_back(make_case(kCases, spec));
       if (spec.q_len > 1) continue;
       spec.keys = Keys::kPaged;
       spec.page_size = 16;
-      suite.bench_cases.push_back(make_case(spec));
+      suite.bench_cases.push_back(make_case(kCases, spec));
     }
   }
   add_metamorphic(suite, flash_attention_metamorphic_cases());
-  suite.large_cases = flash_attention_large_cases;
+  suite.large_cases = large_cases;
   return suite;
 }
 

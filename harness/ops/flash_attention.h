@@ -4,9 +4,6 @@
 #include "harness/sweep/metamorphic.h"
 #include "kernels/flash_attention.h"
 
-#include <array>
-#include <cstdint>
-#include <span>
 #include <vector>
 
 namespace hipforge::harness {
@@ -29,49 +26,13 @@ output is multiplied by a reciprocal, 2u. Rows that belong to no sequence are ex
 NaN. Where a query is 0, there is no mask, the visible keys are a power of two in number and the values
 integers of a sum within 2²⁴, o is the mean rounded once, exactly.)";
 
-/// Host values of one attention launch: every tensor row-major as the params have it, rounded to its dtype.
-/// What is empty is absent, and tells the layouts apart as in kernels/flash_attention.h. Indices must be
-/// good.
-struct FlashAttentionInputs {
-  std::span<const double> q;
-  std::span<const double> k;
-  std::span<const double> v;
-  std::span<const double> mask;
-  std::array<std::int64_t, 3> mask_shape{1, 1, 1};  ///< batch, heads and rows of the mask
-  std::span<const double> q_offsets;
-  std::span<const double> kv_offsets;
-  std::span<const double> kv_lens;
-  std::span<const double> block_table;
-  std::int64_t batch = 0;
-  std::int64_t q_len = 0;   ///< dense queries
-  std::int64_t kv_len = 0;  ///< dense keys
-  std::int64_t q_heads = 0;
-  std::int64_t kv_heads = 0;
-  std::int64_t head_dim = 0;
-  std::int64_t page_size = 0;
-  double scale = 0.0;  ///< 0: 1 / sqrt(head_dim)
-  double soft_cap = 0.0;
-  bool causal = false;
-  std::int64_t window = 0;
-  std::int64_t prefix_len = 0;
-  DType dtype = DType::kF32;
-};
-
-struct FlashAttentionExpected {
-  Expected o;
-  Expected lse;
-  std::int64_t bytes = 0;  ///< least traffic, without lse
-  std::int64_t flops = 0;
-};
-
-/// Oracle and kFlashAttentionBound.
-[[nodiscard]] FlashAttentionExpected flash_attention_expected(const FlashAttentionInputs& inputs);
+/// Oracle and kFlashAttentionBound: o, and lse where there is one.
+[[nodiscard]] std::vector<OutputExpectation> expect(const FlashAttentionParams& part, const HostTensors& host,
+                                                    const Target& target, const FlashAttentionParams& whole);
 
 [[nodiscard]] OpSuite flash_attention_suite();
 /// Its metamorphic cases, of `launcher`.
 [[nodiscard]] std::vector<Case> flash_attention_metamorphic_cases(
     const OpLauncher<FlashAttentionParams>& launcher = flash_attention);
-/// Its large_cases.
-[[nodiscard]] std::vector<Case> flash_attention_large_cases(std::int64_t shrink);
 
 }  // namespace hipforge::harness

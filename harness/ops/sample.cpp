@@ -1,9 +1,7 @@
 #include "harness/ops/sample.h"
 
 #include "harness/core/tolerance.h"
-#include "harness/sweep/families.h"
-#include "harness/sweep/variants.h"
-#include "kernels/sample.h"
+#include "harness/sweep/op_cases.h"
 #include "reference/sample.h"
 
 #include <fmt/format.h>
@@ -39,7 +37,8 @@ enum class Data {
 enum class Edge { kNone, kDraw, kTopP };
 
 struct Spec {
-  Shape shape;  // rows, vocab
+  std::int64_t rows = 0;
+  std::int64_t vocab = 0;
   Data data = Data::kNormal;
   float temperature = 1.0f;
   std::int64_t top_k = 0;
@@ -53,85 +52,12 @@ struct Spec {
   bool quick = false;
 };
 
-std::vector<std::string> features_of(const Spec& spec) {
-  std::vector<std::string> features;
-  switch (spec.data) {
-    case Data::kNormal:
-      features.emplace_back("normal");
-      break;
-    case Data::kFlat:
-      features.emplace_back("flat");
-      break;
-    case Data::kTies:
-      features.emplace_back("ties");
-      break;
-    case Data::kEqual:
-      features.emplace_back("equal");
-      break;
-    case Data::kMasked:
-      features.emplace_back("masked");
-      break;
-    case Data::kPlusInfinity:
-      features.emplace_back("plus_infinity");
-      break;
-    case Data::kNaN:
-      features.emplace_back("nan");
-      break;
-    case Data::kNone:
-      features.emplace_back("no_distribution");
-      break;
-    case Data::kOutliers:
-      features.emplace_back("outliers");
-      break;
-    case Data::kLarge:
-      features.emplace_back("large");
-      break;
-    case Data::kSubnormal:
-      features.emplace_back("subnormal");
-      break;
-    case Data::kOneHot:
-      features.emplace_back("one_hot");
-      break;
-  }
-  if (spec.temperature < 1e-3f) {
-    features.emplace_back("cold");
-  } else if (spec.temperature != 1.0f || spec.edge == Edge::kDraw) {
-    features.emplace_back("temperature");
-  }
-  if (spec.top_k > 0) features.emplace_back("top_k");
-  if (spec.top_p < 1.0f || spec.edge == Edge::kTopP) features.emplace_back("top_p");
-  if (spec.edge == Edge::kDraw) features.emplace_back("edge_at_draw");
-  if (spec.edge == Edge::kTopP) features.emplace_back("edge_at_top_p");
-  if (spec.position >= 1u << 16) features.emplace_back("far_position");
-  if (!spec.draws) features.emplace_back("ids_only");
-  if (spec.shape[1] >= 32000) features.emplace_back("long_row");
-  return features;
-}
-
-std::vector<std::string> families_of(Data data) {
-  switch (data) {
-    case Data::kFlat:
-      return {"uniform"};
-    case Data::kTies:
-      return {"integers"};
-    case Data::kMasked:
-      return {"minus_infinity"};
-    case Data::kPlusInfinity:
-    case Data::kNaN:
-      return {"non_finite"};
-    case Data::kNone:
-      return {"masked_rows", "minus_infinity", "non_finite"};
-    default:
-      return {};  // the feature's name is the family's
-  }
-}
-
 // The data that the device's families do not have.
 std::vector<double> special_values(const Spec& spec, std::uint64_t seed) {
-  std::mt19937_64 engine(seed * 1000003 + static_cast<std::uint64_t>(spec.shape[1]));
+  std::mt19937_64 engine(seed * 1000003 + static_cast<std::uint64_t>(spec.vocab));
   std::vector<double> values;
-  for (std::int64_t row = 0; row < spec.shape[0]; ++row) {
-    const auto vocab = static_cast<std::uint64_t>(spec.shape[1]);
+  for (std::int64_t row = 0; row < spec.rows; ++row) {
+    const auto vocab = static_cast<std::uint64_t>(spec.vocab);
     const std::uint64_t first = engine() % vocab;
     const std::uint64_t second = engine() % vocab;
     for (std::uint64_t col = 0; col < vocab; ++col) {
@@ -251,123 +177,103 @@ float edge_top_p(std::span<const double> logits, std::int64_t top_k) {
   return std::min(static_cast<float>(part / whole), 1.0f);
 }
 
-PreparedCase prepare(const Spec& spec, const CaseEnvironment& environment) {
-  PreparedCase prepared;
-  prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
-  Rig& rig = *prepared.rig;
-  const std::int64_t rows = spec.shape[0];
-  const std::int64_t vocab = spec.shape[1];
-  SampleParams params;
-  const auto family = [&](Family name, double scale) {
-    params.logits = rig.input("logits", spec.dtype, spec.shape, name, scale, spec.layout);
+TensorView make_logits(const Spec& spec, Rig& rig) {
+  const auto family = [&](Family kind, double scale = 1.0) {
+    return rig.input("logits", spec.dtype, {spec.rows, spec.vocab}, kind, scale, spec.layout);
   };
   switch (spec.data) {
     case Data::kNormal:
-      family(Family::kNormal, 4.0);
-      break;
+      return family(Family::kNormal, 4.0);
     case Data::kFlat:
-      family(Family::kUniform, 0.125);
-      break;
+      return family(Family::kUniform, 0.125);
     case Data::kTies:
-      family(Family::kIntegers, 0.5);
-      break;
+      return family(Family::kIntegers, 0.5);
     case Data::kEqual:
-      family(Family::kEqual, -7.0);
-      break;
+      return family(Family::kEqual, -7.0);
     case Data::kOutliers:
-      family(Family::kOutliers, 1.0);
-      break;
+      return family(Family::kOutliers);
     case Data::kLarge:
-      family(Family::kNormal, spec.dtype == DType::kF16 ? 1e4 : 1e30);
-      break;
+      return family(Family::kNormal, spec.dtype == DType::kF16 ? 1e4 : 1e30);
     case Data::kSubnormal:
-      family(Family::kSubnormal, 1.0);
-      break;
+      return family(Family::kSubnormal);
     case Data::kOneHot:
-      family(Family::kOneHot, 5.0);
-      break;
+      return family(Family::kOneHot, 5.0);
     default:
-      params.logits = rig.input_values("logits", spec.dtype, spec.shape,
-                                       special_values(spec, environment.seed), spec.layout);
+      return rig.input_values("logits", spec.dtype, {spec.rows, spec.vocab}, special_values(spec, rig.seed()),
+                              spec.layout);
   }
-  params.ids = rig.output("ids", DType::kI32, {rows}, spec.layout);
-  if (spec.draws) params.draws = rig.output("draws", DType::kF32, {rows}, spec.layout);
+}
+
+SampleParams make(const Spec& spec, Rig& rig) {
+  SampleParams params;
+  params.logits = make_logits(spec, rig);
+  params.ids = rig.output("ids", DType::kI32, {spec.rows}, spec.layout);
+  if (spec.draws) params.draws = rig.output("draws", DType::kF32, {spec.rows}, spec.layout);
   params.temperature = spec.temperature;
   params.top_k = spec.top_k;
   params.top_p = spec.top_p;
   // Seeds that use all 64 bits.
-  params.seed = environment.seed * 0x9e3779b97f4a7c15ull + static_cast<std::uint64_t>(vocab);
+  params.seed = rig.seed() * 0x9e3779b97f4a7c15ull + static_cast<std::uint64_t>(spec.vocab);
   params.position = spec.position;
-  const std::vector<double>& logits = rig.values("logits");
-  if (spec.edge == Edge::kDraw) {
-    seek_edge({logits.data(), static_cast<std::size_t>(vocab)}, params);
-  }
-  if (spec.edge == Edge::kTopP) {
-    params.top_p = edge_top_p({logits.data(), static_cast<std::size_t>(vocab)}, spec.top_k);
-  }
-  prepared.bytes = rows * (vocab * static_cast<std::int64_t>(dtype_size(spec.dtype)) + (spec.draws ? 8 : 4));
-  prepared.flops = 4 * rows * vocab;
-  prepared.ceiling = Ceiling::kRead;
-  prepared.params = params;
-  prepared.launch = [params, target = environment.target](hipStream_t stream) {
-    return sample(params, stream, target);
-  };
-  prepared.judge = [params, rows, vocab, draws = spec.draws](const Rig& launched) {
-    SampleInputs inputs;
-    inputs.logits = launched.values("logits");
-    inputs.rows = rows;
-    inputs.vocab = vocab;
-    inputs.temperature = static_cast<double>(params.temperature);
-    inputs.top_k = params.top_k;
-    inputs.top_p = static_cast<double>(params.top_p);
-    inputs.seed = params.seed;
-    inputs.position = params.position;
-    return sample_judge(inputs, launched.read("ids"), draws ? launched.read("draws") : std::vector<double>{});
-  };
-  return prepared;
+  if (spec.edge == Edge::kNone) return params;
+  const std::span<const double> first_row(rig.values("logits").data(), static_cast<std::size_t>(spec.vocab));
+  if (spec.edge == Edge::kDraw) seek_edge(first_row, params);
+  if (spec.edge == Edge::kTopP) params.top_p = edge_top_p(first_row, spec.top_k);
+  return params;
 }
 
-const SpecKnobs<Spec>& knobs() {
-  static const SpecKnobs<Spec> all = [] {
-    SpecKnobs<Spec> made;
-    made.size("rows", [](Spec& spec) -> std::int64_t& { return spec.shape[0]; });
-    made.size("vocab", [](Spec& spec) -> std::int64_t& { return spec.shape[1]; });
+const Fields<Spec>& fields() {
+  static const auto all = [] {
+    Fields<Spec> made;
+    made.dtype(&Spec::dtype).size("rows", &Spec::rows).size("vocab", &Spec::vocab);
     made.layout("layout", &Spec::layout).flag("draws", &Spec::draws);
-    made.choice("data", &Spec::data,
-                std::vector<std::pair<std::string, Data>>{
-                    {"equal", Data::kEqual}, {"ties", Data::kTies}, {"normal", Data::kNormal}});
-    made.choice("edge", &Spec::edge, std::vector<std::pair<std::string, Edge>>{{"none", Edge::kNone}});
+    // The name of the feature is that of the family too, where none is given.
+    const std::vector<Value<Data>> data{
+        {"equal", Data::kEqual, "equal"},
+        {"ties", Data::kTies, "ties", {"integers"}},
+        {"normal", Data::kNormal, "normal"},
+        {"flat", Data::kFlat, "flat", {"uniform"}},
+        {"masked", Data::kMasked, "masked", {"minus_infinity"}},
+        {"plus_infinity", Data::kPlusInfinity, "plus_infinity", {"non_finite"}},
+        {"nan", Data::kNaN, "nan", {"non_finite"}},
+        {"none", Data::kNone, "no_distribution", {"masked_rows", "minus_infinity", "non_finite"}},
+        {"outliers", Data::kOutliers, "outliers"},
+        {"large", Data::kLarge, "large"},
+        {"subnormal", Data::kSubnormal, "subnormal"},
+        {"one_hot", Data::kOneHot, "one_hot"}};
+    made.choice<Data>("data", &Spec::data, data, 3);
+    made.feature([](const Spec& spec) {
+      if (spec.temperature < 1e-3f) return "cold";
+      return spec.temperature != 1.0f || spec.edge == Edge::kDraw ? "temperature" : "";
+    });
+    made.feature("top_k", [](const Spec& spec) { return spec.top_k > 0; });
+    made.feature("top_p", [](const Spec& spec) { return spec.top_p < 1.0f || spec.edge == Edge::kTopP; });
+    made.choice<Edge>("edge", &Spec::edge,
+                      {{"none", Edge::kNone},
+                       {"draw", Edge::kDraw, "edge_at_draw"},
+                       {"top_p", Edge::kTopP, "edge_at_top_p"}});
+    made.feature("far_position", [](const Spec& spec) { return spec.position >= 1u << 16; });
+    made.says("", "ids_only").feature("long_row", [](const Spec& spec) { return spec.vocab >= 32000; });
     made.scalar("temperature", &Spec::temperature, 1.0f).scalar("top_p", &Spec::top_p, 1.0f);
-    made.size("top_k", &Spec::top_k, 0);
-    made.choice("position", &Spec::position, std::vector<std::pair<std::string, std::uint64_t>>{{"0", 0}});
+    made.number("top_k", &Spec::top_k, 0).choice<std::uint64_t>("position", &Spec::position, {{"0", 0}});
+    made.option([](const Spec& spec) {
+      return spec.temperature == 1.0f ? "" : fmt::format("t_{:g}", spec.temperature);
+    });
+    made.option([](const Spec& spec) { return spec.top_k > 0 ? fmt::format("k_{}", spec.top_k) : ""; });
+    made.option([](const Spec& spec) { return spec.top_p < 1.0f ? fmt::format("p_{:g}", spec.top_p) : ""; });
+    made.option([](const Spec& spec) { return fmt::format("at_{}", spec.position); });
+    // A row, or what one wave takes in its steps.
+    made.over_tile([](const Spec& spec) { return spec.rows > 1 || spec.vocab > 1024; });
     return made;
   }();
   return all;
 }
 
-Case make_case(const Spec& spec) {
-  Case test;
-  test.op = "sample";
-  test.dtype = spec.dtype;
-  test.layout = layout_name(spec.layout);
-  test.features = features_of(spec);
-  test.families = families_of(spec.data);
-  set_sizes(test, {{"rows", spec.shape[0]}, {"vocab", spec.shape[1]}});
-  test.shape = shape_name(spec.shape);
-  test.odd = any_odd(spec.shape);
-  test.over_tile = spec.shape[0] > 1 || spec.shape[1] > 1024;  // a row, or what one wave takes in its steps
-  test.quick = spec.quick;
-  std::string options;
-  if (spec.temperature != 1.0f) options += fmt::format(".t_{:g}", spec.temperature);
-  if (spec.top_k > 0) options += fmt::format(".k_{}", spec.top_k);
-  if (spec.top_p < 1.0f) options += fmt::format(".p_{:g}", spec.top_p);
-  options += fmt::format(".at_{}", spec.position);
-  test.id = fmt::format("sample/{}/{}/{}/{}{}", dtype_name(spec.dtype), test.layout, test.shape,
-                        fmt::join(test.features, "."), options);
-  test.prepare = [spec](const CaseEnvironment& environment) { return prepare(spec, environment); };
-  test.variants = knobs().variants(spec, &make_case);
-  return test;
+Work work(const Spec& spec, const SampleParams&) {
+  return {.flops = 4 * spec.rows * spec.vocab, .ceiling = Ceiling::kRead};
 }
+
+const OpCases<Spec, SampleParams> kCases{sample, fields, make, expect, work};
 
 // The share of the widened interval that u needs for `token`, where the first `kept` candidates are left.
 double interval_share(const reference::SampleDistribution& distribution, std::size_t kept, std::int64_t token,
@@ -431,30 +337,24 @@ double token_share(const reference::SampleDistribution& distribution, double top
   return best;
 }
 
-}  // namespace
-
-Comparison sample_judge(const SampleInputs& inputs, std::span<const double> ids,
-                        std::span<const double> draws) {
+// Whether the tokens are ones that the draws allow.
+Comparison judge_ids(const SampleParams& params, const HostTensor& logits, std::span<const double> u,
+                     std::span<const double> ids) {
+  const auto top_p = static_cast<double>(params.top_p);
+  const auto vocab = static_cast<std::size_t>(logits.shape[1]);
   Comparison result;
   result.bounded = true;
-  result.elements = static_cast<std::size_t>(inputs.rows);
-  for (std::size_t row = 0; row < result.elements; ++row) {
-    const auto vocab = static_cast<std::size_t>(inputs.vocab);
-    const reference::SampleDistribution distribution = reference::sample_distribution(
-        inputs.logits.subspan(row * vocab, vocab), inputs.temperature, inputs.top_k);
-    const double u = reference::philox_uniform(inputs.seed, inputs.position + row);
+  result.elements = u.size();
+  for (std::size_t row = 0; row < u.size(); ++row) {
+    const reference::SampleDistribution distribution =
+        reference::sample_distribution(std::span(logits.values).subspan(row * vocab, vocab),
+                                       static_cast<double>(params.temperature), params.top_k);
     const auto token = static_cast<std::int64_t>(ids[row]);
-    double share = 0.0;
-    if (distribution.order.empty()) {
-      share = token == -1 ? 0.0 : kWrong;
-    } else {
-      share = token_share(distribution, inputs.top_p, token, u);
-    }
-    const bool same_draw = draws.empty() || draws[row] == u;
-    if (!same_draw) share = kWrong;
-    const std::int64_t kept = distribution.order.empty() ? 0 : sample_nucleus(distribution, inputs.top_p);
+    const bool none = distribution.order.empty();
+    const double share = !none ? token_share(distribution, top_p, token, u[row]) : token == -1 ? 0.0 : kWrong;
     const std::int64_t oracle =
-        distribution.order.empty() ? -1 : reference::sample_token(distribution, kept, u);
+        none ? -1
+             : reference::sample_token(distribution, reference::sample_nucleus(distribution, top_p), u[row]);
     result.judged.push_back({ids[row], static_cast<double>(oracle), share});
     if (share >= result.worst_share) {
       result.worst_share = share;
@@ -463,8 +363,8 @@ Comparison sample_judge(const SampleInputs& inputs, std::span<const double> ids,
     }
     if (share <= 1.0) continue;
     if (result.passed) {
-      result.message = fmt::format("row {}: got token {} at draw {:.9g}, oracle {} at {:.9g}; share {:.3g}",
-                                   row, token, draws.empty() ? u : draws[row], oracle, u, share);
+      result.message = fmt::format("row {}: got token {}, oracle {} at draw {:.9g}; share {:.3g}", row, token,
+                                   oracle, u[row], share);
     }
     result.passed = false;
     ++result.failures;
@@ -472,10 +372,28 @@ Comparison sample_judge(const SampleInputs& inputs, std::span<const double> ids,
   return result;
 }
 
+}  // namespace
+
+std::vector<OutputExpectation> expect(const SampleParams& part, const HostTensors& host, const Target&,
+                                      const SampleParams&) {
+  const std::int64_t rows = part.logits.shape[0];
+  std::vector<double> draws;
+  for (std::uint64_t row = 0; row < static_cast<std::uint64_t>(rows); ++row) {
+    draws.push_back(reference::philox_uniform(part.seed, part.position + row));
+  }
+  std::vector<OutputExpectation> outputs{{.output = "ids", .expected = {}}};
+  outputs.front().judge = [part, logits = host.rows("logits", 0, rows), draws](std::span<const double> ids) {
+    return judge_ids(part, logits, draws, ids);
+  };
+  if (part.draws.present()) {
+    const std::vector<double> exact(draws.size(), 0.0);
+    outputs.push_back({"draws", {part.draws.dtype, {rows}, std::move(draws), exact}});
+  }
+  return outputs;
+}
+
 OpSuite sample_suite() {
-  OpSuite suite;
-  suite.op = "sample";
-  suite.bound = kSampleBound;
+  auto suite = make_suite<SampleParams>(kSampleBound);
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided"};
   suite.features = {"normal",       "flat",          "ties",         "equal",    "masked",  "plus_infinity",
@@ -489,14 +407,15 @@ OpSuite sample_suite() {
   std::uint64_t position = 0;
   for (DType dtype : suite.dtypes) {
     for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
-      const Spec plain{.shape = {}, .dtype = dtype, .layout = layout};
+      const Spec plain{.dtype = dtype, .layout = layout};
       const auto add = [&](Spec spec) {
         if (spec.position == 0) spec.position = ++position;
-        suite.cases.push_back(make_case(spec));
+        suite.cases.push_back(make_case(kCases, spec));
       };
       for (std::int64_t vocab : vocabs) {
         Spec spec = plain;
-        spec.shape = {vocab > 1000 ? 2 : 5, vocab};
+        spec.rows = vocab > 1000 ? 2 : 5;
+        spec.vocab = vocab;
         spec.temperature = vocab % 2 == 0 ? 1.0f : 0.7f;
         spec.draws = vocab % 4 != 1;
         spec.quick = vocab == 257;
@@ -504,7 +423,8 @@ OpSuite sample_suite() {
       }
       for (const Shape& shape : {Shape{3, 7}, Shape{4, 130}, Shape{2, 2051}}) {
         Spec spec = plain;
-        spec.shape = shape;
+        spec.rows = shape[0];
+        spec.vocab = shape[1];
         spec.quick = shape[1] == 130;
         for (Data data :
              {Data::kFlat, Data::kTies, Data::kEqual, Data::kMasked, Data::kPlusInfinity, Data::kNaN,
@@ -531,7 +451,8 @@ OpSuite sample_suite() {
         spec.top_k = shape[1] - 1;  // more than there are candidates
         add(spec);
         spec = plain;
-        spec.shape = shape;
+        spec.rows = shape[0];
+        spec.vocab = shape[1];
         spec.temperature = 1e-6f;
         add(spec);
         spec.temperature = 1.5f;
@@ -547,7 +468,8 @@ OpSuite sample_suite() {
       for (std::int64_t vocab : {2, 3, 33, 1031}) {
         for (int repeat = 0; repeat < (vocab < 4 ? 8 : 3); ++repeat) {
           Spec spec = plain;
-          spec.shape = {1, vocab};
+          spec.rows = 1;
+          spec.vocab = vocab;
           spec.edge = Edge::kDraw;
           add(spec);
           if (repeat >= 3) continue;
@@ -557,43 +479,49 @@ OpSuite sample_suite() {
         }
       }
       Spec wide_edge = plain;
-      wide_edge.shape = {3, 515};
+      wide_edge.rows = 3;
+      wide_edge.vocab = 515;
       wide_edge.edge = Edge::kTopP;
       add(wide_edge);
       wide_edge.edge = Edge::kDraw;
       add(wide_edge);
       // Vocabularies.
       Spec long_row = plain;
-      long_row.shape = {1, 32003};
+      long_row.rows = 1;
+      long_row.vocab = 32003;
       long_row.top_p = 0.95f;
       add(long_row);
-      long_row.shape = {1, 50257};
+      long_row.rows = 1;
+      long_row.vocab = 50257;
       long_row.top_k = 50;
       add(long_row);
-      long_row.shape = {1, 128256};
+      long_row.rows = 1;
+      long_row.vocab = 128256;
       long_row.top_k = 0;
       long_row.top_p = 1.0f;
       long_row.data = Data::kFlat;
       add(long_row);
       for (std::int64_t vocab : {64, 1, 2049}) {
         Spec no_rows = plain;
-        no_rows.shape = {0, vocab};
+        no_rows.rows = 0;
+        no_rows.vocab = vocab;
         add(no_rows);
       }
       fill_edges(suite, dtype, layout_name(layout), [&](const std::string&, std::int64_t vocab) {
         Spec spec = plain;
-        spec.shape = {2, vocab};
+        spec.rows = 2;
+        spec.vocab = vocab;
         spec.position = ++position;
-        return make_case(spec);
+        return make_case(kCases, spec);
       });
     }
     for (const Shape& shape : {Shape{1, 4096}, Shape{8, 32000}}) {
-      Spec spec{.shape = shape, .position = 1, .dtype = dtype};
-      suite.bench_cases.push_back(make_case(spec));
+      Spec spec{.rows = shape[0], .vocab = shape[1], .position = 1, .dtype = dtype};
+      suite.bench_cases.push_back(make_case(kCases, spec));
       spec.top_k = 40;
       spec.top_p = 0.95f;
       spec.temperature = 0.8f;
-      suite.bench_cases.push_back(make_case(spec));
+      suite.bench_cases.push_back(make_case(kCases, spec));
     }
   }
   return suite;

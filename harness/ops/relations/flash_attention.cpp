@@ -1,4 +1,5 @@
 #include "harness/ops/flash_attention.h"
+#include "harness/sweep/large_cases.h"
 #include "harness/sweep/metamorphic.h"
 
 #include <fmt/format.h>
@@ -10,8 +11,9 @@
 namespace hipforge::harness {
 namespace {
 
-using Launches = std::vector<std::function<Status(hipStream_t)>>;
 using Params = FlashAttentionParams;
+using Made = Relation<Params>;
+using Judge = std::function<std::vector<Agreement>(const Rig&)>;
 
 // The keys that a chunk of a prefill has seen at least, for a prefix to lie within.
 constexpr std::int64_t kPrefix = 11;
@@ -52,33 +54,25 @@ Params make_whole(const Spec& spec, Rig& rig) {
   return params;
 }
 
-// Agreement of both outputs: bit for bit, or within both launches' bounds where the order of sums is free. A
-// part of the launch has no more keys than the whole, and no looser bound.
-std::vector<Agreement> agree(const Spec& spec, const std::string& what, const Rig& rig, std::vector<double> o,
-                             std::vector<double> other_o, std::vector<double> lse,
-                             std::vector<double> other_lse) {
-  std::vector<Agreement> agreements{{what, std::move(o), std::move(other_o), {}},
-                                    {what + ", lse", std::move(lse), std::move(other_lse), {}}};
-  if (spec.batch_invariant) return agreements;
-  FlashAttentionInputs inputs;
-  inputs.q = rig.values("q");
-  inputs.k = rig.values("k");
-  inputs.v = rig.values("v");
-  inputs.batch = spec.batch;
-  inputs.q_len = spec.q_len;
-  inputs.kv_len = spec.kv_len;
-  inputs.q_heads = spec.q_heads;
-  inputs.kv_heads = spec.kv_heads;
-  inputs.head_dim = spec.head_dim;
-  inputs.soft_cap = static_cast<double>(spec.soft_cap);
-  inputs.causal = true;
-  inputs.window = spec.window;
-  inputs.prefix_len = spec.prefix_len;
-  inputs.dtype = spec.dtype;
-  const FlashAttentionExpected expected = flash_attention_expected(inputs);
-  agreements[0].bound = scaled(expected.o.bound, 2.0);
-  agreements[1].bound = scaled(expected.lse.bound, 2.0);
-  return agreements;
+// Agreement of both outputs of two launches: bit for bit, or within both bounds where the order is free.
+// `left` is the whole or lies in it: the other has no more keys, and no looser bound.
+Judge agree(const std::string& what, const Made& made, const Params& left, const Params& right) {
+  return [=, target = made.target](const Rig& rig) {
+    std::vector<Agreement> agreements{{what, rig.now(left.o), rig.now(right.o), {}},
+                                      {what + ", lse", rig.now(left.lse), rig.now(right.lse), {}}};
+    if (left.batch_invariant) return agreements;
+    const HostTensors host(left, [&](const TensorView& view) { return rig.before(view); });
+    const std::vector<OutputExpectation> expected = expect(left, host, target, left);
+    for (std::size_t i = 0; i < 2; ++i) agreements[i].bound = scaled(expected[i].expected.bound, 2.0);
+    return agreements;
+  };
+}
+
+// The same launch into outputs of its own.
+Params with_outputs(Params params, const std::string& o, const std::string& lse, const Spec& spec, Rig& rig) {
+  params.o = rig.output(o, spec.dtype, shape_of(params.o), spec.layout);
+  params.lse = rig.output(lse, DType::kF32, shape_of(params.lse), spec.layout);
+  return params;
 }
 
 // Queries [first, first + count) alone, with the keys up to the last of them: a chunk, or one decoded token.
@@ -93,81 +87,38 @@ Params part_of(const Params& whole, const Spec& spec, std::int64_t first, std::i
   return part;
 }
 
-PreparedCase prepare_decode(const Spec& spec, const CaseEnvironment& environment,
-                            const Launcher<Params>& launcher) {
-  PreparedCase prepared;
-  prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
-  Rig& rig = *prepared.rig;
-  const Params whole = make_whole(spec, rig);
-  Params last = part_of(whole, spec, spec.q_len - 1, 1);
-  last.o = rig.output("decoded", spec.dtype, {spec.batch, 1, spec.q_heads, spec.head_dim}, spec.layout);
-  last.lse = rig.output("decoded_lse", DType::kF32, {spec.batch, spec.q_heads, 1}, spec.layout);
-  prepared.launch = launch_all({[=](hipStream_t stream) { return launcher(whole, stream); },
-                                [=](hipStream_t stream) { return launcher(last, stream); }});
-  prepared.judge = [spec](const Rig& launched) {
-    std::vector<Agreement> agreements =
-        agree(spec, "last row, decoded", launched,
-              slice_axis(launched.read("o"), spec.q_shape(), 1, spec.q_len - 1, 1), launched.read("decoded"),
-              slice_axis(launched.read("lse"), spec.lse_shape(), 2, spec.q_len - 1, 1),
-              launched.read("decoded_lse"));
-    if (!spec.batch_invariant) {
-      agreements[0].bound = slice_axis(agreements[0].bound, spec.q_shape(), 1, spec.q_len - 1, 1);
-      agreements[1].bound = slice_axis(agreements[1].bound, spec.lse_shape(), 2, spec.q_len - 1, 1);
-    }
-    return judge_agreements(agreements);
-  };
-  return prepared;
+Judge decode_is_last_row(const Spec& spec, Made& made) {
+  const Params whole = make_whole(spec, made.rig);
+  const Params last = part_of(whole, spec, spec.q_len - 1, 1);
+  const Params decoded = with_outputs(last, "decoded", "decoded_lse", spec, made.rig);
+  made.launch(whole);
+  made.launch(decoded);
+  return agree("last row, decoded", made, last, decoded);
 }
 
-PreparedCase prepare_chunks(const Spec& spec, const CaseEnvironment& environment,
-                            const Launcher<Params>& launcher) {
-  PreparedCase prepared;
-  prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
-  Rig& rig = *prepared.rig;
-  const Params whole = make_whole(spec, rig);
-  Params in_chunks = whole;
-  in_chunks.o = rig.output("chunked", spec.dtype, spec.q_shape(), spec.layout);
-  in_chunks.lse = rig.output("chunked_lse", DType::kF32, spec.lse_shape(), spec.layout);
-  Launches launches{[=](hipStream_t stream) { return launcher(whole, stream); }};
+Judge chunked_prefill(const Spec& spec, Made& made) {
+  const Params whole = make_whole(spec, made.rig);
+  const Params in_chunks = with_outputs(whole, "chunked", "chunked_lse", spec, made.rig);
+  made.launch(whole);
   std::int64_t first = 0;
   // Of one, of a few, of the rest.
   for (std::int64_t count : {std::int64_t{1}, spec.q_len / 3, spec.q_len}) {
     const std::int64_t taken = std::min(count, spec.q_len - first);
     if (taken == 0) continue;
-    const Params chunk = part_of(in_chunks, spec, first, taken);
-    launches.emplace_back([=](hipStream_t stream) { return launcher(chunk, stream); });
+    made.launch(part_of(in_chunks, spec, first, taken));
     first += taken;
   }
-  prepared.launch = launch_all(std::move(launches));
-  prepared.judge = [spec](const Rig& launched) {
-    return judge_agreements(agree(spec, "in chunks", launched, launched.read("o"), launched.read("chunked"),
-                                  launched.read("lse"), launched.read("chunked_lse")));
-  };
-  return prepared;
+  return agree("in chunks", made, whole, in_chunks);
 }
 
-PreparedCase prepare_mates(const Spec& spec, const CaseEnvironment& environment,
-                           const Launcher<Params>& launcher) {
-  PreparedCase prepared;
-  prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
-  Rig& rig = *prepared.rig;
-  const Params whole = make_whole(spec, rig);
-  Params alone = whole;
-  alone.o = rig.output("alone", spec.dtype, spec.q_shape(), spec.layout);
-  alone.lse = rig.output("alone_lse", DType::kF32, spec.lse_shape(), spec.layout);
-  Launches launches{[=](hipStream_t stream) { return launcher(whole, stream); }};
+Judge batch_mates(const Spec& spec, Made& made) {
+  const Params whole = make_whole(spec, made.rig);
+  const Params alone = with_outputs(whole, "alone", "alone_lse", spec, made.rig);
+  made.launch(whole);
   for (std::int64_t b = 0; b < spec.batch; ++b) {
-    Params part = alone;
-    for (TensorView* view : {&part.q, &part.k, &part.v, &part.o, &part.lse})
-      *view = slice_axis(*view, 0, b, 1);
-    launches.emplace_back([=](hipStream_t stream) { return launcher(part, stream); });
+    made.launch(slice_operands(alone, {"q", "k", "v", "o", "lse"}, 0, b));
   }
-  prepared.launch = launch_all(std::move(launches));
-  prepared.judge = [spec](const Rig& launched) {
-    return judge_agreements(agree(spec, "without batch mates", launched, launched.read("o"),
-                                  launched.read("alone"), launched.read("lse"), launched.read("alone_lse")));
-  };
-  return prepared;
+  return agree("without batch mates", made, whole, alone);
 }
 
 // Keys and values in pages, the i-th page of all sequences at order[i] of the cache; NaN where nothing lies.
@@ -213,27 +164,20 @@ std::vector<std::vector<std::int64_t>> page_orders(std::int64_t pages) {
   return {in_order, backwards, mixed};
 }
 
-PreparedCase prepare_pages(const Spec& spec, std::int64_t page_size, const CaseEnvironment& environment,
-                           const Launcher<Params>& launcher) {
-  PreparedCase prepared;
-  prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
-  Rig& rig = *prepared.rig;
-  const Params whole = make_whole(spec, rig);
+Judge page_order(const Spec& spec, std::int64_t page_size, Made& made) {
+  const Params whole = make_whole(spec, made.rig);
   // One page more than are in use.
   const std::int64_t pages = spec.batch * ((spec.kv_len + page_size - 1) / page_size) + 1;
-  Launches launches{[=](hipStream_t stream) { return launcher(whole, stream); }};
+  made.launch(whole);
   std::vector<std::string> suffixes;
   for (const std::vector<std::int64_t>& order : page_orders(pages)) {
     const std::string suffix = fmt::format("_paged_{}", suffixes.size());
     Params params = whole;
-    make_pages(spec, suffix, page_size, order, rig, params);
-    params.o = rig.output("o" + suffix, spec.dtype, spec.q_shape(), spec.layout);
-    params.lse = rig.output("lse" + suffix, DType::kF32, spec.lse_shape(), spec.layout);
-    launches.emplace_back([=](hipStream_t stream) { return launcher(params, stream); });
+    make_pages(spec, suffix, page_size, order, made.rig, params);
+    made.launch(with_outputs(params, "o" + suffix, "lse" + suffix, spec, made.rig));
     suffixes.push_back(suffix);
   }
-  prepared.launch = launch_all(std::move(launches));
-  prepared.judge = [suffixes](const Rig& launched) {
+  return [suffixes](const Rig& launched) {
     std::vector<Agreement> agreements;
     for (const std::string& suffix : suffixes) {
       for (const char* output : {"o", "lse"}) {
@@ -241,16 +185,12 @@ PreparedCase prepare_pages(const Spec& spec, std::int64_t page_size, const CaseE
             {output + (" dense and" + suffix), launched.read(output), launched.read(output + suffix), {}});
       }
     }
-    return judge_agreements(agreements);
+    return agreements;
   };
-  return prepared;
 }
 
-PreparedCase prepare_packed(const Spec& spec, const CaseEnvironment& environment,
-                            const Launcher<Params>& launcher) {
-  PreparedCase prepared;
-  prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
-  Rig& rig = *prepared.rig;
+Judge packed_is_dense(const Spec& spec, Made& made) {
+  Rig& rig = made.rig;
   const Params whole = make_whole(spec, rig);
   Params packed = whole;
   const auto offsets = [&](const char* name, std::int64_t length) {
@@ -268,15 +208,13 @@ PreparedCase prepare_packed(const Spec& spec, const CaseEnvironment& environment
   packed.q = flat("q", spec.q_len, spec.q_heads);
   packed.k = flat("k", spec.kv_len, spec.kv_heads);
   packed.v = flat("v", spec.kv_len, spec.kv_heads);
-  packed.o =
-      rig.output("o_packed", spec.dtype, {spec.batch * spec.q_len, spec.q_heads, spec.head_dim}, spec.layout);
+  packed.o = rig.output("o_packed", spec.dtype, shape_of(packed.q), spec.layout);
   packed.lse = {};
-  prepared.launch = launch_all({[=](hipStream_t stream) { return launcher(whole, stream); },
-                                [=](hipStream_t stream) { return launcher(packed, stream); }});
-  prepared.judge = [](const Rig& launched) {
-    return judge_agreements({{"dense and packed", launched.read("o"), launched.read("o_packed"), {}}});
+  made.launch(whole);
+  made.launch(packed);
+  return [](const Rig& launched) {
+    return std::vector<Agreement>{{"dense and packed", launched.read("o"), launched.read("o_packed"), {}}};
   };
-  return prepared;
 }
 
 }  // namespace
@@ -294,41 +232,45 @@ std::vector<Case> flash_attention_metamorphic_cases(const OpLauncher<FlashAttent
        .prefix_len = kPrefix},
       {.batch = 2, .q_len = 9, .kv_len = 70, .q_heads = 2, .kv_heads = 2, .head_dim = 144, .soft_cap = 5.0f}};
   const std::int64_t page_sizes[] = {16, 5, 7};
-  using Prepare = PreparedCase (*)(const Spec&, const CaseEnvironment&, const Launcher<Params>&);
+  using Make = Judge (*)(const Spec&, Made&);
   std::vector<Case> cases;
   for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
     for (std::size_t at = 0; at < std::size(shapes); ++at) {
       Spec spec = shapes[at];
       spec.dtype = dtype;
-      const bool quick = at == 0;
-      const auto add = [&](const char* layout, const char* relation, const std::string& options,
-                           std::function<PreparedCase(const CaseEnvironment&)> prepare) {
-        cases.push_back(metamorphic_case("flash_attention", dtype, layout, relation, spec.shape(), options,
-                                         quick, std::move(prepare)));
+      const auto add = [&](const std::string& layout, const char* relation, const std::string& options,
+                           std::function<Judge(Made&)> prepare) {
+        // The layout is one of four, no Layout.
+        cases.push_back(metamorphic_case(
+            "flash_attention", dtype, layout, relation, spec.shape(), options, at == 0,
+            [=](const CaseEnvironment& environment) {
+              PreparedCase prepared;
+              prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
+              Made made{*prepared.rig, environment.target, launcher_of(environment, launcher)};
+              prepared.judge = [agreements = prepare(made)](const Rig& launched) {
+                return judge_agreements(agreements(launched));
+              };
+              prepared.launch = launch_all(std::move(made.launches));
+              return prepared;
+            }));
       };
       for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
         spec.layout = layout;
-        for (const auto& [relation, prepare] :
-             {std::pair<const char*, Prepare>{"decode_is_last_row", prepare_decode},
-              std::pair<const char*, Prepare>{"chunked_prefill", prepare_chunks},
-              std::pair<const char*, Prepare>{"batch_mates", prepare_mates}}) {
+        for (const auto& [relation, make] :
+             {std::pair<const char*, Make>{"decode_is_last_row", decode_is_last_row},
+              std::pair<const char*, Make>{"chunked_prefill", chunked_prefill},
+              std::pair<const char*, Make>{"batch_mates", batch_mates}}) {
           for (bool batch_invariant : {true, false}) {
             spec.batch_invariant = batch_invariant;
             add(layout_name(layout), relation, batch_invariant ? "" : "any_order",
-                [=, prepare = prepare](const CaseEnvironment& environment) {
-                  return prepare(spec, environment, launcher_of(environment, launcher));
-                });
+                [spec, make = make](Made& made) { return make(spec, made); });
           }
         }
       }
       spec.layout = at % 2 == 0 ? Layout::kContiguous : Layout::kStrided;
       add("paged", "page_order", fmt::format("page_{}", page_sizes[at]),
-          [=, page_size = page_sizes[at]](const CaseEnvironment& environment) {
-            return prepare_pages(spec, page_size, environment, launcher_of(environment, launcher));
-          });
-      add("packed", "packed_is_dense", "", [=](const CaseEnvironment& environment) {
-        return prepare_packed(spec, environment, launcher_of(environment, launcher));
-      });
+          [spec, page_size = page_sizes[at]](Made& made) { return page_order(spec, page_size, made); });
+      add("packed", "packed_is_dense", "", [spec](Made& made) { return packed_is_dense(spec, made); });
     }
   }
   return cases;
