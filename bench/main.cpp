@@ -4,9 +4,9 @@
 #include "bench/table.h"
 #include "harness/bench/bench.h"
 #include "harness/cli/number_option.h"
-#include "harness/system/exit_code.h"
-#include "harness/output/sheet.h"
 #include "harness/core/device_info.h"
+#include "harness/output/sheet.h"
+#include "harness/system/exit_code.h"
 #include "harness/system/file.h"
 
 #include <benchmark/benchmark.h>

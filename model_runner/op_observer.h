@@ -4,12 +4,12 @@
 #include "kernels/argmax.h"
 #include "kernels/embedding.h"
 #include "kernels/flash_attention.h"
+#include "kernels/glu.h"
 #include "kernels/kv_append.h"
 #include "kernels/linear.h"
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
 #include "kernels/sample.h"
-#include "kernels/glu.h"
 
 #include <cstdint>
 #include <string_view>

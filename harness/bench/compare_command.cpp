@@ -1,8 +1,8 @@
 #include "harness/bench/compare_command.h"
 
 #include "harness/bench/statistics.h"
-#include "harness/system/exit_code.h"
 #include "harness/output/sheet.h"
+#include "harness/system/exit_code.h"
 #include "harness/system/file.h"
 #include "harness/system/number.h"
 #include "kernels/runtime/check.h"

@@ -1,8 +1,8 @@
 #include "harness/bench/devices_command.h"
 
 #include "harness/bench/ceilings.h"
-#include "harness/system/exit_code.h"
 #include "harness/core/device_info.h"
+#include "harness/system/exit_code.h"
 #include "harness/system/file.h"
 #include "kernels/runtime/check.h"
 #include "kernels/runtime/device.h"

@@ -2,8 +2,8 @@
 
 #include "harness/bench/statistics.h"
 #include "harness/bench/timer.h"
-#include "harness/output/sheet.h"
 #include "harness/core/device_info.h"
+#include "harness/output/sheet.h"
 
 #include <nlohmann/json_fwd.hpp>
 

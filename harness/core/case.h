@@ -76,7 +76,7 @@ struct Knob {
   std::vector<std::string> simpler;  ///< choices simpler than the value, the simplest first
 };
 
-/// How a case is made again, smaller or with simpler data (harness/sweep/variants.h).
+/// How a case is made again, smaller or with simpler data (harness/sweep/fields.h).
 struct Variants {
   std::vector<Knob> knobs;
   /// The case with these settings changed; its id is that of the case in the suite and all that differs from

@@ -311,13 +311,6 @@ Status Rig::finish() {
   return {};
 }
 
-std::vector<double> Rig::sample(const std::string& name, std::span<const std::int64_t> indices) const {
-  std::vector<double> values;
-  const std::vector<double> all = now(view(name));
-  for (std::int64_t index : indices) values.push_back(all.at(static_cast<std::size_t>(index)));
-  return values;
-}
-
 std::uint64_t Rig::not_finite(const TensorView& view) const {
   return count_not_finite(view, stream_);
 }

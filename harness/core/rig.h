@@ -53,13 +53,8 @@ class Rig {
   /// Of the operand that holds this view, these elements alone may change; an input's values are restored before each
   /// launch. Until it is called, all of an output may.
   void allow_writes(const TensorView& view);
-  void make_inout(const std::string& name) { allow_writes(view(name)); }
-  [[nodiscard]] std::vector<double> sample(const std::string& name,
-                                           std::span<const std::int64_t> indices) const;
-  [[nodiscard]] std::uint64_t not_finite(const std::string& name) const { return not_finite(view(name)); }
   /// The device error word of the launch, zero before it and `expected` after it.
   std::uint32_t* error_word(std::uint32_t expected = 0);
-  void expect_error_word(std::uint32_t expected) { expected_error_word_ = expected; }
 
   /// Row-major values of an operand as they were before the launch, after rounding.
   [[nodiscard]] const std::vector<double>& values(const std::string& name) const;

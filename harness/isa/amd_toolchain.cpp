@@ -1,7 +1,7 @@
 #include "harness/isa/amd_toolchain.h"
 
-#include "harness/system/file.h"
 #include "harness/system/child_process.h"
+#include "harness/system/file.h"
 #include "kernels/runtime/status.h"
 
 #include <fmt/format.h>

@@ -1,7 +1,7 @@
 #include "harness/report/report_data.h"
 
-#include "harness/system/file.h"
 #include "harness/system/child_process.h"
+#include "harness/system/file.h"
 #include "kernels/runtime/check.h"
 
 #include <fmt/chrono.h>

@@ -248,10 +248,13 @@ class Fields {
       shape.push_back(size(spec));
       sizes.emplace_back(name, shape.back());
     }
-    for (const auto& [name, size] : aliases_) sizes.emplace_back(name(spec), size(spec));
+    test.odd = any_odd(shape);
+    for (const auto& [name, size] : aliases_) {
+      sizes.emplace_back(name(spec), size(spec));
+      test.odd = test.odd || any_odd({sizes.back().second});
+    }
     set_sizes(test, std::move(sizes));
     test.shape = shape_text_ ? shape_text_(spec) : shape_name(shape);
-    test.odd = any_odd(shape);
     test.over_tile = over_tile_ && over_tile_(spec);
     if constexpr (requires { spec.quick; }) test.quick = spec.quick;
     if constexpr (requires { spec.emulated; }) test.emulated = spec.emulated;

@@ -36,45 +36,6 @@ std::vector<Comb> combs(std::int64_t size, std::int64_t count, std::int64_t teet
   return made;
 }
 
-std::vector<std::int64_t> row_indices(const std::vector<std::int64_t>& rows, std::int64_t row_size) {
-  std::vector<std::int64_t> indices;
-  indices.reserve(rows.size() * static_cast<std::size_t>(row_size));
-  for (std::int64_t row : rows) {
-    for (std::int64_t col = 0; col < row_size; ++col) indices.push_back(row * row_size + col);
-  }
-  return indices;
-}
-
-void append(Expected& whole, const Expected& part) {
-  whole.dtype = part.dtype;
-  whole.value.insert(whole.value.end(), part.value.begin(), part.value.end());
-  whole.bound.insert(whole.bound.end(), part.bound.begin(), part.bound.end());
-  whole.shape = {static_cast<std::int64_t>(whole.value.size())};
-}
-
-Comparison judge_samples(const Rig& rig, const std::string& output, const std::vector<std::int64_t>& indices,
-                         const Expected& expected) {
-  const TensorView view = rig.view(output);
-  Comparison comparison = compare(rig.sample(output, indices), expected);
-  const std::vector<std::int64_t> shape(view.shape.begin(), view.shape.begin() + view.rank);
-  std::string where = output;
-  if (comparison.worst_index < indices.size()) {
-    where += index_text(static_cast<std::size_t>(indices[comparison.worst_index]), shape);
-  }
-  comparison.where = where;
-  if (!comparison.passed) {
-    comparison.message = fmt::format("{} of {} sampled elements are wrong, the worst is {}: sample {}",
-                                     comparison.failures, comparison.elements, where, comparison.message);
-    return comparison;
-  }
-  if (const std::uint64_t count = rig.not_finite(output); count != 0) {
-    comparison.passed = false;
-    comparison.message =
-        fmt::format("{}: {} of {} elements are NaN or infinite", output, count, view.numel());
-  }
-  return comparison;
-}
-
 void SampledOutputs::add(const OutputExpectation& part, const TensorView& whole) {
   auto at = std::find_if(outputs_.begin(), outputs_.end(),
                          [&](const Output& output) { return output.name == part.output; });

@@ -29,12 +29,6 @@ struct Comb {
 [[nodiscard]] std::vector<Comb> combs(std::int64_t size, std::int64_t count, std::int64_t teeth,
                                       std::uint64_t seed);
 
-[[nodiscard]] std::vector<std::int64_t> row_indices(const std::vector<std::int64_t>& rows,
-                                                    std::int64_t row_size);
-void append(Expected& whole, const Expected& part);
-[[nodiscard]] Comparison judge_samples(const Rig& rig, const std::string& output,
-                                       const std::vector<std::int64_t>& indices, const Expected& expected);
-
 /// Samples of the outputs of one launch, gathered part by part.
 class SampledOutputs {
  public:

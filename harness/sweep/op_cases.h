@@ -164,7 +164,8 @@ template <class Params>
   std::string fields;
   for_each_operand(params, [&](const OperandRole& role, const TensorView&) {
     const char* const out = role.out() ? (role.in() ? "in and out" : "out") : "in";
-    fields += fmt::format("  hipforge_tensor {}; /* {}{} */\n", role.name, out, role.optional() ? ", or absent" : "");
+    fields += fmt::format("  hipforge_tensor {}; /* {}{} */\n", role.name, out,
+                          role.optional() ? ", or absent" : "");
   });
   for_each_scalar(params, [&](const char* name, const auto& value) {
     fields += fmt::format("  {} {};\n", candidate_type<std::remove_cvref_t<decltype(value)>>(), name);

@@ -12,7 +12,7 @@ namespace hipforge {
 /// of 16 bytes of row r are permuted: pack p stands at p ^ (r % 8), as WarpgroupCore::pack_at has it.
 ///
 /// Coordinates count elements, the innermost dimension first, and may lie outside of the tensor: such elements
-/// are read as 0 and not written.
+/// are read as 0 and not written. A store begins at none below 0: an H200 calls that an illegal instruction.
 
 /// Starts to copy the box at `at` to shared memory. All its bytes are told to the barrier, those outside too.
 template <class... At>

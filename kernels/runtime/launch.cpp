@@ -22,7 +22,9 @@ Status prepare_launch(const LaunchPlan& plan) {
     return failure(StatusCode::kNotFound, "kernel ", plan.kernel == nullptr ? "(unnamed)" : plan.kernel,
                    " has no address");
   }
-  if (plan.shared_bytes > kDefaultSharedBytes) {
+  // What the kernel has of its own counts too; it is never more than that.
+  constexpr unsigned kStaticSharedBytes = 4 * 1024;
+  if (plan.shared_bytes + kStaticSharedBytes > kDefaultSharedBytes) {
     const hipError_t error = hipFuncSetAttribute(plan.function, hipFuncAttributeMaxDynamicSharedMemorySize,
                                                  static_cast<int>(plan.shared_bytes));
     if (error != hipSuccess) {

@@ -47,6 +47,11 @@ Status check(const TensorMapParams& params) {
                          " bytes, supported: multiples of ", kAlignment, " up to ", kMaxStride);
     }
   }
+  // A store that ends within 16 bytes of a row writes all of them.
+  if (params.extents[0] * params.element_bytes % kAlignment != 0) {
+    return unsupported("a row of the tensor has ", params.extents[0] * params.element_bytes,
+                       " bytes, supported: multiples of ", kAlignment);
+  }
   const std::uint64_t row = params.box[0] * params.element_bytes;
   if (row % kAlignment != 0 || (params.swizzled && row != kSwizzleBytes)) {
     return unsupported("a row of the box has ", row, " bytes, supported: ",

@@ -1,8 +1,8 @@
 // The shapes of gate, up and down did not fit together, and nothing said so.
 
 #include "harness/core/rig.h"
-#include "kernels/linear.h"
 #include "kernels/glu.h"
+#include "kernels/linear.h"
 #include "tests/status_matchers.h"
 
 #include <cmath>

@@ -93,7 +93,7 @@ __global__ void through_a_ring(const TensorMap in, const TensorMap out, int firs
     publish_to_bulk();
     named_barrier_sync(1, kConsumers);
     if (threadIdx.x == 0) {
-      bulk_store(out, result, column, first_row + box * kBoxRows);
+      bulk_store(out, result, std::max(column, 0), std::max(first_row, 0) + box * kBoxRows);
       bulk_store_commit();
     }
     at.advance();
@@ -104,7 +104,7 @@ __global__ void through_a_ring(const TensorMap in, const TensorMap out, int firs
 class BulkTest : public PlatformTest {
  protected:
   static constexpr uint64_t kRows = 37;
-  static constexpr uint64_t kColumns = 52;
+  static constexpr uint64_t kColumns = 48;
   static constexpr uint64_t kRowElements = 56;
 
   BulkTest() {
@@ -128,10 +128,19 @@ class BulkTest : public PlatformTest {
     const std::vector<uint16_t> found = host(out_, input_.size());
     for (int row = 0; row < static_cast<int>(kRows); ++row) {
       for (int i = 0; i < static_cast<int>(kRowElements); ++i) {
-        const bool inside = i < static_cast<int>(kColumns) && i >= column && i < column + kBoxColumns &&
-                            row >= first_row && row < first_row + boxes * kBoxRows;
+        const int to_row = std::max(first_row, 0);
+        const int to_column = std::max(column, 0);
+        const bool moved = i < static_cast<int>(kColumns) && i >= to_column && i < to_column + kBoxColumns &&
+                           row >= to_row && row < to_row + boxes * kBoxRows;
+        const int from_row = row - to_row + first_row;
+        const int from = i - to_column + column;
+        const bool inside = from_row >= 0 && from >= 0 && from_row < static_cast<int>(kRows) &&
+                            from < static_cast<int>(kColumns);
         const auto index = static_cast<size_t>(row) * kRowElements + static_cast<size_t>(i);
-        const uint16_t expected = inside ? static_cast<uint16_t>(input_[index] + 1) : uint16_t{0xeeee};
+        const uint16_t read =
+            inside ? input_[static_cast<size_t>(from_row) * kRowElements + static_cast<size_t>(from)]
+                   : uint16_t{0};
+        const uint16_t expected = moved ? static_cast<uint16_t>(read + 1) : uint16_t{0xeeee};
         ASSERT_EQ(found[index], expected) << "row " << row << " column " << i;
       }
     }
@@ -210,6 +219,20 @@ TEST_F(BulkTest, WrongUsesAreFaults) {
     EXPECT_TRUE(contains(fault(), part));
     hipforge_cpu_clear_fault();
   }
+}
+
+__global__ void store_below_zero(const TensorMap out) {
+  __shared__ __align__(1024) uint16_t box[kElements];
+  if (threadIdx.x != 0) return;
+  bulk_store(out, box, 0, -1);
+  bulk_store_commit();
+  bulk_store_wait_read<0>();
+}
+
+TEST_F(BulkTest, AStoreThatBeginsBelowZeroIsAFault) {
+  hipLaunchKernelGGL(store_below_zero, 1, 32, 0, nullptr, map_of(out_, kRows, kColumns, kRowElements));
+  EXPECT_TRUE(
+      contains(fault(), "a bulk store begins at element -1 of dimension 1, the engine takes none below 0"));
 }
 
 __global__ void too_many_arrivals(int* out) {

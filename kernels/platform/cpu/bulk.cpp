@@ -275,6 +275,12 @@ void BulkUnit::load(void* shared, const TensorShape& shape, const int* at_elemen
 }
 
 void BulkUnit::store(const TensorShape& shape, const int* at_element, const void* shared, const void* pc) {
+  for (unsigned i = 0; i < shape.rank; ++i) {
+    if (at_element[i] >= 0) continue;
+    worker_.set_fault("a bulk store begins at element " + std::to_string(at_element[i]) + " of dimension " +
+                      std::to_string(i) + ", the engine takes none below 0");
+    worker_.fault();
+  }
   const size_t thread = worker_.running_index();
   if (groups_.empty()) groups_.resize(kMaxBlockThreads);
   Store store{box_of(shape, at_element, shared), thread, groups_[thread], {}};

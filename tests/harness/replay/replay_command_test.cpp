@@ -1,7 +1,7 @@
+#include "harness/replay/replay_command.h"
 #include "harness/check/check_command.h"
 #include "harness/core/device_info.h"
 #include "harness/replay/recording.h"
-#include "harness/replay/replay_command.h"
 #include "harness/system/exit_code.h"
 #include "kernels/runtime/kernel_registry.h"
 #include "kernels/runtime/recorder.h"

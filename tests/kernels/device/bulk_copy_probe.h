@@ -9,7 +9,8 @@
 namespace hipforge::test {
 
 /// What the probe moves: boxes of 16 rows of 64 elements of 2 bytes from a matrix of `rows` × `columns`, whose
-/// rows are `row_elements` apart, to the same place of another, one added to each element.
+/// rows are `row_elements` apart, to the same place of another, one added to each element; what begins before row or
+/// column 0 goes to 0.
 struct BulkProbe {
   int rows = 0;
   int columns = 0;

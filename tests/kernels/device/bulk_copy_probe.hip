@@ -75,7 +75,8 @@ __device__ void bulk_copy_probe_kernel(const ProbeArgs& args) {
       publish_to_bulk();
       named_barrier_sync(1, kGroup);
       if (thread == 0) {
-        bulk_store(args.out, result, args.column, args.first_row + box * kRows);
+        bulk_store(args.out, result, args.column < 0 ? 0 : args.column,
+                   (args.first_row < 0 ? 0 : args.first_row) + box * kRows);
         bulk_store_commit();
       }
       at.advance();

@@ -9,7 +9,7 @@
 
 // Dynamic shared memory as a pointer: arrays of one name and several types would clash within a translation
 // unit. wgmma's swizzled tiles want 1,024 bytes of alignment.
-#define HIP_DYNAMIC_SHARED(type, var)                                       \
+#define HIP_DYNAMIC_SHARED(type, var)                                        \
   extern __shared__ __align__(1024) unsigned char hipforge_dynamic_shared[]; \
   type* var = reinterpret_cast<type*>(hipforge_dynamic_shared);
 
