@@ -519,10 +519,6 @@ bool is_power_of_two(std::int64_t count) {
   return count > 0 && (count & (count - 1)) == 0;
 }
 
-bool all_integers(std::span<const double> values) {
-  return std::all_of(values.begin(), values.end(), [](double value) { return value == std::floor(value); });
-}
-
 // Whether [begin, end) lies in [0, size) and is no longer than `most`, where that is not 0.
 bool is_range(std::int64_t begin, std::int64_t end, std::int64_t size, std::int64_t most) {
   return 0 <= begin && begin <= end && end <= size && (most == 0 || end - begin <= most);
@@ -676,7 +672,7 @@ std::vector<OutputExpectation> expect(const FlashAttentionParams& part, const Ho
             q.subspan(first + row * static_cast<std::size_t>(dim), static_cast<std::size_t>(dim));
         const bool mean = mask_values.empty() && is_power_of_two(visible) &&
                           std::all_of(query.begin(), query.end(), [](double x) { return x == 0.0; }) &&
-                          all_integers(keys->v);
+                          are_integers(keys->v);
         for (std::int64_t d = 0; d < dim; ++d) {
           const std::size_t at = row * static_cast<std::size_t>(dim) + static_cast<std::size_t>(d);
           const double value = oracle.o[at];
