@@ -52,6 +52,16 @@ struct WorkCounts {
   friend bool operator==(const WorkCounts&, const WorkCounts&) = default;
 };
 
+/// visit(name, count, what is counted), in the order in which they are shown.
+template <class Counts, class Visit>
+void for_each_count(Counts& counts, const Visit& visit) {
+  visit("matrix", counts.matrix, Work::kMatrix);
+  visit("vector", counts.vector, Work::kVector);
+  visit("lds", counts.lds, Work::kLds);
+  visit("global", counts.global, Work::kGlobal);
+  visit("scalar", counts.scalar, Work::kScalar);
+}
+
 /// Where a kernel spends its time.
 struct HotLoop {
   bool is_loop = false;  ///< else the kernel has none, and all of it is counted
