@@ -170,7 +170,8 @@ const Fields<Spec>& fields() {
     made.size("head_dim", &Spec::head_dim).size("page_size", &Spec::page_size);
     made.number("max_pages", &Spec::max_pages).number("padding", &Spec::padding, 0);
     made.number("added", &Spec::most_added, 0).number("past", &Spec::most_past, 0);
-    made.alias([](const Spec&) { return "tokens"; }, tokens);
+    made.alias([](const Spec&) { return "tokens"; }, tokens,
+               [](Spec& spec, std::int64_t size) { spec.added = {size}; });
     made.layout("layout", &Spec::layout).family("family", &Spec::family, false);
     made.scalar("scale", &Spec::scale, 1.0).flag("non_finite", &Spec::non_finite);
     made.choice<Fault>("fault", &Spec::fault, {{"none", Fault::kNone}});

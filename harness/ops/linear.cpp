@@ -131,7 +131,8 @@ const Fields<Spec>& fields() {
     Fields<Spec> made;
     made.dtype(&Spec::x).size("rows", &Spec::rows).size("in_features", &Spec::in_features);
     made.size("out_features", &Spec::out_features).layout("layout", &Spec::layout);
-    made.alias([](const Spec& spec) { return is_tiled(spec) ? "tiled_rows" : "dot_rows"; }, &Spec::rows);
+    made.alias([](const Spec& spec) { return is_tiled(spec) ? "tiled_rows" : "dot_rows"; }, &Spec::rows,
+               [](Spec& spec, std::int64_t rows) { spec.rows = rows; });
     made.feature([](const Spec& spec) { return fmt::format("weight_{}", dtype_name(spec.weight)); });
     made.feature("y_f32", [](const Spec& spec) { return y_dtype(spec) == DType::kF32; });
     made.feature("bias", [](const Spec& spec) { return spec.bias != Bias::kNone; });
