@@ -432,7 +432,7 @@ constexpr std::string_view kTable = R"(
   2x2x5x19 : nan_behind_mask causal offset=9
   1x2x3x300! : nan_behind_mask causal offset=150
   1x1x4x2100 : nan_behind_mask causal offset=1050
-  1x2x3x37! 2x1x2x320 1x1x2x1537 : {outliers,equal,one_hot,uniform,subnormal}
+  1x2x3x37! 2x1x2x320 1x1x2x1537 : family={outliers,equal,one_hot,uniform,subnormal}
 )";
 
 constexpr std::string_view kBench = R"(

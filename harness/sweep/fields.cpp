@@ -47,14 +47,12 @@ const FieldList::Entry* FieldList::find(const std::string& name) const {
   return entry == entries_.end() ? nullptr : &*entry;
 }
 
-void FieldList::set_word(void* spec, const std::string& word) const {
+bool FieldList::set_word(void* spec, const std::string& word) const {
   const std::size_t equals = word.find('=');
   const Entry* const entry = find(word.substr(0, equals));
   const auto has_value = [&](const Entry& one) { return !one.simple.empty() && one.assign(spec, word); };
-  const bool known = entry != nullptr
-                         ? entry->assign(spec, equals == std::string::npos ? "on" : word.substr(equals + 1))
-                         : std::count_if(entries_.begin(), entries_.end(), has_value) == 1;
-  if (!known) throw Error(invalid_argument("what is ", word, "?"));
+  if (entry == nullptr) return std::count_if(entries_.begin(), entries_.end(), has_value) == 1;
+  return entry->assign(spec, equals == std::string::npos ? "on" : word.substr(equals + 1));
 }
 
 void FieldList::set_row(void* spec, const TableCase& row) const {
@@ -65,7 +63,9 @@ void FieldList::set_row(void* spec, const TableCase& row) const {
     dimension.set(spec, *size++);
   }
   if (size != row.sizes.end()) throw Error(invalid_argument(row.line, ": a size too many"));
-  for (const std::string& word : row.words) set_word(spec, word);
+  for (const std::string& word : row.words) {
+    if (!set_word(spec, word)) throw Error(invalid_argument(row.line, ": no field, or several, know ", word));
+  }
 }
 
 void FieldList::set_size(void* spec, const std::string& name, std::int64_t size) const {
