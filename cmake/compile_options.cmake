@@ -112,3 +112,11 @@ function(hipforge_quick_to_build target)
     target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-O1>)
   endif()
 endfunction()
+
+# hipforge_unity(target size): so many sources are compiled as one, which reads their headers once. Of a build for races
+# every source stands alone: one that forgot a header shows.
+function(hipforge_unity target size)
+  if(NOT HIPFORGE_RACE)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${size})
+  endif()
+endfunction()
