@@ -113,10 +113,16 @@ function(hipforge_quick_to_build target)
   endif()
 endfunction()
 
-# hipforge_unity(target size): so many sources are compiled as one, which reads their headers once. Of a build for races
-# every source stands alone: one that forgot a header shows.
+# hipforge_unity(target size|GROUP): so many sources, or those of a UNITY_GROUP, are compiled as one, which reads their
+# headers once. Of a build for races every source stands alone: one that forgot a header shows.
 function(hipforge_unity target size)
-  if(NOT HIPFORGE_RACE)
-    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${size})
+  if(HIPFORGE_RACE)
+    return()
+  endif()
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ON)
+  if(size STREQUAL "GROUP")
+    set_target_properties(${target} PROPERTIES UNITY_BUILD_MODE GROUP)
+  else()
+    set_target_properties(${target} PROPERTIES UNITY_BUILD_BATCH_SIZE ${size})
   endif()
 endfunction()

@@ -13,7 +13,7 @@ namespace hipforge::harness {
 namespace {
 
 constexpr std::int64_t kGranule = 4096;
-constexpr int kMostCopies = 64;
+constexpr int kMostRotations = 64;
 constexpr std::int64_t kMatrixSize = 8192;
 
 // Byte counts that share a measurement: 1/256 of a power of two apart.
@@ -27,8 +27,8 @@ double rate_gbps(std::int64_t bytes, double milliseconds) {
   return static_cast<double>(bytes) * 1e-6 / milliseconds;
 }
 
-Summary timed(std::span<const Launch> copies, const Launch& flush, const TimerOptions& options,
-              hipStream_t stream) {
+SampleSummary timed(std::span<const Launch> copies, const Launch& flush, const TimerOptions& options,
+                    hipStream_t stream) {
   std::vector<double> samples_ms;
   throw_if_error(time_launches(copies, flush, options, stream, samples_ms));
   return summarize(std::move(samples_ms));
@@ -57,7 +57,7 @@ const Bandwidth& Ceilings::bandwidth(Traffic traffic, std::int64_t bytes) {
 
   const auto size = static_cast<std::size_t>(bytes);
   const std::size_t half = traffic == Traffic::kCopy ? size / 2 : size;
-  const int copies = rotation_copies(bytes, kMostCopies);
+  const int copies = rotation_copies(bytes, kMostRotations);
   std::vector<DeviceBuffer> sources;
   std::vector<DeviceBuffer> destinations;
   for (int i = 0; i < copies; ++i) {
@@ -99,8 +99,9 @@ const Bandwidth& Ceilings::bandwidth(Traffic traffic, std::int64_t bytes) {
   constexpr std::size_t kFinalists = 2;
   for (std::size_t i = 0; i < std::min(kFinalists, tried.size()); ++i) {
     const int way = tried[i].second;
-    const Summary ms = timed(launches_of(way), flush,
-                             {.warm_up_ms = quick_ ? 1.0 : 10.0, .measure_ms = quick_ ? 2.0 : 80.0}, stream_);
+    const SampleSummary ms =
+        timed(launches_of(way), flush, {.warm_up_ms = quick_ ? 1.0 : 10.0, .measure_ms = quick_ ? 2.0 : 80.0},
+              stream_);
     const double gbps = rate_gbps(bytes, ms.median);
     if (gbps <= best.gbps) continue;
     best.gbps = gbps;

@@ -29,7 +29,7 @@ struct Record {
   std::int64_t flops = 0;
   /// Samples in microseconds. A block is a stretch of them; others run between the blocks of a case.
   std::vector<std::vector<double>> blocks_us;
-  Summary us;           ///< of the samples of all blocks
+  SampleSummary us;     ///< of the samples of all blocks
   std::string ceiling;  ///< "copy", "read", "write", "matrix"; empty where nothing was measured to compare
   double ceiling_rate = 0.0;   ///< GB/s, or TFLOP/s for "matrix"
   double floor_share = 0.0;    ///< of the ceiling, that must be reached at least; 0: none

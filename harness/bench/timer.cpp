@@ -77,7 +77,7 @@ double percentile(std::vector<double> samples, double share) {
   return samples[low] + (samples[high] - samples[low]) * (at - std::floor(at));
 }
 
-Summary summarize(std::vector<double> samples) {
+SampleSummary summarize(std::vector<double> samples) {
   return {percentile(samples, 0.5), percentile(samples, 0.1), percentile(samples, 0.9)};
 }
 

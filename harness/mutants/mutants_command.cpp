@@ -133,12 +133,12 @@ void print_counts(const std::string& title, const std::map<std::string, std::pai
 
 void write_mutants_json(const MutantsOptions& options, const MutantBuild& build,
                         const std::vector<const Mutant*>& chosen, const std::vector<const Mutant*>& left_out,
-                        const std::vector<Verdict>& verdicts, Fields root) {
-  std::vector<Fields> rows;
+                        const std::vector<Verdict>& verdicts, JsonFields root) {
+  std::vector<JsonFields> rows;
   for (std::size_t i = 0; i < chosen.size(); ++i) {
     const Mutant& mutant = *chosen[i];
-    Fields row{{"id", mutant.id},     {"op", mutant.op},       {"kind", mutant.kind},
-               {"what", mutant.what}, {"where", mutant.where}, {"caught", verdicts[i].caught}};
+    JsonFields row{{"id", mutant.id},     {"op", mutant.op},       {"kind", mutant.kind},
+                   {"what", mutant.what}, {"where", mutant.where}, {"caught", verdicts[i].caught}};
     if (!mutant.chronicle.empty()) row.emplace_back("chronicle", mutant.chronicle);
     if (verdicts[i].caught) row.emplace_back("by", verdicts[i].by);
     if (!verdicts[i].caught && !mutant.reason.empty()) {
@@ -147,7 +147,7 @@ void write_mutants_json(const MutantsOptions& options, const MutantBuild& build,
     }
     rows.push_back(std::move(row));
   }
-  std::vector<Fields> others;
+  std::vector<JsonFields> others;
   for (const Mutant* mutant : left_out) {
     others.push_back({{"id", mutant->id}, {"what", mutant->what}, {"reason", mutant->left_out}});
   }
