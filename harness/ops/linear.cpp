@@ -277,17 +277,19 @@ constexpr std::string_view kOtherTable = R"(
   31x24x9 : $any batch_invariant=off
   $odd = bias=f32 column_slice,mixed_alignment,non_finite,scale=1e30
   $family = outliers,integers,subnormal,cancel,one_hot,equal,positive y_f32,uniform
-  1x96x20 6x37x45! 3x272x12 : weight={f32,f16,bf16} {,bias=weight y_f32} ; weight=<f32|f16|bf16> {$odd,$family}
+  $all = weight={f32,f16,bf16} {,bias=weight y_f32} ; weight=<f32|f16|bf16> {$odd,$family}
+  1x96x20 6x37x45! 3x272x12 : $all
   70x40x72 : $any batch_invariant=off column_slice ; weight=f32 batch_invariant=off {non_finite,integers}
 )";
 
-// Of the matrix cores, around packs, steps, stages and the tiles of every target; some of 1 row or column more than
-// whole tiles, some whose rows take no 16-byte accesses.
+// Of the matrix cores, around packs, steps, stages and the tiles of every target; some of 1 row or column more
+// than whole tiles, some whose rows take no 16-byte accesses.
 constexpr std::string_view kMmaTable = R"(
   32x1x1 32x8x8 33x16x17 63x31x63 64x32x64 65x33x65! 66x64x130 70x72x136~ 67x129x75 97x200x33 : $of_x
   128x64x128 127x40x129 129x65x127 130x136x130!~ 131x328x257 200x90x150 257x520x193 40x0x70 : $of_x
-  $family = outliers,integers,subnormal,cancel y_f32,one_hot,equal,positive y_f32
-  70x72x136 133x136x131 35x37x45 : $of_x {column_slice,mixed_alignment,non_finite,scale=1e30} ; $bias {$family}
+  $odd = {column_slice,mixed_alignment,non_finite,scale=1e30}
+  $family = {outliers,integers,subnormal,cancel y_f32,one_hot,equal,positive y_f32}
+  70x72x136 133x136x131 35x37x45 : $of_x $odd ; $bias $family
 )";
 
 // Enough of the largest tiles for a target that has them to take them.

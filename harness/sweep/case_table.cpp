@@ -3,6 +3,8 @@
 #include "harness/system/number.h"
 #include "kernels/runtime/status.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 
@@ -86,7 +88,7 @@ std::vector<TableCase> read_case_table(std::string_view table, std::size_t& turn
   for (const std::string& text : split(table, '\n')) {
     const std::string said = text.substr(0, text.find('#'));
     if (const auto words = words_of(said); words.size() > 1 && words[1] == "=") {
-      names[words[0]] = spelled_out(said.substr(said.find('=') + 1), names);
+      names[words[0]] = spelled_out(fmt::format("{}", fmt::join(words.begin() + 2, words.end(), " ")), names);
       continue;
     }
     const std::string line = spelled_out(said, names);

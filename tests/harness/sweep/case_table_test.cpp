@@ -33,8 +33,8 @@ TEST(CaseTable, EachShapeGoesWithEachGroupOfWords) {
   EXPECT_EQ(said("{1,2} : d=<a|b> e=<u|v|w> ; plain\n3 : d=<a|b>"),
             (Lines{"1 d=a e=u", "1 plain", "2 d=b e=v", "2 plain", "3 d=a"}));
   // Names stand for words, of which some may be names.
-  EXPECT_EQ(said("$two = {a,b} # both\n$all = $two ; c\n1 : $two d\n2 : {$two,e}\n3 : $all"),
-            (Lines{"1 a d", "1 b d", "2 a", "2 b", "2 e", "3 a", "3 b", "3 c"}));
+  EXPECT_EQ(said("$two = a,b # both\n$all = {$two} ; c\n1 : {$two} d\n2 : x={$two,e}\n3 : $all"),
+            (Lines{"1 a d", "1 b d", "2 x=a", "2 x=b", "2 x=e", "3 a", "3 b", "3 c"}));
 }
 
 TEST(CaseTable, WhatIsNoCaseIsNamed) {
