@@ -3,7 +3,10 @@
 #include "harness/system/number.h"
 #include "kernels/runtime/status.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <map>
 
 namespace hipforge::harness {
 namespace {
@@ -40,6 +43,18 @@ std::vector<std::string> either(const std::string& text) {
   return texts;
 }
 
+// `line` with what its $names stand for.
+std::string spelled_out(std::string line, const std::map<std::string, std::string>& names) {
+  for (std::size_t at = line.find('$'); at != std::string::npos; at = line.find('$')) {
+    const std::size_t end = std::min(line.find_first_of(" ,;}", at), line.size());
+    const auto name = names.find(line.substr(at, end - at));
+    if (name == names.end())
+      throw Error(invalid_argument(line, ": what is ", line.substr(at, end - at), "?"));
+    line.replace(at, end - at, name->second);
+  }
+  return line;
+}
+
 // Of each <a|b> the value whose turn it is.
 std::string in_turn(std::string text, std::size_t turn) {
   for (std::size_t open = text.find('<'); open != std::string::npos; open = text.find('<')) {
@@ -69,8 +84,14 @@ TableCase shaped(const std::string& line, std::string shape) {
 
 std::vector<TableCase> read_case_table(std::string_view table, std::size_t& turn) {
   std::vector<TableCase> cases;
+  std::map<std::string, std::string> names;
   for (const std::string& text : split(table, '\n')) {
-    const std::string line = text.substr(0, text.find('#'));
+    const std::string said = text.substr(0, text.find('#'));
+    if (const auto words = words_of(said); words.size() > 1 && words[1] == "=") {
+      names[words[0]] = spelled_out(fmt::format("{}", fmt::join(words.begin() + 2, words.end(), " ")), names);
+      continue;
+    }
+    const std::string line = spelled_out(said, names);
     const std::size_t colon = std::min(line.find(':'), line.size());
     for (const std::string& shapes : words_of(line.substr(0, colon))) {
       for (const std::string& shape : either(shapes)) {

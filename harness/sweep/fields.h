@@ -171,6 +171,13 @@ class Fields : private FieldList {
     return *this;
   }
 
+  /// A dtype of floats, none of which is simpler.
+  template <class Access>
+  Fields& floats(const std::string& name, Access access) {
+    return choice<DType>(name, access, {{"f32", DType::kF32}, {"f16", DType::kF16}, {"bf16", DType::kBF16}},
+                         0);
+  }
+
   /// A scalar that is simple at one value.
   template <class Access, class T>
   Fields& scalar(const std::string& name, Access access, T simplest) {

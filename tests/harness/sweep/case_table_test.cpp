@@ -32,6 +32,9 @@ TEST(CaseTable, EachShapeGoesWithEachGroupOfWords) {
   // Words in turn: those of a case go together, and a case without them takes no turn.
   EXPECT_EQ(said("{1,2} : d=<a|b> e=<u|v|w> ; plain\n3 : d=<a|b>"),
             (Lines{"1 d=a e=u", "1 plain", "2 d=b e=v", "2 plain", "3 d=a"}));
+  // Names stand for words, of which some may be names.
+  EXPECT_EQ(said("$two = a,b # both\n$all = {$two} ; c\n1 : {$two} d\n2 : x={$two,e}\n3 : $all"),
+            (Lines{"1 a d", "1 b d", "2 x=a", "2 x=b", "2 x=e", "3 a", "3 b", "3 c"}));
 }
 
 TEST(CaseTable, WhatIsNoCaseIsNamed) {
@@ -46,6 +49,7 @@ TEST(CaseTable, WhatIsNoCaseIsNamed) {
   EXPECT_NE(fault("3x7\n 2xa : on").find("2xa : on: 2xa is not a shape"), std::string::npos);
   EXPECT_NE(fault("-1").find("-1 is not a shape"), std::string::npos);
   EXPECT_NE(fault("1x{2,3").find("braces do not match"), std::string::npos);
+  EXPECT_NE(fault("1 : $a").find("what is $a?"), std::string::npos);
   EXPECT_NE(fault("1 : d=<a|b").find("< without >"), std::string::npos);
 }
 
