@@ -29,6 +29,7 @@ void FieldList::add_choice(const std::string& name, const std::vector<std::strin
                            std::function<void(void*, std::size_t)> set) {
   const auto end = names.begin() + static_cast<std::ptrdiff_t>(std::min(simple, names.size()));
   Entry& entry = entries_.emplace_back(Entry{name, {names.begin(), end}});
+  entry.is_choice = true;
   entry.text = [names, get = std::move(get)](const void* spec) {
     const std::size_t at = get(spec);
     return at < names.size() ? names[at] : kOwnValue;
@@ -49,10 +50,14 @@ const FieldList::Entry* FieldList::find(const std::string& name) const {
 
 bool FieldList::set_word(void* spec, const std::string& word) const {
   const std::size_t equals = word.find('=');
-  const Entry* const entry = find(word.substr(0, equals));
-  const auto has_value = [&](const Entry& one) { return !one.simple.empty() && one.assign(spec, word); };
-  if (entry == nullptr) return std::count_if(entries_.begin(), entries_.end(), has_value) == 1;
-  return entry->assign(spec, equals == std::string::npos ? "on" : word.substr(equals + 1));
+  const std::string name = word.substr(0, equals);
+  const std::string value = equals == std::string::npos ? "on" : word.substr(equals + 1);
+  for (const Word& one : words_) {
+    if (one.name == name) return one.assign(spec, value);
+  }
+  if (const Entry* const entry = find(name)) return entry->assign(spec, value);
+  return std::count_if(entries_.begin(), entries_.end(),
+                       [&](const Entry& one) { return one.is_choice && one.assign(spec, word); }) == 1;
 }
 
 void FieldList::set_row(void* spec, const TableCase& row) const {

@@ -44,6 +44,7 @@ class FieldList {
     bool is_size = false;
     std::int64_t least = 0;
     std::int64_t step = 1;
+    bool is_choice = false;
     Text text{};
     std::function<bool(void* spec, const std::string&)> assign{};
   };
@@ -59,6 +60,11 @@ class FieldList {
     bool exclusive;
   };
 
+  struct Word {
+    std::string name;
+    std::function<bool(void* spec, const std::string&)> assign;
+  };
+
   void add_number(const std::string& name, Number get, SetNumber set, std::int64_t least, std::int64_t step);
   /// `get` gives the place of the value among the names, or past their end.
   void add_choice(const std::string& name, const std::vector<std::string>& names, std::size_t simple,
@@ -72,6 +78,7 @@ class FieldList {
 
   std::shared_ptr<void> (*clone_)(const void*) = nullptr;
   std::vector<Entry> entries_;
+  std::vector<Word> words_;
   std::vector<Dimension> dimensions_;
   std::vector<Text> features_;
   std::vector<Text> options_;
@@ -176,6 +183,14 @@ class Fields : private FieldList {
   Fields& floats(const std::string& name, Access access) {
     return choice<DType>(name, access, {{"f32", DType::kF32}, {"f16", DType::kF16}, {"bf16", DType::kBF16}},
                          0);
+  }
+
+  /// What tables alone can set: NAME=TEXT.
+  template <class F>
+  Fields& word(const std::string& name, F assign) {
+    words_.push_back(
+        {name, [assign](void* spec, const std::string& text) { return assign(of(spec), text); }});
+    return *this;
   }
 
   /// A scalar that is simple at one value.

@@ -117,8 +117,8 @@ struct Sweep {
   std::string_view cases;  ///< a table (harness/sweep/case_table.h)
   std::string_view edge;   ///< one case of a table, to be given each size around an edge that no other has
   std::string_view bench;  ///< a table, of contiguous tensors
-  Spec (*base)(DType, Layout);           ///< before the words of a table
-  void (*settle)(Spec&) = [](Spec&) {};  ///< after them: what a table does not say
+  Spec (*base)(DType, Layout);                       ///< before the words of a table
+  std::function<void(Spec&)> settle = [](Spec&) {};  ///< after them: what a table does not say
 };
 
 /// Appends the cases of a table. One that two lines say, since a dtype makes them the same, is there once.
