@@ -93,13 +93,8 @@ constexpr std::string_view kTable = R"(
 
 constexpr std::string_view kBench = "1024x1024 128x8192 \n 512x2048 : window=256 prefix_len=64";
 
-const Sweep<Spec> kSweep{kTable, "3x1", kBench,
-                         [](DType dtype, Layout layout) { return Spec{.dtype = dtype, .layout = layout}; }};
-
 OpSuite causal_mask_suite() {
   auto suite = make_suite<CausalMaskParams>(kCausalMaskBound);
-  suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
-  suite.layouts = {"contiguous", "strided"};
   suite.features = {"causal", "decode", "window", "prefix", "window_and_prefix", "q_longer"};
 
   exclude_families(suite,
@@ -110,7 +105,7 @@ OpSuite causal_mask_suite() {
   // A pack, a wave's lanes, what a wave and what a block writes.
   for (std::int64_t at : {8, 32, 64, 256, 512, 2048}) suite.edges.push_back({"kv_len", at});
 
-  fill_suite(suite, kCases, kSweep);
+  fill_suite(suite, kCases, {kTable, "3x1", kBench});
   return suite;
 }
 

@@ -262,11 +262,12 @@ template <class Params>
   suite.exclusions = {
       {"y_other_dtype", "", "y takes another dtype from an f32 x alone", {DType::kF16, DType::kBF16}}};
   exclude_families(suite, {"masked_rows", "nan_behind_mask"}, "there is no mask");
-  const Sweep<NormSpec> sweep{kNormTable, "2x9", "1x4096 64x1024 32x4096 : ; residual", norm_base,
+  const Sweep<NormSpec> sweep{kNormTable, "2x9", "1x4096 64x1024 32x4096 : ; residual",
                               [](NormSpec& spec) {
                                 spec.bias = spec.bias && kHasBias<Params>;
                                 if (spec.x == DType::kF16 && spec.scale > 1e4) spec.scale = 1e4;
-                              }};
+                              },
+                              norm_base};
   fill_suite(suite, op, sweep);
   for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
     std::size_t turn = 0;

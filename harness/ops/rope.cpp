@@ -314,14 +314,8 @@ void settle(Spec& spec) {
   if (spec.dtype == DType::kF16 && spec.scale > 1e4) spec.scale = 1e4;
 }
 
-const Sweep<Spec> kSweep{kTable, "1x3x2x10", kBench,
-                         [](DType dtype, Layout layout) { return Spec{.dtype = dtype, .layout = layout}; },
-                         settle};
-
 OpSuite rope_suite() {
   auto suite = make_suite<RopeParams>(kRopeBound);
-  suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
-  suite.layouts = {"contiguous", "strided"};
   suite.features = {"interleaved",     "half_split",        "partial",       "positions_seq",
                     "in_place",        "magnitude",         "position_zero", "positions_batch_seq",
                     "position_131072", "position_limit",    "position_glm",  "position_bad",
@@ -332,7 +326,7 @@ OpSuite rope_suite() {
   // A pack, half a wave's and a wave's lanes in pairs, and the heads that a thread takes together.
   for (std::int64_t at : {8, 32, 64, 128, 512}) suite.edges.push_back({"head_dim", at});
   for (std::int64_t at : {4, 16}) suite.edges.push_back({"heads", at});
-  fill_suite(suite, kCases, kSweep);
+  fill_suite(suite, kCases, {kTable, "1x3x2x10", kBench, settle});
   add_metamorphic(suite, rope_metamorphic_cases());
   suite.large_cases = large_cases;
   return suite;

@@ -427,14 +427,8 @@ constexpr std::string_view kTable = R"(
 constexpr std::string_view kBench =
     "1x4096 8x32000 : position=1 ; position=1 top_k=40 top_p=0.95 temperature=0.8";
 
-Spec base(DType dtype, Layout layout) {
-  return {.dtype = dtype, .layout = layout};
-}
-
 OpSuite sample_suite() {
   auto suite = make_suite<SampleParams>(kSampleBound);
-  suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
-  suite.layouts = {"contiguous", "strided"};
   suite.features = {"normal",       "flat",          "ties",         "equal",    "masked",  "plus_infinity",
                     "nan",          "cold",          "temperature",  "top_k",    "top_p",   "no_distribution",
                     "edge_at_draw", "edge_at_top_p", "far_position", "ids_only", "long_row"};
@@ -447,7 +441,7 @@ OpSuite sample_suite() {
   const auto settle = [&](Spec& spec) {
     if (spec.position == 0) spec.position = ++position;
   };
-  fill_suite(suite, kCases, {kTable, "2x1", kBench, base, settle});
+  fill_suite(suite, kCases, {kTable, "2x1", kBench, settle});
   return suite;
 }
 

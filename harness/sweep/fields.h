@@ -85,6 +85,8 @@ class FieldList {
   std::vector<Special> families_;
   std::function<DType(const void*)> dtype_;
   std::function<Family(const void*)> family_;
+  std::function<void(void*, DType)> set_dtype_;
+  std::function<void(void*, Layout)> set_layout_;
   Rule last_flag_;
   Text layout_;
   Rule over_tile_;
@@ -223,6 +225,7 @@ class Fields : private FieldList {
   template <class Access>
   Fields& layout(const std::string& name, Access access) {
     layout_ = [access](const void* spec) { return std::string(layout_name(get(access, of(spec)))); };
+    set_layout_ = setter<Layout>(access);
     return choice<Layout>(name, access,
                           {{layout_name(Layout::kContiguous), Layout::kContiguous},
                            {layout_name(Layout::kStrided), Layout::kStrided}});
@@ -238,6 +241,7 @@ class Fields : private FieldList {
   template <class Access>
   Fields& dtype(Access access) {
     dtype_ = getter(access);
+    if constexpr (std::is_member_object_pointer_v<Access>) set_dtype_ = setter<DType>(access);
     return *this;
   }
 
@@ -320,6 +324,14 @@ class Fields : private FieldList {
 
   /// Sets the size of this name, which an edge of the suite is beside.
   void resize(Spec& spec, const std::string& name, std::int64_t size) const { set_size(&spec, name, size); }
+
+  /// The spec of this dtype and layout that says nothing else.
+  [[nodiscard]] Spec of_form(DType dtype, Layout layout) const {
+    Spec spec{};
+    set_dtype_(&spec, dtype);
+    set_layout_(&spec, layout);
+    return spec;
+  }
 
   /// The specs of a table of cases: `base` with the sizes of a line, in the order of their declaration, and its words.
   [[nodiscard]] std::vector<Spec> expand(std::string_view table, const Spec& base, std::size_t& turn) const {

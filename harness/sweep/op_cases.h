@@ -117,8 +117,8 @@ struct Sweep {
   std::string_view cases;  ///< a table (harness/sweep/case_table.h)
   std::string_view edge;   ///< one case of a table, to be given each size around an edge that no other has
   std::string_view bench;  ///< a table, of contiguous tensors
-  Spec (*base)(DType, Layout);                       ///< before the words of a table
-  std::function<void(Spec&)> settle = [](Spec&) {};  ///< after them: what a table does not say
+  std::function<void(Spec&)> settle = [](Spec&) {};  ///< after the words of a table: what it does not say
+  std::function<Spec(DType, Layout)> base{};         ///< before them; empty: the dtype and the layout alone
 };
 
 /// Appends the cases of a table. One that two lines say, since a dtype makes them the same, is there once.
@@ -135,10 +135,13 @@ void add_cases(std::vector<Case>& cases, const OpCases<Spec, Params>& op, std::s
 
 template <class Spec, class Params>
 void fill_suite(OpSuite& suite, const OpCases<Spec, Params>& op, const Sweep<Spec>& sweep) {
+  const auto base_of = [&](DType dtype, Layout layout) {
+    return sweep.base ? sweep.base(dtype, layout) : op.fields().of_form(dtype, layout);
+  };
   for (DType dtype : suite.dtypes) {
     for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
       std::size_t turn = 0;
-      const Spec base = sweep.base(dtype, layout);
+      const Spec base = base_of(dtype, layout);
       add_cases(suite.cases, op, sweep.cases, base, sweep.settle, turn);
       fill_edges(suite, dtype, layout_name(layout), [&](const std::string& dimension, std::int64_t size) {
         Spec spec = op.fields().expand(sweep.edge, base, turn).front();
@@ -148,7 +151,7 @@ void fill_suite(OpSuite& suite, const OpCases<Spec, Params>& op, const Sweep<Spe
       });
     }
     std::size_t turn = 0;
-    add_cases(suite.bench_cases, op, sweep.bench, sweep.base(dtype, Layout::kContiguous), sweep.settle, turn);
+    add_cases(suite.bench_cases, op, sweep.bench, base_of(dtype, Layout::kContiguous), sweep.settle, turn);
   }
 }
 
@@ -228,6 +231,8 @@ template <class Params>
 [[nodiscard]] OpSuite make_suite(const char* bound) {
   OpSuite suite;
   suite.op = op_name(Params{});
+  suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
+  suite.layouts = {"contiguous", "strided"};
   suite.bound = bound;
   suite.candidate_struct = [](const std::any& params) {
     return CandidateStruct(std::any_cast<const Params&>(params)).bytes();
