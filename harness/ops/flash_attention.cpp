@@ -410,11 +410,18 @@ const Fields<Spec>& fields() {
     made.size("batch", &Spec::batch).size("kv_heads", &Spec::kv_heads).size("q_heads", &Spec::q_heads);
     made.size("q_len", &Spec::q_len).size("kv_len", &Spec::kv_len).size("head_dim", &Spec::head_dim);
     made.number("page_size", &Spec::page_size).number("prefix_len", &Spec::prefix_len, 0);
-    made.number("window", &Spec::window, 0).choice<Keys>("keys", &Spec::keys, {{"dense", Keys::kDense}});
+    made.number("window", &Spec::window, 0);
+    made.choice<Keys>("keys", &Spec::keys,
+                      {{"dense", Keys::kDense}, {"packed", Keys::kPacked}, {"paged", Keys::kPaged}});
     made.flag("packed_q", &Spec::packed_q).flag("strided", &Spec::strided).family("family", &Spec::family);
-    made.choice<Mask>("mask", &Spec::mask, {{"none", Mask::kNone}});
+    made.choice<Mask>("mask", &Spec::mask,
+                      {{"none", Mask::kNone}, {"f32", Mask::kF32}, {"same", Mask::kSame}});
     made.choice<std::array<bool, 3>>("mask_broadcast", &Spec::mask_broadcast,
-                                     {{"none", std::array<bool, 3>{}}});
+                                     {{"none", {}},
+                                      {"batch", {true, false, false}},
+                                      {"heads", {false, true, false}},
+                                      {"batch_heads", {true, true, false}},
+                                      {"heads_rows", {false, true, true}}});
     made.flag("masked_rows", &Spec::masked_rows).flag("causal", &Spec::causal).flag("lse", &Spec::lse);
     made.flag("exact", &Spec::exact).flag("removed_keys", &Spec::removed_keys);
     made.scalar("v_scale", &Spec::v_scale, 1.0).flag("wild", &Spec::wild);
@@ -693,6 +700,140 @@ std::vector<OutputExpectation> expect(const FlashAttentionParams& part, const Ho
   return made();
 }
 
+namespace {
+
+// Of all tables: batch x kv_heads x q_heads x q_len x kv_len x head_dim.
+// Every head_dim around a tile, an access or a power of two, while the rule and the shape rotate. Emulated: causal with
+// more keys than a tile; GQA, MQA, a head_dim that no access divides.
+constexpr std::string_view kHeadDims = R"(
+  $head_dim = {1,2,7,8,16,24,31,32,33,40,63,64,65~,72,80,95,96,97,112,127,128~,129,136,160,192~,251,256}
+  $heads = kv_heads=<2|2|1> q_heads=<4|2|2>
+  1x1x1x1x1x$head_dim : batch=<1|2> $heads q_len=<17|1|33|5|20> kv_len=<67|131|33|70> causal=<on|off> lse=<off|on|off|off>
+)";
+
+// Every rule on shapes that decode, are odd, fill a tile and cross it: five in each line.
+constexpr std::size_t kRuleShapes = 5;
+constexpr std::string_view kRules = R"(
+  $all = 2x2x4x1x150x32 3x1x3x19x83x27 1x2x2x64x64x64 4x2x4x34x129x40 1x1x2x9x100x144
+  $all : lse
+  $all : causal lse
+  $all : window=1
+  $all : window=37 lse
+  $all : window=1000 causal
+  $all : causal prefix_len=41
+  $all : window=9 prefix_len=70 lse
+  $all : causal soft_cap=2.5 lse
+  $all : soft_cap=30 scale=1.5
+  $all : causal scale=-0.37
+  $all : causal wild lse
+  $all : window=21 wild
+  $all : causal wild prefix_len=13
+  2x2x4x3x3x32 3x1x3x19x19x27 1x2x2x64x64x64 4x2x4x34x34x40 1x1x2x9x9x144 : causal lse
+  # More queries than keys: the first rows see nothing.
+  $all : causal lse q_len=21 kv_len=13
+  $all : q_len=90 kv_len=71 q_heads=<2|1|2|2|1>
+  $all : window=5 q_len=40 kv_len=22
+  2x2x4x1x0x32 3x1x3x19x0x27 1x2x2x64x0x64 4x2x4x34x0x40 1x1x2x9x0x144 : lse
+  $all : causal lse q_scale=1e15 k_scale=1e15
+  $all : q_scale=40 k_scale=40 soft_cap=<50|0|50|0|50>
+  $all : mask=f32 mask_broadcast=batch_heads lse
+  $all : mask=same mask_broadcast=<batch_heads|none|batch|heads|batch> causal wild
+  $all : mask=<f32|same|f32|same|f32> masked_rows lse wild soft_cap=3
+  $all : mask=f32 mask_broadcast=heads_rows window=40
+)";
+
+// For each of the families.
+constexpr std::string_view kFamilyShapes = R"(
+  2x2x4x1x150x32
+  3x1x3x19x83x27! : causal lse
+  4x2x4x34x129x40 : lse
+)";
+
+constexpr std::string_view kOthers = R"(
+  $short = batch=1 kv_len=<256|256|64|64|128|128>
+  2x2x4x1x150x32 3x1x3x19x83x27! 4x2x4x34x129x40 : v_scale=1e30 ; removed_keys lse ; {exact,wild causal} $short
+  0x1x2x3x70x40 1x2x2x0x65x32
+)";
+
+// What a model asks for: decoding and the chunks of a prefill.
+constexpr std::string_view kBench = R"(
+  $decode = causal ; causal keys=paged page_size=16
+  1x4x8x1x512x32 : $decode
+  1x4x8x64x512x32 : causal
+  4x8x32x1x2048x128 : $decode
+  1x4x4x256x256x64 1x2x8x256x256x128 1x2x2x128x128x256 : causal
+)";
+
+void settle(Spec& spec) {
+  if (spec.dtype != DType::kF16) return;
+  for (double* scale : {&spec.q_scale, &spec.k_scale, &spec.v_scale}) *scale = std::min(*scale, 1e4);
+}
+
+// The cases of a dtype and a layout. On which of them are quick depends `quick_from`, on the rules that are tried with
+// each shape `rule_from`: together the layouts try all of them.
+void add_cases_of(OpSuite& suite, DType dtype, const std::string& layout, std::size_t quick_from,
+                  std::size_t rule_from) {
+  Spec base{.dtype = dtype, .strided = layout == "strided"};
+  base.packed_q = layout == "packed";
+  if (layout == "packed") base.keys = Keys::kPacked;
+  if (layout == "paged") base.keys = Keys::kPaged;
+  const bool dense = base.keys == Keys::kDense;
+  std::size_t turn = 0;
+  const auto laid_out = [&](Spec spec) {
+    constexpr std::array<std::int64_t, 6> kPageSizes = {16, 1, 7, 4, 5, 64};
+    if (layout == "paged") {
+      spec.packed_q = turn % 2 == 1;
+      spec.page_size = kPageSizes[turn % kPageSizes.size()];
+    }
+    if (!dense) spec.strided = turn % 3 == 2;
+    ++turn;
+    settle(spec);
+    return make_case(kCases, spec);
+  };
+  const auto add = [&](const Spec& spec) { suite.cases.push_back(laid_out(spec)); };
+  const auto specs = [&](std::string_view table) {
+    std::size_t own_turn = 0;
+    return fields().expand(table, base, own_turn);
+  };
+
+  std::size_t at = 0;
+  for (Spec spec : specs(kHeadDims)) {
+    spec.quick = (at + quick_from) % 6 == 0;
+    if (dense || at % 3 != 1) add(spec);
+    ++at;
+  }
+  // A rule takes three of the shapes in this layout, and others in the next.
+  const std::vector<Spec> rules = specs(kRules);
+  for (std::size_t shape = 0; shape < kRuleShapes; ++shape) {
+    for (std::size_t rule = 0; rule < rules.size() / kRuleShapes; ++rule) {
+      Spec spec = rules[rule * kRuleShapes + shape];
+      const std::size_t turned = shape + rule + rule_from;
+      if (turned % 5 > 2 || (!dense && spec.mask != Mask::kNone)) continue;
+      spec.quick = turned % 5 == 0 && (rule + 1 + rule_from + quick_from) % 2 == 0;
+      add(spec);
+    }
+  }
+  for (Family family : {Family::kOutliers, Family::kIntegers, Family::kEqual, Family::kSubnormal,
+                        Family::kOneHot, Family::kCancel, Family::kUniform}) {
+    for (Spec spec : specs(kFamilyShapes)) {
+      spec.family = family;
+      spec.quick = spec.quick && (static_cast<std::size_t>(family) + quick_from) % 2 == 0;
+      add(spec);
+    }
+  }
+  for (const Spec& spec : specs(kOthers)) {
+    if (dense || spec.batch > 0) add(spec);
+  }
+  fill_edges(suite, dtype, layout, [&](const std::string& dimension, std::int64_t size) {
+    Spec spec = specs("1x1x2x3x21x12").front();
+    fields().resize(spec, dimension, size);
+    spec.causal = dimension == "q_len";
+    return laid_out(spec);
+  });
+}
+
+}  // namespace
+
 OpSuite flash_attention_suite() {
   auto suite = make_suite<FlashAttentionParams>(kFlashAttentionBound);
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
@@ -726,251 +867,30 @@ OpSuite flash_attention_suite() {
                     "subnormal",
                     "one_hot",
                     "cancel"};
-  for (const char* layout : {"packed", "paged"}) {
-    suite.exclusions.push_back({"additive_mask", layout, "a mask goes with dense queries and keys only"});
-  }
-
-  for (const char* layout : {"packed", "paged"}) {
-    for (const char* relation : {"decode_is_last_row", "chunked_prefill", "batch_mates"}) {
-      suite.exclusions.push_back(
-          {relation, layout, "tried with dense tensors, which this layout must agree with"});
+  using Names = std::initializer_list<const char*>;
+  const auto exclude = [&](Names layouts, Names features, const char* reason) {
+    for (const char* layout : layouts) {
+      for (const char* feature : features) suite.exclusions.push_back({feature, layout, reason});
     }
-  }
-  for (const char* layout : {"contiguous", "strided", "paged"}) {
-    suite.exclusions.push_back({"packed_is_dense", layout, "a relation of packed to dense tensors"});
-  }
-  for (const char* layout : {"contiguous", "strided", "packed"}) {
-    suite.exclusions.push_back({"page_order", layout, "only paged tensors have pages"});
-  }
+  };
+  exclude({"packed", "paged"}, {"additive_mask"}, "a mask goes with dense queries and keys only");
+  exclude({"packed", "paged"}, {"decode_is_last_row", "chunked_prefill", "batch_mates"},
+          "tried with dense tensors, which this layout must agree with");
+  exclude({"contiguous", "strided", "paged"}, {"packed_is_dense"}, "a relation of packed to dense tensors");
+  exclude({"contiguous", "strided", "packed"}, {"page_order"}, "only paged tensors have pages");
   // The rows of a wave's tile and of blocks; tiles of keys and a segment; packs and the tiles of head_dim.
   for (std::int64_t at : {16, 32, 64}) suite.edges.push_back({"q_len", at});
   for (std::int64_t at : {32, 64, 1024}) suite.edges.push_back({"kv_len", at});
   for (std::int64_t at : {8, 32, 64, 96, 128, 256}) suite.edges.push_back({"head_dim", at, 256});
 
-  const std::array<std::int64_t, 6> page_sizes = {16, 1, 7, 4, 5, 64};
   for (std::size_t dtype_at = 0; dtype_at < suite.dtypes.size(); ++dtype_at) {
     const DType dtype = suite.dtypes[dtype_at];
     for (std::size_t layout_at = 0; layout_at < suite.layouts.size(); ++layout_at) {
       const std::string& layout = suite.layouts[layout_at];
-      const bool dense = layout == "contiguous" || layout == "strided";
-      std::size_t turn = 0;
-      const auto laid_out = [&](Spec spec) {
-        spec.dtype = dtype;
-        if (layout == "packed") {
-          spec.keys = Keys::kPacked;
-          spec.packed_q = true;
-        } else if (layout == "paged") {
-          spec.keys = Keys::kPaged;
-          spec.packed_q = turn % 2 == 1;
-          spec.page_size = page_sizes[turn % page_sizes.size()];
-        }
-        spec.strided = dense ? layout == "strided" : turn % 3 == 2;
-        ++turn;
-        return make_case(kCases, spec);
-      };
-      const auto add = [&](const Spec& spec) { suite.cases.push_back(laid_out(spec)); };
-
-      // Every head_dim around a tile, an access or a power of two, while the rule and the shape rotate.
-      std::size_t at = 0;
-      for (std::int64_t head_dim : {1,  2,  7,  8,  16,  24,  31,  32,  33,  40,  63,  64,  65, 72,
-                                    80, 95, 96, 97, 112, 127, 128, 129, 136, 160, 192, 251, 256}) {
-        constexpr std::array<std::int64_t, 5> kQueries = {17, 1, 33, 5, 20};
-        constexpr std::array<std::int64_t, 4> kKeyCounts = {67, 131, 33, 70};
-        Spec spec{.batch = 1 + static_cast<std::int64_t>(at % 2),
-                  .q_len = kQueries[at % 5],
-                  .kv_len = kKeyCounts[at % 4]};
-        spec.head_dim = head_dim;
-        spec.q_heads = at % 3 == 0 ? 4 : 2;
-        spec.kv_heads = at % 3 == 2 ? 1 : 2;
-        spec.causal = at % 2 == 0;
-        spec.lse = at % 4 == 1;
-        spec.quick = (at + dtype_at + layout_at) % 6 == 0;
-        // Causal with more keys than a tile; GQA, MQA, a head_dim that no access divides.
-        spec.emulated = layout == "contiguous" && (head_dim == 65 || head_dim == 128 || head_dim == 192);
-        if (dense || at % 3 != 1) add(spec);
-        ++at;
-      }
-
-      // Every rule on shapes that decode, are odd, fill a tile and cross it.
-      const std::array<Spec, 5> shapes = {
-          Spec{.batch = 2, .q_len = 1, .kv_len = 150, .q_heads = 4, .kv_heads = 2, .head_dim = 32},
-          Spec{.batch = 3, .q_len = 19, .kv_len = 83, .q_heads = 3, .kv_heads = 1, .head_dim = 27},
-          Spec{.batch = 1, .q_len = 64, .kv_len = 64, .q_heads = 2, .kv_heads = 2, .head_dim = 64},
-          Spec{.batch = 4, .q_len = 34, .kv_len = 129, .q_heads = 4, .kv_heads = 2, .head_dim = 40},
-          Spec{.batch = 1, .q_len = 9, .kv_len = 100, .q_heads = 2, .kv_heads = 1, .head_dim = 144},
-      };
-      std::size_t shape = 0;
-      for (const Spec& base : shapes) {
-        std::size_t rule = layout_at;
-        // A rule takes three of the shapes in this layout, and others in the next.
-        const auto with = [&](auto&& change) {
-          if ((shape + rule++) % 5 > 2) return;
-          Spec spec = base;
-          change(spec);
-          spec.quick = (shape + rule) % 5 == 1 && (rule + dtype_at + layout_at) % 2 == 0;
-          add(spec);
-        };
-        with([](Spec& s) { s.lse = true; });
-        with([](Spec& s) { s.causal = s.lse = true; });
-        with([](Spec& s) { s.window = 1; });
-        with([](Spec& s) {
-          s.window = 37;
-          s.lse = true;
-        });
-        with([](Spec& s) {
-          s.window = 1000;
-          s.causal = true;
-        });
-        with([](Spec& s) {
-          s.causal = true;
-          s.prefix_len = 41;
-        });
-        with([](Spec& s) {
-          s.window = 9;
-          s.prefix_len = 70;
-          s.lse = true;
-        });
-        with([](Spec& s) {
-          s.causal = true;
-          s.soft_cap = 2.5f;
-          s.lse = true;
-        });
-        with([](Spec& s) {
-          s.soft_cap = 30.0f;
-          s.scale = 1.5f;
-        });
-        with([](Spec& s) {
-          s.causal = true;
-          s.scale = -0.37f;
-        });
-        with([](Spec& s) { s.causal = s.wild = s.lse = true; });
-        with([](Spec& s) {
-          s.window = 21;
-          s.wild = true;
-        });
-        with([](Spec& s) {
-          s.causal = s.wild = true;
-          s.prefix_len = 13;
-        });
-        with([](Spec& s) {
-          s.causal = s.lse = true;
-          s.kv_len = s.q_len = std::max<std::int64_t>(s.q_len, 3);
-        });
-        // More queries than keys: the first rows see nothing.
-        with([](Spec& s) {
-          s.causal = s.lse = true;
-          s.kv_len = 13;
-          s.q_len = 21;
-        });
-        with([](Spec& s) {
-          s.q_len = 90;
-          s.kv_len = 71;
-          s.q_heads = s.kv_heads;
-        });
-        with([](Spec& s) {
-          s.window = 5;
-          s.q_len = 40;
-          s.kv_len = 22;
-        });
-        with([](Spec& s) {
-          s.kv_len = 0;
-          s.lse = true;
-        });
-        with([&](Spec& s) {
-          s.causal = s.lse = true;
-          s.q_scale = s.k_scale = dtype == DType::kF16 ? 1e4 : 1e15;
-        });
-        with([&](Spec& s) {
-          s.q_scale = s.k_scale = 40.0;
-          s.soft_cap = shape % 2 == 0 ? 50.0f : 0.0f;
-        });
-        if (dense) {
-          std::size_t mask = shape;
-          with([&](Spec& s) {
-            s.mask = Mask::kF32;
-            s.mask_broadcast = {true, true, false};
-            s.lse = true;
-          });
-          with([&](Spec& s) {
-            s.mask = Mask::kSame;
-            s.mask_broadcast = {mask % 2 == 0, mask % 3 == 0, false};
-            s.causal = s.wild = true;
-          });
-          with([&](Spec& s) {
-            s.mask = mask % 2 == 0 ? Mask::kF32 : Mask::kSame;
-            s.masked_rows = s.lse = s.wild = true;
-            s.soft_cap = 3.0f;
-          });
-          with([&](Spec& s) {
-            s.mask = Mask::kF32;
-            s.mask_broadcast = {false, true, true};
-            s.window = 40;
-          });
-        }
-        ++shape;
-      }
-
-      for (Family family : {Family::kOutliers, Family::kIntegers, Family::kEqual, Family::kSubnormal,
-                            Family::kOneHot, Family::kCancel, Family::kUniform}) {
-        for (std::size_t i : {std::size_t{0}, std::size_t{1}, std::size_t{3}}) {
-          Spec spec = shapes[i];
-          spec.family = family;
-          spec.causal = i == 1;
-          spec.lse = i != 0;
-          spec.quick = i == 1 && (static_cast<std::size_t>(family) + dtype_at + layout_at) % 2 == 0;
-          add(spec);
-        }
-      }
-      for (std::size_t i : {std::size_t{0}, std::size_t{1}, std::size_t{3}}) {
-        Spec spec = shapes[i];
-        spec.quick = i == 1;
-        spec.v_scale = dtype == DType::kF16 ? 1e4 : 1e30;
-        add(spec);
-        spec.v_scale = 1.0;
-        spec.removed_keys = spec.lse = true;
-        add(spec);
-        spec.removed_keys = spec.lse = false;
-        spec.exact = true;
-        spec.batch = 1;
-        spec.kv_len = i == 0 ? 256 : i == 1 ? 64 : 128;
-        add(spec);
-        spec.exact = false;
-        spec.wild = spec.causal = true;
-        add(spec);
-      }
-      for (const Spec& empty :
-           {Spec{.batch = 0, .q_len = 3, .kv_len = 70, .q_heads = 2, .kv_heads = 1, .head_dim = 40},
-            Spec{.batch = 1, .q_len = 0, .kv_len = 65, .q_heads = 2, .kv_heads = 2, .head_dim = 32}}) {
-        if (dense || empty.batch > 0) add(empty);
-      }
-      fill_edges(suite, dtype, layout, [&](const std::string& dimension, std::int64_t size) {
-        Spec spec{.batch = 1, .q_len = 3, .kv_len = 21, .q_heads = 2, .kv_heads = 1, .head_dim = 12};
-        if (dimension == "q_len") spec.q_len = size;
-        if (dimension == "kv_len") spec.kv_len = size;
-        if (dimension == "head_dim") spec.head_dim = size;
-        spec.causal = dimension == "q_len";
-        return laid_out(spec);
-      });
+      add_cases_of(suite, dtype, layout, dtype_at + layout_at, layout_at);
     }
-
-    // What a model asks for: decoding and the chunks of a prefill.
-    const std::array<Spec, 6> timed = {
-        Spec{.q_len = 1, .kv_len = 512, .q_heads = 8, .kv_heads = 4, .head_dim = 32},
-        Spec{.q_len = 64, .kv_len = 512, .q_heads = 8, .kv_heads = 4, .head_dim = 32},
-        Spec{.batch = 4, .q_len = 1, .kv_len = 2048, .q_heads = 32, .kv_heads = 8, .head_dim = 128},
-        Spec{.q_len = 256, .kv_len = 256, .q_heads = 4, .kv_heads = 4, .head_dim = 64},
-        Spec{.q_len = 256, .kv_len = 256, .q_heads = 8, .kv_heads = 2, .head_dim = 128},
-        Spec{.q_len = 128, .kv_len = 128, .q_heads = 2, .kv_heads = 2, .head_dim = 256},
-    };
-    for (Spec spec : timed) {
-      spec.dtype = dtype;
-      spec.causal = true;
-      suite.bench_cases.push_back(make_case(kCases, spec));
-      if (spec.q_len > 1) continue;
-      spec.keys = Keys::kPaged;
-      spec.page_size = 16;
-      suite.bench_cases.push_back(make_case(kCases, spec));
-    }
+    std::size_t turn = 0;
+    add_cases(suite.bench_cases, kCases, kBench, {.dtype = dtype}, settle, turn);
   }
   add_metamorphic(suite, flash_attention_metamorphic_cases());
   suite.large_cases = large_cases;
