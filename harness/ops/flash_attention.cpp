@@ -159,174 +159,130 @@ std::vector<double> random_values(const Rig& owner, std::uint64_t salt, DType dt
   return rig.values("values");
 }
 
-// Keys of a sequence that are NaN or infinite: near the end, where most causal rows do not see them, and at
-// the start where windows leave it behind.
-struct WildKeys {
-  std::int64_t nan_key;
-  std::int64_t nan_value;
-  std::int64_t infinite_value;
-  std::int64_t first;  // −1: none
-
-  WildKeys(const Spec& spec, std::int64_t kv_len)
-      : nan_key(kv_len - 1),
-        nan_value(kv_len * 2 / 3),
-        infinite_value(kv_len * 5 / 6),
-        first(spec.window > 0 && spec.prefix_len == 0 ? 0 : -1) {}
-
-  [[nodiscard]] bool contains(std::int64_t key) const {
-    return key == nan_key || key == nan_value || key == infinite_value || key == first;
-  }
-};
+// Keys of a sequence that are NaN or infinite: near the end, where most causal rows do not see them, and at the start
+// where windows leave it behind. A key that is NaN, one whose value is, one whose value is infinite, the first (−1: none).
+std::array<std::int64_t, 4> wild_keys(const Spec& spec, std::int64_t kv_len) {
+  const bool left_behind = spec.window > 0 && spec.prefix_len == 0;
+  return {kv_len - 1, kv_len * 2 / 3, kv_len * 5 / 6, left_behind ? 0 : -1};
+}
 
 std::vector<double> mask_values(const Spec& spec, const Rig& rig, const Shape& shape) {
   const DType dtype = spec.mask == Mask::kF32 ? DType::kF32 : spec.dtype;
   std::vector<double> values = random_values(rig, 300, dtype, shape, Family::kNormal, 1.0);
-  const WildKeys wild(spec, spec.kv_len);
+  const auto wild = wild_keys(spec, spec.kv_len);
   Shuffler shuffler(rig.seed() + 7);
   for (std::size_t at = 0; at < values.size(); ++at) {
     const auto key = static_cast<std::int64_t>(at) % spec.kv_len;
     const auto row = static_cast<std::int64_t>(at) / spec.kv_len;
     const bool removed = shuffler.next(7) == 0 || (spec.masked_rows && row % 3 == 0) ||
-                         (spec.wild && wild.contains(key) && row % 4 != 3);
+                         (spec.wild && row % 4 != 3 && std::count(wild.begin(), wild.end(), key) > 0);
     if (removed) values[at] = -kInfinity;
   }
   return values;
 }
 
-void plant_wild_keys(const Spec& spec, const std::vector<Lengths>& sequences,
-                     std::vector<std::vector<double>>& k, std::vector<std::vector<double>>& v) {
-  const auto row = static_cast<std::size_t>(spec.kv_heads * spec.head_dim);
-  for (std::size_t b = 0; b < sequences.size(); ++b) {
-    if (sequences[b].kv_len < 3) continue;
-    const WildKeys wild(spec, sequences[b].kv_len);
-    const auto plant = [&](std::vector<double>& values, std::int64_t key, double value) {
-      // One dimension of each head is enough.
-      const std::size_t begin = static_cast<std::size_t>(key) * row;
-      for (std::size_t dim = 0; dim < row; dim += static_cast<std::size_t>(spec.head_dim)) {
-        values[begin + dim] = value;
-      }
-    };
-    plant(k[b], wild.nan_key, kNaN);
-    plant(v[b], wild.infinite_value, kInfinity);
-    plant(v[b], wild.nan_value, kNaN);
-    if (wild.first < 0) continue;
-    plant(k[b], wild.first, -kInfinity);
-    plant(v[b], wild.first, kNaN);
-  }
-}
-
-// Keys whose product with a query of positive numbers is −infinity.
-void remove_keys(const Spec& spec, const std::vector<Lengths>& sequences,
-                 std::vector<std::vector<double>>& k) {
-  const auto row = static_cast<std::size_t>(spec.kv_heads * spec.head_dim);
-  for (std::size_t b = 0; b < sequences.size(); ++b) {
-    for (std::int64_t key = 2; key < sequences[b].kv_len; key += 5) {
-      for (std::size_t dim = 0; dim < row; dim += static_cast<std::size_t>(spec.head_dim)) {
-        k[b][static_cast<std::size_t>(key) * row + dim] = -kInfinity;
-      }
-    }
-  }
-}
-
-// The keys or values of each sequence, [kv_len, kv_heads, head_dim].
-std::vector<std::vector<double>> sequence_values(const Spec& spec, const Rig& rig, std::uint64_t salt,
-                                                 double scale, const std::vector<Lengths>& sequences) {
-  std::vector<std::vector<double>> all;
-  for (const Lengths& lengths : sequences) {
-    all.push_back(random_values(rig, salt + all.size(), spec.dtype,
-                                {lengths.kv_len, spec.kv_heads, spec.head_dim}, spec.family, scale));
-  }
-  return all;
-}
-
-struct PageTable {
-  std::int64_t pages = 0;
-  std::int64_t max_pages = 0;
-  std::vector<double> table;  // [batch, max_pages]; entries that must not be read are far outside
+// The keys and values of a sequence, [kv_len, kv_heads, head_dim].
+struct Sequence {
+  std::int64_t kv_len = 0;
+  std::vector<double> k;
+  std::vector<double> v;
 };
 
-PageTable make_page_table(const Spec& spec, const std::vector<Lengths>& sequences, std::uint64_t seed) {
-  PageTable made;
-  std::int64_t used = 0;
-  for (const Lengths& lengths : sequences) {
-    const std::int64_t pages = (lengths.kv_len + spec.page_size - 1) / spec.page_size;
-    made.max_pages = std::max(made.max_pages, pages + 1);
-    used += pages;
+// One dimension of each head of a key.
+void plant(const Spec& spec, std::vector<double>& values, std::int64_t key, double value) {
+  for (std::int64_t head = key * spec.kv_heads; head < (key + 1) * spec.kv_heads; ++head) {
+    values[static_cast<std::size_t>(head * spec.head_dim)] = value;
   }
-  made.pages = used + 2;
-  std::vector<std::int64_t> order(static_cast<std::size_t>(made.pages));
-  std::iota(order.begin(), order.end(), 0);
-  Shuffler shuffler(seed);
-  for (std::size_t at = order.size(); at > 1; --at) std::swap(order[at - 1], order[shuffler.next(at)]);
-  made.table.assign(sequences.size() * static_cast<std::size_t>(made.max_pages), 1e9);
-  std::size_t next = 0;
-  for (std::size_t b = 0; b < sequences.size(); ++b) {
-    const std::int64_t pages = (sequences[b].kv_len + spec.page_size - 1) / spec.page_size;
-    for (std::int64_t page = 0; page < pages; ++page) {
-      made.table[b * static_cast<std::size_t>(made.max_pages) + static_cast<std::size_t>(page)] =
-          static_cast<double>(order[next++]);
-    }
-  }
-  return made;
 }
 
-// The cache's content: NaN but for the slots in use.
-std::vector<double> page_values(const Spec& spec, const std::vector<Lengths>& sequences,
-                                const PageTable& pages, const std::vector<std::vector<double>>& values) {
-  const std::int64_t row = spec.kv_heads * spec.head_dim;
-  std::vector<double> cache(static_cast<std::size_t>(pages.pages * spec.page_size * row), kNaN);
-  for (std::size_t b = 0; b < sequences.size(); ++b) {
-    for (std::int64_t key = 0; key < sequences[b].kv_len; ++key) {
-      const auto entry =
-          b * static_cast<std::size_t>(pages.max_pages) + static_cast<std::size_t>(key / spec.page_size);
-      const std::int64_t slot =
-          static_cast<std::int64_t>(pages.table[entry]) * spec.page_size + key % spec.page_size;
-      std::copy_n(values[b].begin() + key * row, row, cache.begin() + slot * row);
+std::vector<Sequence> make_sequences(const Spec& spec, const Rig& rig) {
+  std::vector<Sequence> all;
+  for (const auto& [q_len, kv_len] : sequences_of(spec)) {
+    const auto values = [&, shape = Shape{kv_len, spec.kv_heads, spec.head_dim}](
+                            std::uint64_t salt, Family family, double scale) {
+      return random_values(rig, salt + all.size(), spec.dtype, shape, family, scale);
+    };
+    Sequence one{kv_len, values(100, spec.family, spec.k_scale),
+                 values(200, spec.exact ? Family::kIntegers : spec.family, spec.v_scale)};
+    // Their product with a query of positive numbers is −infinity.
+    for (std::int64_t key = 2; spec.removed_keys && key < kv_len; key += 5)
+      plant(spec, one.k, key, -kInfinity);
+    if (spec.wild && kv_len >= 3) {
+      const auto [nan_key, nan_value, infinite_value, first] = wild_keys(spec, kv_len);
+      plant(spec, one.k, nan_key, kNaN);
+      plant(spec, one.v, infinite_value, kInfinity);
+      plant(spec, one.v, nan_value, kNaN);
+      if (first == 0) {
+        plant(spec, one.k, first, -kInfinity);
+        plant(spec, one.v, first, kNaN);
+      }
     }
+    all.push_back(std::move(one));
   }
-  return cache;
-}
-
-std::vector<double> joined(const std::vector<std::vector<double>>& parts) {
-  std::vector<double> all;
-  for (const std::vector<double>& part : parts) all.insert(all.end(), part.begin(), part.end());
   return all;
 }
 
-void make_keys(const Spec& spec, const std::vector<Lengths>& sequences, Layout k_layout, Layout v_layout,
-               Rig& rig, FlashAttentionParams& params) {
+// Caches of pages in a shuffled order, two more than are in use. NaN where nothing lies, and pages far outside where the
+// table must not be read.
+void make_pages(const Spec& spec, const std::vector<Sequence>& sequences, Layout k_layout, Layout v_layout,
+                Rig& rig, FlashAttentionParams& params) {
+  std::int64_t used = 0;
+  std::int64_t max_pages = 0;
+  std::vector<double> lens;
+  for (const Sequence& sequence : sequences) {
+    const std::int64_t pages = (sequence.kv_len + spec.page_size - 1) / spec.page_size;
+    max_pages = std::max(max_pages, pages + 1);
+    used += pages;
+    lens.push_back(static_cast<double>(sequence.kv_len));
+  }
+  std::vector<std::int64_t> order(static_cast<std::size_t>(used + 2));
+  std::iota(order.begin(), order.end(), 0);
+  Shuffler shuffler(rig.seed());
+  for (std::size_t at = order.size(); at > 1; --at) std::swap(order[at - 1], order[shuffler.next(at)]);
+
+  const std::int64_t row = spec.kv_heads * spec.head_dim;
+  const Shape shape{used + 2, spec.page_size, spec.kv_heads, spec.head_dim};
+  std::vector<double> k(order.size() * static_cast<std::size_t>(spec.page_size * row), kNaN);
+  std::vector<double> v = k;
+  std::vector<double> table;
+  auto page = order.begin();
+  for (const Sequence& sequence : sequences) {
+    for (std::int64_t key = 0; key < sequence.kv_len; key += spec.page_size, ++page) {
+      table.push_back(static_cast<double>(*page));
+      const std::int64_t count = std::min(spec.page_size, sequence.kv_len - key) * row;
+      std::copy_n(sequence.k.begin() + key * row, count, k.begin() + *page * spec.page_size * row);
+      std::copy_n(sequence.v.begin() + key * row, count, v.begin() + *page * spec.page_size * row);
+    }
+    table.resize(static_cast<std::size_t>((&sequence - sequences.data() + 1) * max_pages), 1e9);
+  }
+  params.k = rig.input_values("k", spec.dtype, shape, k, k_layout);
+  params.v = rig.input_values("v", spec.dtype, shape, v, v_layout);
+  params.block_table = rig.input_values("block_table", DType::kI32, {spec.batch, max_pages}, table);
+  params.kv_lens = rig.input_values("kv_lens", DType::kI32, {spec.batch}, lens);
+}
+
+void make_keys(const Spec& spec, Layout k_layout, Layout v_layout, Rig& rig, FlashAttentionParams& params) {
+  Shape shape{spec.batch, spec.kv_len, spec.kv_heads, spec.head_dim};
   if (spec.on_device) {
-    const Shape shape{spec.batch, spec.kv_len, spec.kv_heads, spec.head_dim};
     params.k = rig.input("k", spec.dtype, shape);
     params.v = rig.input("v", spec.dtype, shape);
     return;
   }
-  auto k = sequence_values(spec, rig, 100, spec.k_scale, sequences);
-  Spec of_values = spec;
-  if (spec.exact) of_values.family = Family::kIntegers;
-  auto v = sequence_values(of_values, rig, 200, spec.v_scale, sequences);
-  if (spec.removed_keys) remove_keys(spec, sequences, k);
-  if (spec.wild) plant_wild_keys(spec, sequences, k, v);
-  if (spec.keys == Keys::kPaged) {
-    const PageTable pages = make_page_table(spec, sequences, rig.seed());
-    const Shape shape{pages.pages, spec.page_size, spec.kv_heads, spec.head_dim};
-    params.k = rig.input_values("k", spec.dtype, shape, page_values(spec, sequences, pages, k), k_layout);
-    params.v = rig.input_values("v", spec.dtype, shape, page_values(spec, sequences, pages, v), v_layout);
-    params.block_table =
-        rig.input_values("block_table", DType::kI32, {spec.batch, pages.max_pages}, pages.table);
-    std::vector<double> lens;
-    for (const Lengths& lengths : sequences) lens.push_back(static_cast<double>(lengths.kv_len));
-    params.kv_lens = rig.input_values("kv_lens", DType::kI32, {spec.batch}, lens);
-    return;
-  }
-  Shape shape{spec.batch, spec.kv_len, spec.kv_heads, spec.head_dim};
+  const std::vector<Sequence> sequences = make_sequences(spec, rig);
+  if (spec.keys == Keys::kPaged) return make_pages(spec, sequences, k_layout, v_layout, rig, params);
   if (spec.keys == Keys::kPacked) {
-    const std::vector<double> offsets = offsets_of(sequences, &Lengths::kv_len);
+    const std::vector<double> offsets = offsets_of(sequences_of(spec), &Lengths::kv_len);
     params.kv_offsets = rig.input_values("kv_offsets", DType::kI32, {spec.batch + 1}, offsets);
     shape = {static_cast<std::int64_t>(offsets.back()), spec.kv_heads, spec.head_dim};
   }
-  params.k = rig.input_values("k", spec.dtype, shape, joined(k), k_layout);
-  params.v = rig.input_values("v", spec.dtype, shape, joined(v), v_layout);
+  std::vector<double> k;
+  std::vector<double> v;
+  for (const Sequence& sequence : sequences) {
+    k.insert(k.end(), sequence.k.begin(), sequence.k.end());
+    v.insert(v.end(), sequence.v.begin(), sequence.v.end());
+  }
+  params.k = rig.input_values("k", spec.dtype, shape, k, k_layout);
+  params.v = rig.input_values("v", spec.dtype, shape, v, v_layout);
 }
 
 std::int64_t visible_pairs(const Spec& spec, const Lengths& lengths) {
@@ -342,7 +298,6 @@ std::int64_t visible_pairs(const Spec& spec, const Lengths& lengths) {
 }
 
 FlashAttentionParams make(const Spec& spec, Rig& rig) {
-  const std::vector<Lengths> sequences = sequences_of(spec);
   const Layout layout = spec.strided ? Layout::kStrided : Layout::kContiguous;
   FlashAttentionParams params;
   params.scale = spec.scale;
@@ -355,7 +310,7 @@ FlashAttentionParams make(const Spec& spec, Rig& rig) {
   Shape q_shape{spec.batch, spec.q_len, spec.q_heads, spec.head_dim};
   Shape lse_shape{spec.batch, spec.q_heads, spec.q_len};
   if (spec.packed_q) {
-    const std::vector<double> offsets = offsets_of(sequences, &Lengths::q_len);
+    const std::vector<double> offsets = offsets_of(sequences_of(spec), &Lengths::q_len);
     params.q_offsets = rig.input_values("q_offsets", DType::kI32, {spec.batch + 1}, offsets);
     params.max_q_len = spec.q_len;
     const auto total = static_cast<std::int64_t>(offsets.back());
@@ -366,7 +321,7 @@ FlashAttentionParams make(const Spec& spec, Rig& rig) {
   const Layout other_layout = spec.head_dim % 3 == 0 ? Layout::kContiguous : layout;
   const Family q_family = spec.exact ? Family::kEqual : spec.removed_keys ? Family::kPositive : spec.family;
   params.q = rig.input("q", spec.dtype, q_shape, q_family, spec.exact ? 0.0 : spec.q_scale, layout);
-  make_keys(spec, sequences, layout, other_layout, rig, params);
+  make_keys(spec, layout, other_layout, rig, params);
   if (spec.mask != Mask::kNone) {
     const Shape shape{spec.mask_broadcast[0] ? 1 : spec.batch, spec.mask_broadcast[1] ? 1 : spec.q_heads,
                       spec.mask_broadcast[2] ? 1 : spec.q_len, spec.kv_len};
@@ -534,13 +489,6 @@ bool is_range(std::int64_t begin, std::int64_t end, std::int64_t size, std::int6
 std::int64_t index_in(const HostTensors& host, const char* name, std::int64_t at) {
   return static_cast<std::int64_t>(host.values(name)[static_cast<std::size_t>(at)]);
 }
-
-// The keys and values of a sequence, [kv_len, kv_heads, head_dim].
-struct Sequence {
-  std::int64_t kv_len = 0;
-  std::vector<double> k;
-  std::vector<double> v;
-};
 
 // Of sequence b alone; nothing where its length or offsets are bad. A key whose page is bad is
 // NaN, which rows that see it become.
@@ -838,35 +786,11 @@ OpSuite flash_attention_suite() {
   auto suite = make_suite<FlashAttentionParams>(kFlashAttentionBound);
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided", "packed", "paged"};
-  suite.features = {"full",
-                    "causal",
-                    "sliding_window",
-                    "prefix",
-                    "soft_cap",
-                    "scale",
-                    "additive_mask",
-                    "lse",
-                    "gqa",
-                    "mqa",
-                    "decode",
-                    "q_ne_kv",
-                    "q_gt_kv",
-                    "fully_masked",
-                    "nan_behind_mask",
-                    "head_dim_tile_32",
-                    "head_dim_tile_64",
-                    "head_dim_tile_96",
-                    "head_dim_tile_128",
-                    "head_dim_tile_256",
-                    "head_dim_mult8",
-                    "head_dim_odd",
-                    "large_scores",
-                    "outliers",
-                    "integers",
-                    "equal",
-                    "subnormal",
-                    "one_hot",
-                    "cancel"};
+  suite.features = words_of(
+      "full causal sliding_window prefix soft_cap scale additive_mask lse gqa mqa decode q_ne_kv q_gt_kv "
+      "fully_masked nan_behind_mask head_dim_tile_32 head_dim_tile_64 head_dim_tile_96 head_dim_tile_128 "
+      "head_dim_tile_256 head_dim_mult8 head_dim_odd large_scores outliers integers equal subnormal one_hot "
+      "cancel");
   using Names = std::initializer_list<const char*>;
   const auto exclude = [&](Names layouts, Names features, const char* reason) {
     for (const char* layout : layouts) {

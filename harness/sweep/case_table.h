@@ -17,6 +17,9 @@ struct TableCase {
   bool emulated = false;  ///< among those that an emulator runs
 };
 
+/// What blanks part.
+[[nodiscard]] std::vector<std::string> words_of(std::string_view text);
+
 /// The cases of a table, lines of shapes and of what is said of them:
 ///
 ///   3x7! 4x{130,131!~} : outliers ; scale=0.5 {f16,bf16} ; y=<f32|f16>   # a comment
