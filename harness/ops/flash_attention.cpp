@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -77,8 +78,8 @@ std::vector<Lengths> sequences_of(const Spec& spec) {
   return all;
 }
 
-std::int64_t tile_keys(const Spec& spec) {
-  return spec.head_dim <= 128 ? 64 : 32;
+Shape shape_of(const Spec& spec) {
+  return {spec.batch, spec.q_len, spec.kv_len, spec.q_heads, spec.kv_heads, spec.head_dim};
 }
 
 const char* layout_of(const Spec& spec) {
@@ -132,16 +133,13 @@ std::string options_of(const Spec& spec) {
 }
 
 // A small generator for what is not tensor data: page orders and which elements a mask removes.
-class Shuffler {
- public:
-  explicit Shuffler(std::uint64_t seed) : state_(seed * 2 + 1) {}
-  std::uint64_t next(std::uint64_t end) {
-    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
-    return (state_ >> 33) % end;
-  }
+struct Shuffler {
+  std::uint64_t state;  // odd at first
 
- private:
-  std::uint64_t state_;
+  std::uint64_t next(std::uint64_t end) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (state >> 33) % end;
+  }
 };
 
 std::vector<double> offsets_of(const std::vector<Lengths>& sequences, std::int64_t Lengths::*member) {
@@ -159,8 +157,8 @@ std::vector<double> random_values(const Rig& owner, std::uint64_t salt, DType dt
   return rig.values("values");
 }
 
-// Keys of a sequence that are NaN or infinite: near the end, where most causal rows do not see them, and at the start
-// where windows leave it behind. A key that is NaN, one whose value is, one whose value is infinite, the first (−1: none).
+// Keys of a sequence near the end, where most causal rows do not see them: one that is NaN, one whose value is,
+// one whose value is infinite. And the first, where windows leave it behind (−1: none).
 std::array<std::int64_t, 4> wild_keys(const Spec& spec, std::int64_t kv_len) {
   const bool left_behind = spec.window > 0 && spec.prefix_len == 0;
   return {kv_len - 1, kv_len * 2 / 3, kv_len * 5 / 6, left_behind ? 0 : -1};
@@ -170,7 +168,7 @@ std::vector<double> mask_values(const Spec& spec, const Rig& rig, const Shape& s
   const DType dtype = spec.mask == Mask::kF32 ? DType::kF32 : spec.dtype;
   std::vector<double> values = random_values(rig, 300, dtype, shape, Family::kNormal, 1.0);
   const auto wild = wild_keys(spec, spec.kv_len);
-  Shuffler shuffler(rig.seed() + 7);
+  Shuffler shuffler{(rig.seed() + 7) * 2 + 1};
   for (std::size_t at = 0; at < values.size(); ++at) {
     const auto key = static_cast<std::int64_t>(at) % spec.kv_len;
     const auto row = static_cast<std::int64_t>(at) / spec.kv_len;
@@ -222,8 +220,8 @@ std::vector<Sequence> make_sequences(const Spec& spec, const Rig& rig) {
   return all;
 }
 
-// Caches of pages in a shuffled order, two more than are in use. NaN where nothing lies, and pages far outside where the
-// table must not be read.
+// Caches of pages in a shuffled order, two more than are in use. NaN where nothing lies, and pages far
+// outside where the table must not be read.
 void make_pages(const Spec& spec, const std::vector<Sequence>& sequences, Layout k_layout, Layout v_layout,
                 Rig& rig, FlashAttentionParams& params) {
   std::int64_t used = 0;
@@ -237,7 +235,7 @@ void make_pages(const Spec& spec, const std::vector<Sequence>& sequences, Layout
   }
   std::vector<std::int64_t> order(static_cast<std::size_t>(used + 2));
   std::iota(order.begin(), order.end(), 0);
-  Shuffler shuffler(rig.seed());
+  Shuffler shuffler{rig.seed() * 2 + 1};
   for (std::size_t at = order.size(); at > 1; --at) std::swap(order[at - 1], order[shuffler.next(at)]);
 
   const std::int64_t row = spec.kv_heads * spec.head_dim;
@@ -245,6 +243,7 @@ void make_pages(const Spec& spec, const std::vector<Sequence>& sequences, Layout
   std::vector<double> k(order.size() * static_cast<std::size_t>(spec.page_size * row), kNaN);
   std::vector<double> v = k;
   std::vector<double> table;
+  std::size_t rows_end = 0;
   auto page = order.begin();
   for (const Sequence& sequence : sequences) {
     for (std::int64_t key = 0; key < sequence.kv_len; key += spec.page_size, ++page) {
@@ -253,7 +252,7 @@ void make_pages(const Spec& spec, const std::vector<Sequence>& sequences, Layout
       std::copy_n(sequence.k.begin() + key * row, count, k.begin() + *page * spec.page_size * row);
       std::copy_n(sequence.v.begin() + key * row, count, v.begin() + *page * spec.page_size * row);
     }
-    table.resize(static_cast<std::size_t>((&sequence - sequences.data() + 1) * max_pages), 1e9);
+    table.resize(rows_end += static_cast<std::size_t>(max_pages), 1e9);
   }
   params.k = rig.input_values("k", spec.dtype, shape, k, k_layout);
   params.v = rig.input_values("v", spec.dtype, shape, v, v_layout);
@@ -339,9 +338,7 @@ const Fields<Spec>& fields() {
     const auto is_large = [](const Spec& spec) { return spec.q_scale >= 1e4 || spec.v_scale >= 1e4; };
     Fields<Spec> made;
     made.dtype(&Spec::dtype).layout_text(layout_of);
-    made.shape_text([](const Spec& spec) {
-      return shape_name({spec.batch, spec.q_len, spec.kv_len, spec.q_heads, spec.kv_heads, spec.head_dim});
-    });
+    made.shape_text([](const Spec& spec) { return shape_name(shape_of(spec)); });
     made.feature("additive_mask", masked);
     made.feature("prefix", [](const Spec& spec) { return spec.prefix_len > 0; });
     made.feature("sliding_window", [](const Spec& spec) { return spec.window > 0; });
@@ -392,7 +389,7 @@ const Fields<Spec>& fields() {
     made.special(
         {"non_finite"}, [](const Spec& spec) { return spec.wild && spec.window == 0; }, false);
     made.no_features_in_id().option(options_of);
-    made.over_tile([](const Spec& spec) { return spec.kv_len > tile_keys(spec); });
+    made.over_tile([](const Spec& spec) { return spec.kv_len > (spec.head_dim <= 128 ? 64 : 32); });
     // Dense keys go with dense queries.
     made.settle([](Spec& spec) { spec.packed_q = spec.packed_q && spec.keys != Keys::kDense; });
     made.require([](const Spec& spec) {
@@ -446,25 +443,25 @@ std::vector<FlashAttentionParams> samples(const FlashAttentionParams& params, st
 
 const OpCases<Spec, FlashAttentionParams> kCases{flash_attention, fields, make, expect, work, samples};
 
+// As in all tables here, batch x kv_heads x q_heads x q_len x kv_len x head_dim.
+constexpr std::string_view kLarge = "4x32x32x4096x4096x128 : ; causal \n 32x8x32x1x8192x128";
+
 std::vector<Case> large_cases(std::int64_t shrink) {
   std::vector<Case> cases;
-  const auto add = [&](Spec spec, const std::string& what) -> Case& {
-    spec.q_heads = 32;
-    spec.head_dim = 128;
-    spec.on_device = true;
-    if (spec.q_len > shrink) spec.q_len /= shrink;
-    spec.kv_len /= shrink;
-    const Shape shape{spec.batch, spec.q_len, spec.kv_len, spec.q_heads, spec.kv_heads, spec.head_dim};
-    cases.push_back(make_large_case(kCases, spec, what, shape));
-    return cases.back();
-  };
   for (DType dtype : {DType::kBF16, DType::kF16}) {
-    Spec prefill{.dtype = dtype, .batch = 4, .q_len = 4096, .kv_len = 4096, .kv_heads = 32};
-    add(prefill, "full").floor_tflops = 250.0;
-    prefill.causal = true;
-    add(prefill, "causal").floor_tflops = 220.0;
-    add({.dtype = dtype, .batch = 32, .q_len = 1, .kv_len = 8192, .kv_heads = 8}, "decode").floor_share =
-        0.80;
+    std::size_t turn = 0;
+    for (Spec spec : fields().expand(kLarge, {.dtype = dtype, .on_device = true}, turn)) {
+      const bool decodes = spec.q_len == 1;
+      if (!decodes) spec.q_len /= shrink;
+      spec.kv_len /= shrink;
+      cases.push_back(make_large_case(kCases, spec,
+                                      decodes       ? "decode"
+                                      : spec.causal ? "causal"
+                                                    : "full",
+                                      shape_of(spec)));
+      cases.back().floor_share = decodes ? 0.80 : 0.0;
+      cases.back().floor_tflops = decodes ? 0.0 : spec.causal ? 220.0 : 250.0;
+    }
   }
   return cases;
 }
@@ -475,10 +472,6 @@ std::vector<Case> large_cases(std::int64_t shrink) {
 double smallest_weight(DType dtype, double lse) {
   if (dtype == DType::kBF16) return 0x1p-126;
   return std::fabs(lse) < 0x1p19 ? 0x1p-34 : 0x1p-25;
-}
-
-bool is_power_of_two(std::int64_t count) {
-  return count > 0 && (count & (count - 1)) == 0;
 }
 
 // Whether [begin, end) lies in [0, size) and is no longer than `most`, where that is not 0.
@@ -556,12 +549,11 @@ std::vector<OutputExpectation> expect(const FlashAttentionParams& part, const Ho
     if (part.lse.present()) outputs.push_back({"lse", std::move(lse)});
     return outputs;
   };
+  const auto q_start = [&](std::int64_t b) { return packed ? index_in(host, "q_offsets", b) : b * q_len; };
   for (std::int64_t b = 0; packed && b < batch; ++b) {
-    const std::int64_t begin = index_in(host, "q_offsets", b);
-    const std::int64_t end = index_in(host, "q_offsets", b + 1);
-    if (!is_range(begin, end, q_len, part.max_q_len)) return made();
+    if (!is_range(q_start(b), q_start(b + 1), q_len, part.max_q_len)) return made();
   }
-  if (packed && (index_in(host, "q_offsets", 0) != 0 || index_in(host, "q_offsets", batch) != q_len)) {
+  if (packed && (q_start(0) != 0 || q_start(batch) != q_len)) {
     // Rows of nobody stay.
     const auto before = host.values("o");
     o.value.assign(before.begin(), before.end());
@@ -570,8 +562,8 @@ std::vector<OutputExpectation> expect(const FlashAttentionParams& part, const Ho
   }
 
   for (std::int64_t b = 0; b < batch; ++b) {
-    const std::int64_t q_begin = packed ? index_in(host, "q_offsets", b) : b * q_len;
-    const std::int64_t q_end = packed ? index_in(host, "q_offsets", b + 1) : q_begin + q_len;
+    const std::int64_t q_begin = q_start(b);
+    const std::int64_t q_end = q_start(b + 1);
     const auto first = static_cast<std::size_t>(q_begin * heads * dim);
     const auto count = static_cast<std::size_t>((q_end - q_begin) * heads * dim);
     const auto lse_index = [&](std::int64_t i, std::int64_t head) {
@@ -625,7 +617,7 @@ std::vector<OutputExpectation> expect(const FlashAttentionParams& part, const Ho
         const double lost = matrix ? smallest_weight(dtype, log_sum) : 0x1p-149;
         const auto query =
             q.subspan(first + row * static_cast<std::size_t>(dim), static_cast<std::size_t>(dim));
-        const bool mean = mask_values.empty() && is_power_of_two(visible) &&
+        const bool mean = mask_values.empty() && std::has_single_bit(static_cast<std::uint64_t>(visible)) &&
                           std::all_of(query.begin(), query.end(), [](double x) { return x == 0.0; }) &&
                           are_integers(keys->v);
         for (std::int64_t d = 0; d < dim; ++d) {
@@ -650,13 +642,12 @@ std::vector<OutputExpectation> expect(const FlashAttentionParams& part, const Ho
 
 namespace {
 
-// Of all tables: batch x kv_heads x q_heads x q_len x kv_len x head_dim.
-// Every head_dim around a tile, an access or a power of two, while the rule and the shape rotate. Emulated: causal with
-// more keys than a tile; GQA, MQA, a head_dim that no access divides.
+// Every head_dim around a tile, an access or a power of two, while the rule and the shape rotate. Emulated:
+// causal with more keys than a tile; GQA, MQA, a head_dim that no access divides.
 constexpr std::string_view kHeadDims = R"(
   $head_dim = {1,2,7,8,16,24,31,32,33,40,63,64,65~,72,80,95,96,97,112,127,128~,129,136,160,192~,251,256}
-  $heads = kv_heads=<2|2|1> q_heads=<4|2|2>
-  1x1x1x1x1x$head_dim : batch=<1|2> $heads q_len=<17|1|33|5|20> kv_len=<67|131|33|70> causal=<on|off> lse=<off|on|off|off>
+  $shape = batch=<1|2> kv_heads=<2|2|1> q_heads=<4|2|2> q_len=<17|1|33|5|20> kv_len=<67|131|33|70>
+  1x1x1x1x1x$head_dim : $shape causal=<on|off> lse=<off|on|off|off>
 )";
 
 // Every rule on shapes that decode, are odd, fill a tile and cross it: five in each line.
@@ -698,8 +689,8 @@ constexpr std::string_view kFamilyShapes = R"(
 )";
 
 constexpr std::string_view kOthers = R"(
-  $short = batch=1 kv_len=<256|256|64|64|128|128>
-  2x2x4x1x150x32 3x1x3x19x83x27! 4x2x4x34x129x40 : v_scale=1e30 ; removed_keys lse ; {exact,wild causal} $short
+  $alone = {exact,wild causal} batch=1 kv_len=<256|256|64|64|128|128>
+  2x2x4x1x150x32 3x1x3x19x83x27! 4x2x4x34x129x40 : v_scale=1e30 ; removed_keys lse ; $alone
   0x1x2x3x70x40 1x2x2x0x65x32
 )";
 
@@ -717,19 +708,18 @@ void settle(Spec& spec) {
   for (double* scale : {&spec.q_scale, &spec.k_scale, &spec.v_scale}) *scale = std::min(*scale, 1e4);
 }
 
-// The cases of a dtype and a layout. On which of them are quick depends `quick_from`, on the rules that are tried with
-// each shape `rule_from`: together the layouts try all of them.
+// The cases of a dtype and a layout. `quick_from` says which of them are quick, `rule_from` which rules are
+// tried with each shape: together the layouts try all of them.
 void add_cases_of(OpSuite& suite, DType dtype, const std::string& layout, std::size_t quick_from,
                   std::size_t rule_from) {
-  Spec base{.dtype = dtype, .strided = layout == "strided"};
-  base.packed_q = layout == "packed";
-  if (layout == "packed") base.keys = Keys::kPacked;
-  if (layout == "paged") base.keys = Keys::kPaged;
-  const bool dense = base.keys == Keys::kDense;
+  const Keys keys = layout == "packed" ? Keys::kPacked : layout == "paged" ? Keys::kPaged : Keys::kDense;
+  const Spec base{
+      .dtype = dtype, .keys = keys, .packed_q = keys == Keys::kPacked, .strided = layout == "strided"};
+  const bool dense = keys == Keys::kDense;
   std::size_t turn = 0;
   const auto laid_out = [&](Spec spec) {
     constexpr std::array<std::int64_t, 6> kPageSizes = {16, 1, 7, 4, 5, 64};
-    if (layout == "paged") {
+    if (keys == Keys::kPaged) {
       spec.packed_q = turn % 2 == 1;
       spec.page_size = kPageSizes[turn % kPageSizes.size()];
     }
@@ -784,7 +774,6 @@ void add_cases_of(OpSuite& suite, DType dtype, const std::string& layout, std::s
 
 OpSuite flash_attention_suite() {
   auto suite = make_suite<FlashAttentionParams>(kFlashAttentionBound);
-  suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided", "packed", "paged"};
   suite.features = words_of(
       "full causal sliding_window prefix soft_cap scale additive_mask lse gqa mqa decode q_ne_kv q_gt_kv "
