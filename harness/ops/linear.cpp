@@ -296,11 +296,9 @@ void settle(Spec& spec) {
 
 OpSuite linear_suite() {
   auto suite = make_suite<LinearParams>(kLinearBound);
-  suite.features = {"weight_f32",   "weight_f16",     "weight_bf16", "y_f32",     "bias",
-                    "bias_f32",     "one_row",        "rows",        "tiled",     "mma",
-                    "no_inputs",    "outliers",       "integers",    "subnormal", "cancel",
-                    "one_hot",      "equal",          "positive",    "large",     "non_finite",
-                    "column_slice", "mixed_alignment"};
+  suite.features = words_of(
+      "weight_f32 weight_f16 weight_bf16 y_f32 bias bias_f32 one_row rows tiled mma no_inputs outliers "
+      "integers subnormal cancel one_hot equal positive large non_finite column_slice mixed_alignment");
   suite.exclusions = {{"mma", "", "matrix cores take f16 and bf16", {DType::kF32}}};
   exclude_families(suite, {"masked_rows", "nan_behind_mask"}, "there is no mask");
   // Rows of a dot kernel's tile; those from which on tiles are taken, and the tiles; packs, a wave's lanes,

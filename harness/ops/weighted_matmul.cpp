@@ -248,17 +248,15 @@ void settle(Spec& spec) {
 
 OpSuite weighted_matmul_suite() {
   auto suite = make_suite<WeightedMatmulParams>(kWeightedMatmulBound);
-  suite.features = {"plain",    "decode",          "batch", "heads",           "gqa",      "mqa",
-                    "empty_kv", "spans",           "drift", "non_finite",      "integers", "outliers",
-                    "cancel",   "one_hot_weights", "mma",   "mixed_alignment", "subnormal"};
+  suite.features = words_of(
+      "plain decode batch heads gqa mqa empty_kv spans drift non_finite integers outliers cancel "
+      "one_hot_weights mma mixed_alignment subnormal");
   // Few rows and those of a decoding block, tiles; a chunk, a stage, a span; a pack and tiles.
   for (std::int64_t at : {4, 16, 64, 128}) suite.edges.push_back({"q_len", at});
   for (std::int64_t at : {16, 32, 64, 2048}) suite.edges.push_back({"kv_len", at});
   for (std::int64_t at : {8, 64, 128}) suite.edges.push_back({"head_dim", at});
-  suite.exclusions = {
-      {"mma", "", "matrix cores take f16 and bf16", {DType::kF32}},
-      {"mixed_alignment", "", "staging for matrix cores, of f16 and bf16", {DType::kF32}},
-  };
+  suite.exclusions = {{"mma", "", "matrix cores take f16 and bf16", {DType::kF32}},
+                      {"mixed_alignment", "", "staging for matrix cores, of f16 and bf16", {DType::kF32}}};
   exclude_families(suite, {"nan_behind_mask"}, "it does not mask: 0 · NaN is NaN");
 
   for (DType dtype : suite.dtypes) {

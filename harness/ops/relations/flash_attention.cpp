@@ -35,14 +35,16 @@ struct Spec {
   [[nodiscard]] Shape shape() const { return {batch, q_len, kv_len, q_heads, kv_heads, head_dim}; }
 };
 
-// A rig with dense queries, keys and values, and the launch of all of them into "o" and "lse".
-Params make_whole(const Spec& spec, Rig& rig) {
+// Makes dense queries, keys and values, and launches all of them into "o" and "lse".
+Params launch_whole(const Spec& spec, Made& made) {
+  Rig& rig = made.rig;
   Params params = spec.rule;
   params.q = rig.input("q", spec.dtype, spec.q_shape(), Family::kNormal, 1.5, spec.layout);
   params.k = rig.input("k", spec.dtype, spec.k_shape(), Family::kNormal, 1.5, spec.layout);
   params.v = rig.input("v", spec.dtype, spec.k_shape(), Family::kNormal, 1.0, spec.layout);
   params.o = rig.output("o", spec.dtype, spec.q_shape(), spec.layout);
   params.lse = rig.output("lse", DType::kF32, spec.lse_shape(), spec.layout);
+  made.launch(params);
   return params;
 }
 
@@ -75,18 +77,16 @@ Params part_of(const Params& whole, const Spec& spec, std::int64_t first, std::i
 }
 
 Judge decode_is_last_row(const Spec& spec, Made& made) {
-  const Params whole = make_whole(spec, made.rig);
+  const Params whole = launch_whole(spec, made);
   const Params last = part_of(whole, spec, spec.q_len - 1, 1);
   const Params decoded = with_outputs(last, "decoded", "decoded_lse", spec, made.rig);
-  made.launch(whole);
   made.launch(decoded);
   return agree("last row, decoded", made, last, decoded);
 }
 
 Judge chunked_prefill(const Spec& spec, Made& made) {
-  const Params whole = make_whole(spec, made.rig);
+  const Params whole = launch_whole(spec, made);
   const Params in_chunks = with_outputs(whole, "chunked", "chunked_lse", spec, made.rig);
-  made.launch(whole);
   std::int64_t first = 0;
   // Of one, of a few, of the rest.
   for (std::int64_t count : {std::int64_t{1}, spec.q_len / 3, spec.q_len}) {
@@ -99,9 +99,8 @@ Judge chunked_prefill(const Spec& spec, Made& made) {
 }
 
 Judge batch_mates(const Spec& spec, Made& made) {
-  const Params whole = make_whole(spec, made.rig);
+  const Params whole = launch_whole(spec, made);
   const Params alone = with_outputs(whole, "alone", "alone_lse", spec, made.rig);
-  made.launch(whole);
   for (std::int64_t b = 0; b < spec.batch; ++b) {
     made.launch(slice_operands(alone, {"q", "k", "v", "o", "lse"}, 0, b));
   }
@@ -148,10 +147,9 @@ std::vector<std::vector<std::int64_t>> page_orders(std::int64_t pages) {
 }
 
 Judge page_order(const Spec& spec, std::int64_t page_size, Made& made) {
-  const Params whole = make_whole(spec, made.rig);
+  const Params whole = launch_whole(spec, made);
   // One page more than are in use.
   const std::int64_t pages = spec.batch * ((spec.kv_len + page_size - 1) / page_size) + 1;
-  made.launch(whole);
   std::vector<std::string> suffixes;
   for (const std::vector<std::int64_t>& order : page_orders(pages)) {
     const std::string suffix = fmt::format("_paged_{}", suffixes.size());
@@ -174,7 +172,7 @@ Judge page_order(const Spec& spec, std::int64_t page_size, Made& made) {
 
 Judge packed_is_dense(const Spec& spec, Made& made) {
   Rig& rig = made.rig;
-  const Params whole = make_whole(spec, rig);
+  const Params whole = launch_whole(spec, made);
   Params packed = whole;
   const auto offsets = [&](const char* name, std::int64_t length) {
     std::vector<double> values;
@@ -193,7 +191,6 @@ Judge packed_is_dense(const Spec& spec, Made& made) {
   packed.v = flat("v", spec.kv_len, spec.kv_heads);
   packed.o = rig.output("o_packed", spec.dtype, shape_of(packed.q), spec.layout);
   packed.lse = {};
-  made.launch(whole);
   made.launch(packed);
   return [](const Rig& launched) {
     return std::vector<Agreement>{{"dense and packed", launched.read("o"), launched.read("o_packed"), {}}};
