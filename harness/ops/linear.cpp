@@ -69,58 +69,48 @@ bool is_over_tile(const Spec& spec) {
 
 // Small numbers with a NaN, an infinity and zeros here and there: some rows and columns stay finite.
 std::vector<double> non_finite_values(const Shape& shape, std::int64_t every) {
-  std::vector<double> values;
-  for (std::int64_t row = 0; row < shape[0]; ++row) {
-    for (std::int64_t col = 0; col < shape[1]; ++col) {
-      double value = static_cast<double>((row * 5 + col * 3) % 11 - 5) / 4.0;
-      if (row % every == 1 && col == shape[1] - 1) value = std::nan("");
-      if (row % every == 2 && col == shape[1] / 2) value = -std::numeric_limits<double>::infinity();
-      values.push_back(value);
-    }
-  }
-  return values;
+  return values_of(shape, [&](std::int64_t i) {
+    const std::int64_t row = i / shape[1];
+    const std::int64_t col = i % shape[1];
+    if (row % every == 2 && col == shape[1] / 2) return -std::numeric_limits<double>::infinity();
+    if (row % every == 1 && col == shape[1] - 1) return std::nan("");
+    return static_cast<double>((row * 5 + col * 3) % 11 - 5) / 4.0;
+  });
 }
 
 // What the family is about lies in x; in these, weights are of its kind as well.
 Family weight_family(Family family) {
-  for (Family both :
-       {Family::kOutliers, Family::kIntegers, Family::kPositive, Family::kEqual, Family::kUniform}) {
-    if (family == both) return family;
-  }
-  return family == Family::kCancel ? Family::kEqual : Family::kNormal;
+  if (family == Family::kCancel) return Family::kEqual;
+  constexpr Family kBoth[] = {Family::kOutliers, Family::kIntegers, Family::kPositive, Family::kEqual,
+                              Family::kUniform};
+  return std::find(std::begin(kBoth), std::end(kBoth), family) == std::end(kBoth) ? Family::kNormal : family;
 }
 
 LinearParams make(const Spec& spec, Rig& rig) {
-  // The whole matrix, of which the operand is some columns where the spec asks for that.
-  const auto shape = [&](std::int64_t rows, std::int64_t columns, const Slice& slice) {
-    return Shape{rows, columns + (spec.column_slice ? slice.gap : 0)};
+  // Some columns of a larger matrix, where the spec asks for that.
+  const auto columns = [&](std::int64_t rows, std::int64_t count, const Slice& slice, auto&& whole) {
+    if (!spec.column_slice) return whole(Shape{rows, count});
+    return slice_axis(whole(Shape{rows, count + slice.gap}), 1, slice.first, count);
   };
-  const auto columns = [&](const TensorView& whole, std::int64_t count, const Slice& slice) {
-    return spec.column_slice ? slice_axis(whole, 1, slice.first, count) : whole;
-  };
-  const Shape x_shape = shape(spec.rows, spec.in_features, kXSlice);
-  const Shape weight_shape = shape(spec.out_features, spec.in_features, kWeightSlice);
   const Layout weight_layout = spec.mixed_alignment ? other_layout(spec.layout) : spec.layout;
   LinearParams params;
   params.batch_invariant = spec.batch_invariant;
-  if (spec.non_finite) {
-    params.x = rig.input_values("x", spec.x, x_shape, non_finite_values(x_shape, 4), spec.layout);
-    params.weight = rig.input_values("weight", spec.weight, weight_shape, non_finite_values(weight_shape, 7),
-                                     weight_layout);
-  } else {
-    params.x = rig.input("x", spec.x, x_shape, spec.family, spec.scale, spec.layout);
-    params.weight =
-        rig.input("weight", spec.weight, weight_shape, weight_family(spec.family), 1.0, weight_layout);
-  }
+  params.x = columns(spec.rows, spec.in_features, kXSlice, [&](const Shape& shape) {
+    return spec.non_finite ? rig.input_values("x", spec.x, shape, non_finite_values(shape, 4), spec.layout)
+                           : rig.input("x", spec.x, shape, spec.family, spec.scale, spec.layout);
+  });
+  params.weight = columns(spec.out_features, spec.in_features, kWeightSlice, [&](const Shape& shape) {
+    return spec.non_finite
+               ? rig.input_values("weight", spec.weight, shape, non_finite_values(shape, 7), weight_layout)
+               : rig.input("weight", spec.weight, shape, weight_family(spec.family), 1.0, weight_layout);
+  });
   if (spec.bias != Bias::kNone) {
     const DType dtype = spec.bias == Bias::kF32 ? DType::kF32 : spec.weight;
     const Family family = spec.family == Family::kIntegers ? Family::kIntegers : Family::kNormal;
     params.bias = rig.input("bias", dtype, {spec.out_features}, family, 3.0, spec.layout);
   }
-  params.y = rig.output("y", y_dtype(spec), shape(spec.rows, spec.out_features, kYSlice), spec.layout);
-  params.x = columns(params.x, spec.in_features, kXSlice);
-  params.weight = columns(params.weight, spec.in_features, kWeightSlice);
-  params.y = columns(params.y, spec.out_features, kYSlice);
+  params.y = columns(spec.rows, spec.out_features, kYSlice,
+                     [&](const Shape& shape) { return rig.output("y", y_dtype(spec), shape, spec.layout); });
   return params;
 }
 
@@ -282,8 +272,8 @@ constexpr std::string_view kOtherTable = R"(
   70x40x72 : $any batch_invariant=off column_slice ; weight=f32 batch_invariant=off {non_finite,integers}
 )";
 
-// Of the matrix cores, around packs, steps, stages and the tiles of every target; some of 1 row or column more
-// than whole tiles, some whose rows take no 16-byte accesses.
+// Of the matrix cores, around packs, steps, stages and the tiles of every target; some of 1 row or column
+// more than whole tiles, some whose rows take no 16-byte accesses.
 constexpr std::string_view kMmaTable = R"(
   32x1x1 32x8x8 33x16x17 63x31x63 64x32x64 65x33x65! 66x64x130 70x72x136~ 67x129x75 97x200x33 : $of_x
   128x64x128 127x40x129 129x65x127 130x136x130!~ 131x328x257 200x90x150 257x520x193 40x0x70 : $of_x
@@ -306,13 +296,9 @@ void settle(Spec& spec) {
 
 OpSuite linear_suite() {
   auto suite = make_suite<LinearParams>(kLinearBound);
-  suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
-  suite.layouts = {"contiguous", "strided"};
-  suite.features = {"weight_f32",   "weight_f16",     "weight_bf16", "y_f32",     "bias",
-                    "bias_f32",     "one_row",        "rows",        "tiled",     "mma",
-                    "no_inputs",    "outliers",       "integers",    "subnormal", "cancel",
-                    "one_hot",      "equal",          "positive",    "large",     "non_finite",
-                    "column_slice", "mixed_alignment"};
+  suite.features = words_of(
+      "weight_f32 weight_f16 weight_bf16 y_f32 bias bias_f32 one_row rows tiled mma no_inputs outliers "
+      "integers subnormal cancel one_hot equal positive large non_finite column_slice mixed_alignment");
   suite.exclusions = {{"mma", "", "matrix cores take f16 and bf16", {DType::kF32}}};
   exclude_families(suite, {"masked_rows", "nan_behind_mask"}, "there is no mask");
   // Rows of a dot kernel's tile; those from which on tiles are taken, and the tiles; packs, a wave's lanes,

@@ -48,17 +48,12 @@ inline constexpr bool kHasBias = requires(Params params) {
 
 inline const Fields<NormSpec>& norm_fields() {
   static const auto all = [] {
-    const auto weight = [](const NormSpec& spec) {
-      return fmt::format("weight_{}", dtype_name(spec.weight));
-    };
-    const auto stream_f32 = [](const NormSpec& spec) { return spec.fused && spec.stream == DType::kF32; };
     Fields<NormSpec> made;
-    made.dtype(&NormSpec::x)
-        .size("rows", &NormSpec::rows)
-        .size("hidden", &NormSpec::hidden)
-        .layout("layout", &NormSpec::layout);
-    made.flag("residual", &NormSpec::fused).says("residual", "plain").feature(weight);
-    made.feature("residual_f32", stream_f32);
+    made.dtype(&NormSpec::x).size("rows", &NormSpec::rows).size("hidden", &NormSpec::hidden);
+    made.layout("layout", &NormSpec::layout).flag("residual", &NormSpec::fused).says("residual", "plain");
+    made.feature([](const NormSpec& spec) { return fmt::format("weight_{}", dtype_name(spec.weight)); });
+    made.feature("residual_f32",
+                 [](const NormSpec& spec) { return spec.fused && spec.stream == DType::kF32; });
     made.feature("y_other_dtype", [](const NormSpec& spec) { return spec.y != spec.x; });
     made.flag("in_place", &NormSpec::in_place).says("in_place").family("family", &NormSpec::family);
     made.choice<NormSpecial>(
@@ -93,11 +88,8 @@ template <class Params>
     return (kHasBias<Params> ? (row + col) % 2 : (row * 7 + col * 5) % 3) == 0 ? -2.0 : 2.0;
   };
   if (spec.special == NormSpecial::kNonFinite) return non_finite_rows(spec.rows, spec.hidden, ordinary);
-  std::vector<double> values;
-  for (std::int64_t i = 0; i < spec.rows * spec.hidden; ++i) {
-    values.push_back(ordinary(i / spec.hidden, i % spec.hidden));
-  }
-  return values;
+  return values_of({spec.rows, spec.hidden},
+                   [&](std::int64_t i) { return ordinary(i / spec.hidden, i % spec.hidden); });
 }
 
 template <class Params>
@@ -251,8 +243,6 @@ template <class Params>
 [[nodiscard]] OpSuite norm_suite(const OpCases<NormSpec, Params>& op, const char* bound,
                                  std::vector<Case> relations) {
   auto suite = make_suite<Params>(bound);
-  suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
-  suite.layouts = {"contiguous", "strided"};
   suite.features = {"plain",       "residual", "residual_f32", "weight_f32", "weight_f16",
                     "weight_bf16", "in_place", "outliers",     "integers",   "equal",
                     "subnormal",   "eps_0",    "y_other_dtype"};

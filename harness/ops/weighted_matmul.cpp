@@ -53,56 +53,39 @@ std::string heads_of(const Spec& spec) {
 }
 
 // The feature of the values' family, where it counts as one.
-std::string values_of(const Spec& spec) {
+std::string family_of_values(const Spec& spec) {
   if (spec.values == Family::kEqual) return "drift";
   return spec.values == Family::kNormal || spec.values == Family::kPositive ? "" : family_name(spec.values);
 }
 
-// NaN, both infinities and zeros among small integers, some weights 0: 0 · NaN and 0 · inf must show.
-double non_finite_value(std::size_t i, std::size_t head_dim) {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  const double ordinary = static_cast<double>(i % 5) - 2.0;
-  // Columns apart, so that each kind decides some outputs alone.
-  const double kinds[] = {ordinary, std::numeric_limits<double>::quiet_NaN(), kInfinity, -kInfinity};
-  return i % 11 == 3 ? kinds[i % head_dim % 4] : ordinary;
-}
-
-double weight_of_masked_rows(std::size_t i, std::size_t kv_len) {
-  return i / kv_len % 3 == 0 ? 0.0 : static_cast<double>(i * 7919 % 1009) / 1009.0;
-}
-
 WeightedMatmulParams make(const Spec& spec, Rig& rig) {
-  const Shape weights_shape{spec.batch, spec.q_heads, spec.q_len, spec.kv_len};
-  const Shape values_shape{spec.batch, spec.kv_len, spec.kv_heads, spec.head_dim};
-  const Layout values_layout = spec.mixed_alignment ? other_layout(spec.layout) : spec.layout;
-  // An operand of the value that `at` gives for each index.
-  const auto given = [&](const char* name, const Shape& shape, Layout layout, auto at) {
-    std::int64_t count = 1;
-    for (std::int64_t size : shape) count *= size;
-    std::vector<double> values(static_cast<std::size_t>(count));
-    for (std::size_t i = 0; i < values.size(); ++i) values[i] = at(i);
-    return rig.input_values(name, spec.dtype, shape, values, layout);
+  const auto weight_at = [&](std::int64_t i) {
+    // Some are 0: 0 · NaN and 0 · inf must show.
+    if (spec.non_finite) return i / 7 % 3 == 0 ? 0.0 : 0.5;
+    return i / spec.kv_len % 3 == 0 ? 0.0 : static_cast<double>(i * 7919 % 1009) / 1009.0;
   };
+  // NaN, both infinities and zeros among small integers. Columns apart, so that each kind decides some alone.
+  const auto value_at = [&](std::int64_t i) {
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    const double ordinary = static_cast<double>(i % 5) - 2.0;
+    const double kinds[] = {ordinary, std::numeric_limits<double>::quiet_NaN(), kInfinity, -kInfinity};
+    return i % 11 == 3 ? kinds[i % spec.head_dim % 4] : ordinary;
+  };
+  const Shape weights{spec.batch, spec.q_heads, spec.q_len, spec.kv_len};
+  const Shape values{spec.batch, spec.kv_len, spec.kv_heads, spec.head_dim};
+  const Layout values_layout = spec.mixed_alignment ? other_layout(spec.layout) : spec.layout;
+  // Large values, not weights: the product stays in f32.
+  const double scale =
+      spec.sum_to_1 ? 2.0 / static_cast<double>(spec.kv_len) : (is_large(spec) ? 1.0 : spec.scale);
   WeightedMatmulParams params;
-  if (spec.non_finite) {
-    params.weights = given("weights", weights_shape, spec.layout,
-                           [](std::size_t i) { return i / 7 % 3 == 0 ? 0.0 : 0.5; });
-    params.values = given("values", values_shape, values_layout, [&](std::size_t i) {
-      return non_finite_value(i, static_cast<std::size_t>(spec.head_dim));
-    });
-  } else {
-    if (spec.masked_rows) {
-      params.weights = given("weights", weights_shape, spec.layout, [&](std::size_t i) {
-        return weight_of_masked_rows(i, static_cast<std::size_t>(spec.kv_len));
-      });
-    } else {
-      // Large values, not weights: the product stays in f32.
-      const double scale =
-          spec.sum_to_1 ? 2.0 / static_cast<double>(spec.kv_len) : (is_large(spec) ? 1.0 : spec.scale);
-      params.weights = rig.input("weights", spec.dtype, weights_shape, spec.weights, scale, spec.layout);
-    }
-    params.values = rig.input("values", spec.dtype, values_shape, spec.values, spec.scale, values_layout);
-  }
+  params.weights =
+      spec.non_finite || spec.masked_rows
+          ? rig.input_values("weights", spec.dtype, weights, values_of(weights, weight_at), spec.layout)
+          : rig.input("weights", spec.dtype, weights, spec.weights, scale, spec.layout);
+  params.values =
+      spec.non_finite
+          ? rig.input_values("values", spec.dtype, values, values_of(values, value_at), values_layout)
+          : rig.input("values", spec.dtype, values, spec.values, spec.scale, values_layout);
   params.out =
       rig.output("out", spec.dtype, {spec.batch, spec.q_len, spec.q_heads, spec.head_dim}, spec.layout);
   return params;
@@ -124,7 +107,7 @@ const Fields<Spec>& fields() {
     made.feature("empty_kv", [](const Spec& spec) { return spec.kv_len == 0; });
     made.feature("spans", [](const Spec& spec) { return spec.kv_len > kSpan; });
     made.feature("mixed_alignment", &Spec::mixed_alignment).feature("non_finite", &Spec::non_finite);
-    made.feature("masked_rows", &Spec::masked_rows).feature("large", is_large).feature(values_of);
+    made.feature("masked_rows", &Spec::masked_rows).feature("large", is_large).feature(family_of_values);
     made.feature("one_hot_weights", [](const Spec& spec) { return spec.weights == Family::kOneHot; });
     made.plain().family("weights", &Spec::weights, false).family("values", &Spec::values, false);
     made.scalar("scale", &Spec::scale, 1.0).flag("non_finite", &Spec::non_finite);
@@ -170,11 +153,18 @@ const OpCases<Spec, WeightedMatmulParams> kCases{weighted_matmul, fields, make, 
 
 std::vector<Case> large_cases(std::int64_t shrink) {
   std::vector<Case> cases;
+  const std::int64_t length = 4096 / shrink;
   for (DType dtype : {DType::kBF16, DType::kF16}) {
-    Spec spec{.batch = 4, .q_heads = 32, .kv_heads = 32, .head_dim = 128, .dtype = dtype, .sum_to_1 = true};
-    spec.q_len = spec.kv_len = 4096 / shrink;
-    const Shape shape{spec.batch, spec.q_heads, spec.q_len, spec.kv_len, spec.head_dim};
-    cases.emplace_back(make_large_case(kCases, spec, "plain", shape)).floor_share = 0.80;
+    const Spec spec{.batch = 4,
+                    .q_heads = 32,
+                    .kv_heads = 32,
+                    .q_len = length,
+                    .kv_len = length,
+                    .head_dim = 128,
+                    .dtype = dtype,
+                    .sum_to_1 = true};
+    cases.push_back(make_large_case(kCases, spec, "plain", {4, 32, length, length, 128}));
+    cases.back().floor_share = 0.80;
   }
   return cases;
 }
@@ -183,13 +173,9 @@ std::vector<Case> large_cases(std::int64_t shrink) {
 
 std::vector<OutputExpectation> expect(const WeightedMatmulParams& part, const HostTensors& host,
                                       const Target& target, const WeightedMatmulParams&) {
-  reference::WeightedMatmulSizes sizes;
-  sizes.batch = part.weights.shape[0];
-  sizes.q_heads = part.weights.shape[1];
-  sizes.q_len = part.weights.shape[2];
-  sizes.kv_len = part.weights.shape[3];
-  sizes.kv_heads = part.values.shape[2];
-  sizes.head_dim = part.values.shape[3];
+  const auto [batch, q_heads, q_len, kv_len] = part.weights.shape;
+  const reference::WeightedMatmulSizes sizes{
+      batch, q_len, kv_len, q_heads, part.values.shape[2], part.values.shape[3]};
   const auto weights = host.values("weights");
   const auto values = host.values("values");
   const DType dtype = part.out.dtype;
@@ -244,8 +230,8 @@ constexpr std::string_view kLongest = R"(
   1x1x1x1x131072x2! : weights=equal values=equal scale=0.1
 )";
 
-// Of the matrix cores, around packs, steps, stages and the tiles of every target; rows of several heads in one
-// tile; more than one span.
+// Of the matrix cores, around packs, steps, stages and the tiles of every target; rows of several heads in
+// one tile; more than one span.
 constexpr std::string_view kMmaTable = R"(
   1x1x1x{63x15x63,64x16x64,65x17x65!,127x63x127,128x64x128,129x65x129,130x72x136!~,128x128x256,131x200x264}
   1x1x1x257x328x72 2x2x6x45x72x136!~ 2x2x4x67x129x80 1x2x2x1x400x128 2x2x8x1x336x136 1x1x2x17x8x8
@@ -262,19 +248,15 @@ void settle(Spec& spec) {
 
 OpSuite weighted_matmul_suite() {
   auto suite = make_suite<WeightedMatmulParams>(kWeightedMatmulBound);
-  suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
-  suite.layouts = {"contiguous", "strided"};
-  suite.features = {"plain",    "decode",          "batch", "heads",           "gqa",      "mqa",
-                    "empty_kv", "spans",           "drift", "non_finite",      "integers", "outliers",
-                    "cancel",   "one_hot_weights", "mma",   "mixed_alignment", "subnormal"};
+  suite.features = words_of(
+      "plain decode batch heads gqa mqa empty_kv spans drift non_finite integers outliers cancel "
+      "one_hot_weights mma mixed_alignment subnormal");
   // Few rows and those of a decoding block, tiles; a chunk, a stage, a span; a pack and tiles.
   for (std::int64_t at : {4, 16, 64, 128}) suite.edges.push_back({"q_len", at});
   for (std::int64_t at : {16, 32, 64, 2048}) suite.edges.push_back({"kv_len", at});
   for (std::int64_t at : {8, 64, 128}) suite.edges.push_back({"head_dim", at});
-  suite.exclusions = {
-      {"mma", "", "matrix cores take f16 and bf16", {DType::kF32}},
-      {"mixed_alignment", "", "staging for matrix cores, of f16 and bf16", {DType::kF32}},
-  };
+  suite.exclusions = {{"mma", "", "matrix cores take f16 and bf16", {DType::kF32}},
+                      {"mixed_alignment", "", "staging for matrix cores, of f16 and bf16", {DType::kF32}}};
   exclude_families(suite, {"nan_behind_mask"}, "it does not mask: 0 · NaN is NaN");
 
   for (DType dtype : suite.dtypes) {

@@ -21,12 +21,6 @@ std::vector<std::string> split(std::string_view text, char separator) {
   return parts;
 }
 
-std::vector<std::string> words_of(std::string_view text) {
-  std::vector<std::string> words = split(text, ' ');
-  std::erase(words, "");
-  return words;
-}
-
 // Every text that `text` stands for: the first braces with each of their values, and so on.
 std::vector<std::string> either(const std::string& text) {
   const std::size_t open = text.find('{');
@@ -81,6 +75,12 @@ TableCase shaped(const std::string& line, std::string shape) {
 }
 
 }  // namespace
+
+std::vector<std::string> words_of(std::string_view text) {
+  std::vector<std::string> words = split(text, ' ');
+  std::erase(words, "");
+  return words;
+}
 
 std::vector<TableCase> read_case_table(std::string_view table, std::size_t& turn) {
   std::vector<TableCase> cases;

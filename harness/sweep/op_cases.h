@@ -226,7 +226,8 @@ template <class Params>
       op_name(params), fields);
 }
 
-/// What a suite is filled from: names, the bound in words, and how a candidate takes the op's params.
+/// What a suite is filled from: names, the bound in words, and how a candidate takes the op's params. Of all
+/// floats and both layouts, unless the op says otherwise.
 template <class Params>
 [[nodiscard]] OpSuite make_suite(const char* bound) {
   OpSuite suite;
@@ -234,6 +235,8 @@ template <class Params>
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {"contiguous", "strided"};
   suite.bound = bound;
+  suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
+  suite.layouts = {layout_name(Layout::kContiguous), layout_name(Layout::kStrided)};
   suite.candidate_struct = [](const std::any& params) {
     return CandidateStruct(std::any_cast<const Params&>(params)).bytes();
   };
