@@ -232,8 +232,6 @@ template <class Params>
 [[nodiscard]] OpSuite make_suite(const char* bound) {
   OpSuite suite;
   suite.op = op_name(Params{});
-  suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
-  suite.layouts = {"contiguous", "strided"};
   suite.bound = bound;
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {layout_name(Layout::kContiguous), layout_name(Layout::kStrided)};
