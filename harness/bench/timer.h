@@ -20,7 +20,7 @@ inline constexpr bool kOnGpu = true;
 using Launch = std::function<Status(hipStream_t)>;
 
 /// What is said of samples, in their unit.
-struct Summary {
+struct Timing {
   double median = 0.0;
   double low = 0.0;   ///< the 10th percentile
   double high = 0.0;  ///< the 90th percentile
@@ -28,7 +28,7 @@ struct Summary {
   /// share of their median. Samples of several blocks count together, so what changes between blocks counts.
   [[nodiscard]] double spread() const { return median > 0.0 ? (high - low) / median : 0.0; }
 };
-[[nodiscard]] Summary summarize(std::vector<double> samples);
+[[nodiscard]] Timing summarize(std::vector<double> samples);
 
 struct TimerOptions {
   double warm_up_ms = 30.0;   ///< of launches that are not counted
