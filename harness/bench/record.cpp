@@ -253,13 +253,10 @@ void add_run(Run& whole, Run part, Adds adds) {
   }
 }
 
-double block_value(const std::string& platform, const std::vector<double>& samples) {
-  return percentile(samples, platform == "cpu" ? 0.0 : 0.5);
-}
-
 std::vector<double> block_values(const std::string& platform, const Record& record) {
   std::vector<double> values;
-  for (const std::vector<double>& block : record.blocks_us) values.push_back(block_value(platform, block));
+  for (const auto& block : record.blocks_us)
+    values.push_back(percentile(block, platform == "cpu" ? 0.0 : 0.5));
   return values;
 }
 

@@ -86,10 +86,8 @@ enum class Adds {
 /// sources, compilers or devices, or of other records than is due.
 void add_run(Run& whole, Run part, Adds adds);
 
-/// The one number of a block that is compared. On a GPU the median of its samples. On the cpu platform the
+/// Of each block the one number that is compared. On a GPU the median of its samples. On the cpu platform the
 /// least: what else runs on the machine only ever adds time, and takes it from most samples there.
-[[nodiscard]] double block_value(const std::string& platform, const std::vector<double>& samples);
-/// Of each block of a record.
 [[nodiscard]] std::vector<double> block_values(const std::string& platform, const Record& record);
 
 /// The table's heading, and a record's line.

@@ -14,11 +14,11 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <future>
 #include <map>
 #include <mutex>
 #include <regex>
 #include <set>
-#include <thread>
 
 namespace hipforge::harness {
 namespace {
@@ -40,27 +40,20 @@ int usage_error(const std::string& message) {
   return kExitUsage;
 }
 
-// work(0) … work(count − 1), `jobs` at a time; the first exception is thrown here when all have stopped.
+// work(0) … work(count − 1), `jobs` at a time; an exception is thrown here when all have stopped.
 void in_parallel(std::size_t count, int jobs, const std::function<void(std::size_t)>& work) {
   std::atomic<std::size_t> next{0};
-  std::mutex mutex;
-  std::exception_ptr error;
   const auto loop = [&] {
-    for (std::size_t i = next++; i < count; i = next++) {
-      try {
-        work(i);
-      } catch (...) {
-        const std::lock_guard lock(mutex);
-        if (!error) error = std::current_exception();
-        next = count;
-      }
+    try {
+      for (std::size_t i = next++; i < count; i = next++) work(i);
+    } catch (...) {
+      next = count;
+      throw;
     }
   };
-  std::vector<std::thread> threads;
-  for (int job = 1; job < jobs; ++job) threads.emplace_back(loop);
-  loop();
-  for (std::thread& thread : threads) thread.join();
-  if (error) std::rethrow_exception(error);
+  std::vector<std::future<void>> loops;
+  for (int job = 0; job < jobs; ++job) loops.push_back(std::async(std::launch::async, loop));
+  for (std::future<void>& running : loops) running.get();
 }
 
 using Suite = std::vector<SuiteStep> (*)(const std::string& op, const std::string& platform);

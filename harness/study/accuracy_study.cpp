@@ -40,7 +40,7 @@ struct Trial {
   TensorView positive(const std::string& name, const Shape& shape) {
     return rig.input(name, DType::kF32, shape, Family::kPositive);
   }
-  // By the oracle's values and the sums of magnitudes that errors are measured in; `out` is the output, of this shape.
+  // `out` is the params' output, of this shape; errors are measured by the oracle's sums of magnitudes.
   template <class Params>
   Pair judge(Params params, TensorView Params::*out, const Shape& shape, const std::vector<double>& value,
              const std::vector<double>& magnitude, Status (*op)(const Params&, hipStream_t, const Target&),
@@ -160,10 +160,7 @@ void print_table(const std::vector<StudySeries>& all) {
 
 double log_log_slope(const std::vector<StudyPoint>& points) {
   const auto count = static_cast<double>(points.size());
-  double x_sum = 0.0;
-  double y_sum = 0.0;
-  double xx_sum = 0.0;
-  double xy_sum = 0.0;
+  double x_sum = 0.0, y_sum = 0.0, xx_sum = 0.0, xy_sum = 0.0;
   for (const StudyPoint& point : points) {
     const double x = std::log(static_cast<double>(point.kv_len));
     const double y = std::log(point.error);
@@ -198,6 +195,7 @@ std::vector<StudySeries> run_study(const StudyOptions& options, const Target& ta
 std::vector<std::string> study_problems(const std::vector<StudySeries>& all) {
   std::vector<std::string> problems;
   for (const StudySeries& series : all) {
+    // A slope that is no number is a problem of either.
     if (!series.naive && !(series.slope <= kMaxErrorSlope)) {
       problems.push_back(fmt::format("{}: the error grows with kv_len, slope {:.3f}, allowed {}", series.op,
                                      series.slope, kMaxErrorSlope));
