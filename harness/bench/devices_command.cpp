@@ -13,7 +13,9 @@
 namespace hipforge::harness {
 namespace {
 
-constexpr double kMiB = 1024.0 * 1024.0;
+double mib(std::int64_t bytes) {
+  return static_cast<double>(bytes) / (1024.0 * 1024.0);
+}
 
 void print_details(int index, const DeviceDetails& details) {
   fmt::print("device {}: {}, {} platform\n", index, details.info.name, details.info.platform);
@@ -22,8 +24,7 @@ void print_details(int index, const DeviceDetails& details) {
   if (details.core_clock_mhz > 0) fmt::print(", core up to {} MHz", details.core_clock_mhz);
   if (details.memory_clock_mhz > 0) fmt::print(", memory {} MHz", details.memory_clock_mhz);
   fmt::print("\n  memory {:.0f} MiB, {:.0f} MiB free; last-level cache {:.1f} MiB\n",
-             static_cast<double>(details.total_bytes) / kMiB, static_cast<double>(details.free_bytes) / kMiB,
-             static_cast<double>(details.cache_bytes) / kMiB);
+             mib(details.total_bytes), mib(details.free_bytes), mib(details.cache_bytes));
   fmt::print("  driver {}, runtime {}, compiler {}\n", details.driver, details.runtime,
              details.info.compiler);
 }
@@ -55,7 +56,7 @@ void measure(const DevicesOptions& options, Fields& row) {
       if (options.quick && bytes > (std::int64_t{256} << 20)) continue;
       const Bandwidth& found = ceilings.bandwidth(traffic, bytes);
       fmt::print("  {:<6}{:>6.0f} MiB moved {:>9.1f} GB/s  ({:.1f} to {:.1f}; {})\n", traffic_name(traffic),
-                 static_cast<double>(bytes) / kMiB, found.gbps, found.low_gbps, found.high_gbps, found.how);
+                 mib(bytes), found.gbps, found.low_gbps, found.high_gbps, found.how);
       bandwidths.push_back({{"traffic", traffic_name(traffic)},
                             {"bytes", found.bytes},
                             {"gbps", found.gbps},

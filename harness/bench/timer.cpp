@@ -22,8 +22,7 @@ struct Interval {
   Event stop;
 };
 
-}  // namespace
-
+// Of the last level of the current device; 0 where buffers need no rotation.
 std::int64_t cache_bytes() {
   if (!kOnGpu) return 0;
   int device = 0;
@@ -32,6 +31,8 @@ std::int64_t cache_bytes() {
   HIPFORGE_HIP_CHECK(hipGetDeviceProperties(&properties, device));
   return properties.l2CacheSize;
 }
+
+}  // namespace
 
 int rotation_copies(std::int64_t footprint, int most) {
   const std::int64_t cache = cache_bytes();

@@ -46,11 +46,8 @@ struct TimerOptions {
                                    const TimerOptions& options, hipStream_t stream,
                                    std::vector<double>& samples_ms);
 
-/// Bytes of the last-level cache of the current device; 0 where buffers need no rotation (the cpu platform).
-[[nodiscard]] std::int64_t cache_bytes();
-
-/// How many sets of buffers of `footprint` bytes exceed that cache several times; at least 2, at most `most`.
-/// 1 where cache_bytes() is 0.
+/// How many sets of buffers of `footprint` bytes exceed the last-level cache several times; at least 2, at
+/// most `most`. 1 where buffers need no rotation (the cpu platform).
 [[nodiscard]] int rotation_copies(std::int64_t footprint, int most);
 
 /// What to run before each sample of `copies` sets of `footprint` bytes: empty where they exceed the cache by

@@ -35,11 +35,6 @@ struct Trial {
   [[nodiscard]] bool caught() const { return outcome.failed; }
 };
 
-int usage_error(const std::string& message) {
-  fmt::print(stderr, "hipforge mutants: {}\n", message);
-  return kExitUsage;
-}
-
 // work(0) … work(count − 1), `jobs` at a time; an exception is thrown here when all have stopped.
 void in_parallel(std::size_t count, int jobs, const std::function<void(std::size_t)>& work) {
   std::atomic<std::size_t> next{0};
@@ -157,14 +152,17 @@ std::string default_mutants_folder() {
 
 int run_mutants(const MutantsOptions& options) {
   if (options.hand_made && options.generated)
-    return usage_error("--hand-made and --generated exclude each other");
-  if (options.race && options.generated) return usage_error("--race is for the mutants made by hand");
-  if (options.jobs < 1) return usage_error(fmt::format("--jobs is {}, needs 1 or more", options.jobs));
+    return usage_error("mutants", "--hand-made and --generated exclude each other");
+  if (options.race && options.generated)
+    return usage_error("mutants", "--race is for the mutants made by hand");
+  if (options.jobs < 1)
+    return usage_error("mutants", fmt::format("--jobs is {}, needs 1 or more", options.jobs));
   std::regex wanted;
   try {
     wanted = std::regex(options.id);
   } catch (const std::regex_error& error) {
-    return usage_error(fmt::format("--id '{}' is no regular expression: {}", options.id, error.what()));
+    return usage_error("mutants",
+                       fmt::format("--id '{}' is no regular expression: {}", options.id, error.what()));
   }
   const std::string name = options.generated ? "generated" : "hand";
   const std::string folder = options.folder + "/" + name;
@@ -186,7 +184,7 @@ int run_mutants(const MutantsOptions& options) {
       left_out.push_back(&mutant);
     }
   }
-  if (trials.empty()) return usage_error("no mutant matches");
+  if (trials.empty()) return usage_error("mutants", "no mutant matches");
   if (options.list) {
     for (const auto& [mutant, _] : trials) fmt::print("{} {}: {}\n", mutant->id, mutant->where, mutant->what);
     return kExitGood;

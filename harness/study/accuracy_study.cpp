@@ -105,13 +105,6 @@ Pair try_attention(Trial trial) {
                      flash_attention, naive_attention);
 }
 
-constexpr const char* kSvgStyle =
-    ".back{fill:#fff} .text{fill:#222} .grid{stroke:#ddd} .s0{stroke:#1662b8;fill:#1662b8} "
-    ".s1{stroke:#b3541e;fill:#b3541e} .s2{stroke:#3b7d3a;fill:#3b7d3a}\n"
-    "path{fill:none!important;stroke-width:2} .plain{stroke-dasharray:6 4}\n"
-    "@media (prefers-color-scheme:dark){.back{fill:#16181c} .text{fill:#e6e6e6} .grid{stroke:#3a3d44} "
-    ".s0{stroke:#6aaef5;fill:#6aaef5} .s1{stroke:#f0995e;fill:#f0995e} .s2{stroke:#7cc97a;fill:#7cc97a}}\n";
-
 constexpr const char* kError =
     "root mean square over the outputs of |value - oracle| / (2^-24 * sum of |a*b|)";
 
@@ -156,59 +149,14 @@ void print_table(const std::vector<StudySeries>& all) {
   print_row("slope", [](const auto& series) { return fmt::format("{:.3f}", series.slope); });
 }
 
-}  // namespace
+constexpr const char* kSvgStyle =
+    ".back{fill:#fff} .text{fill:#222} .grid{stroke:#ddd} .s0{stroke:#1662b8;fill:#1662b8} "
+    ".s1{stroke:#b3541e;fill:#b3541e} .s2{stroke:#3b7d3a;fill:#3b7d3a}\n"
+    "path{fill:none!important;stroke-width:2} .plain{stroke-dasharray:6 4}\n"
+    "@media (prefers-color-scheme:dark){.back{fill:#16181c} .text{fill:#e6e6e6} .grid{stroke:#3a3d44} "
+    ".s0{stroke:#6aaef5;fill:#6aaef5} .s1{stroke:#f0995e;fill:#f0995e} .s2{stroke:#7cc97a;fill:#7cc97a}}\n";
 
-double log_log_slope(const std::vector<StudyPoint>& points) {
-  const auto count = static_cast<double>(points.size());
-  double x_sum = 0.0, y_sum = 0.0, xx_sum = 0.0, xy_sum = 0.0;
-  for (const StudyPoint& point : points) {
-    const double x = std::log(static_cast<double>(point.kv_len));
-    const double y = std::log(point.error);
-    x_sum += x;
-    y_sum += y;
-    xx_sum += x * x;
-    xy_sum += x * y;
-  }
-  return (count * xy_sum - x_sum * y_sum) / (count * xx_sum - x_sum * x_sum);
-}
-
-std::vector<StudySeries> run_study(const StudyOptions& options, const Target& target) {
-  const std::pair<const char*, Pair (*)(Trial)> ops[] = {
-      {"flash_attention", try_attention}, {"softmax", try_softmax}, {"weighted_matmul", try_weighted_matmul}};
-  std::vector<StudySeries> all;
-  for (const auto& [op, attempt] : ops) {
-    StudySeries ours{op, false, {}, 0.0};
-    StudySeries naive{op, true, {}, 0.0};
-    for (std::int64_t kv_len = kStudyMinKvLen; kv_len <= options.max_kv_len; kv_len *= 2) {
-      const Pair pair = attempt({kv_len, target, Rig(options.seed, nullptr)});
-      ours.points.push_back(pair.ours);
-      naive.points.push_back(pair.naive);
-    }
-    for (StudySeries* series : {&ours, &naive}) {
-      series->slope = log_log_slope(series->points);
-      all.push_back(std::move(*series));
-    }
-  }
-  return all;
-}
-
-std::vector<std::string> study_problems(const std::vector<StudySeries>& all) {
-  std::vector<std::string> problems;
-  for (const StudySeries& series : all) {
-    // A slope that is no number is a problem of either.
-    if (!series.naive && !(series.slope <= kMaxErrorSlope)) {
-      problems.push_back(fmt::format("{}: the error grows with kv_len, slope {:.3f}, allowed {}", series.op,
-                                     series.slope, kMaxErrorSlope));
-    }
-    if (series.naive && !(series.slope >= kMinControlSlope)) {
-      problems.push_back(fmt::format(
-          "{}: the error of a plain sum has a slope of {:.3f}, needs {} for the study to show anything",
-          series.op, series.slope, kMinControlSlope));
-    }
-  }
-  return problems;
-}
-
+// A plot of all series, both axes logarithmic; light and dark by the reader's preference.
 std::string study_svg(const std::vector<StudySeries>& all) {
   constexpr double kWidth = 760.0;
   constexpr double kHeight = 460.0;
@@ -281,11 +229,64 @@ std::string study_svg(const std::vector<StudySeries>& all) {
   return svg + "</svg>\n";
 }
 
+std::vector<StudySeries> run_study(const StudyOptions& options, const Target& target) {
+  const std::pair<const char*, Pair (*)(Trial)> ops[] = {
+      {"flash_attention", try_attention}, {"softmax", try_softmax}, {"weighted_matmul", try_weighted_matmul}};
+  std::vector<StudySeries> all;
+  for (const auto& [op, attempt] : ops) {
+    StudySeries ours{op, false, {}, 0.0};
+    StudySeries naive{op, true, {}, 0.0};
+    for (std::int64_t kv_len = kStudyMinKvLen; kv_len <= options.max_kv_len; kv_len *= 2) {
+      const Pair pair = attempt({kv_len, target, Rig(options.seed, nullptr)});
+      ours.points.push_back(pair.ours);
+      naive.points.push_back(pair.naive);
+    }
+    for (StudySeries* series : {&ours, &naive}) {
+      series->slope = log_log_slope(series->points);
+      all.push_back(std::move(*series));
+    }
+  }
+  return all;
+}
+
+}  // namespace
+
+double log_log_slope(const std::vector<StudyPoint>& points) {
+  const auto count = static_cast<double>(points.size());
+  double x_sum = 0.0, y_sum = 0.0, xx_sum = 0.0, xy_sum = 0.0;
+  for (const StudyPoint& point : points) {
+    const double x = std::log(static_cast<double>(point.kv_len));
+    const double y = std::log(point.error);
+    x_sum += x;
+    y_sum += y;
+    xx_sum += x * x;
+    xy_sum += x * y;
+  }
+  return (count * xy_sum - x_sum * y_sum) / (count * xx_sum - x_sum * x_sum);
+}
+
+std::vector<std::string> study_problems(const std::vector<StudySeries>& all) {
+  std::vector<std::string> problems;
+  for (const StudySeries& series : all) {
+    // A slope that is no number is a problem of either.
+    if (!series.naive && !(series.slope <= kMaxErrorSlope)) {
+      problems.push_back(fmt::format("{}: the error grows with kv_len, slope {:.3f}, allowed {}", series.op,
+                                     series.slope, kMaxErrorSlope));
+    }
+    if (series.naive && !(series.slope >= kMinControlSlope)) {
+      problems.push_back(fmt::format(
+          "{}: the error of a plain sum has a slope of {:.3f}, needs {} for the study to show anything",
+          series.op, series.slope, kMinControlSlope));
+    }
+  }
+  return problems;
+}
+
 int run_accuracy_study(const StudyOptions& options) {
   if (options.max_kv_len < 2 * kStudyMinKvLen || options.max_kv_len > kStudyMostKvLen) {
-    fmt::print(stderr, "hipforge accuracy-study: --max-kv-len {} is not from {} to {}\n", options.max_kv_len,
-               2 * kStudyMinKvLen, kStudyMostKvLen);
-    return kExitUsage;
+    return usage_error("accuracy-study",
+                       fmt::format("--max-kv-len {} is not from {} to {}", options.max_kv_len,
+                                   2 * kStudyMinKvLen, kStudyMostKvLen));
   }
   int devices = 0;
   throw_if_error(usable_devices(devices));
