@@ -13,7 +13,7 @@ namespace hipforge::harness {
 namespace {
 
 constexpr std::int64_t kGranule = 4096;
-constexpr int kMostCopies = 64;
+constexpr int kMostRotations = 64;
 constexpr std::int64_t kMatrixSize = 8192;
 
 // Byte counts that share a measurement: 1/256 of a power of two apart.
@@ -55,7 +55,7 @@ const Bandwidth& Ceilings::bandwidth(Traffic traffic, std::int64_t bytes) {
 
   const auto size = static_cast<std::size_t>(bytes);
   const std::size_t half = traffic == Traffic::kCopy ? size / 2 : size;
-  const int copies = rotation_copies(bytes, kMostCopies);
+  const int copies = rotation_copies(bytes, kMostRotations);
   std::vector<std::pair<DeviceBuffer, DeviceBuffer>> buffers;
   for (int i = 0; i < copies; ++i) {
     auto& [source, destination] =

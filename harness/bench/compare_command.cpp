@@ -55,10 +55,10 @@ double median_of(const std::string& platform, const Record& record) {
 std::string verdicts_json(const Run& before, const Run& after, const std::vector<ComparedCase>& cases,
                           double max_regression) {
   const std::string& platform = before.device.info.platform;
-  std::vector<Fields> rows;
+  std::vector<JsonFields> rows;
   for (const ComparedCase& row : cases) {
-    Fields& out = rows.emplace_back(
-        Fields{{"id", row.before->name()}, {"before_us", median_of(platform, *row.before)}});
+    JsonFields& out = rows.emplace_back(
+        JsonFields{{"id", row.before->name()}, {"before_us", median_of(platform, *row.before)}});
     if (row.lost()) {
       out.emplace_back("error", row.after->error);
     } else {

@@ -29,7 +29,7 @@ void print_details(int index, const DeviceDetails& details) {
              details.info.compiler);
 }
 
-Fields details_json(const DeviceDetails& details) {
+JsonFields details_json(const DeviceDetails& details) {
   return {{"platform", details.info.platform},
           {"name", details.info.name},
           {"architecture", details.architecture},
@@ -46,11 +46,11 @@ Fields details_json(const DeviceDetails& details) {
 }
 
 // Measures the current device, prints as it goes and adds to its row.
-void measure(const DevicesOptions& options, Fields& row) {
+void measure(const DevicesOptions& options, JsonFields& row) {
   constexpr std::int64_t kSizes[] = {std::int64_t{16} << 20, std::int64_t{64} << 20, std::int64_t{256} << 20,
                                      std::int64_t{1} << 30, std::int64_t{4} << 30};
   Ceilings ceilings(nullptr, options.quick);
-  std::vector<Fields> bandwidths;
+  std::vector<JsonFields> bandwidths;
   for (Traffic traffic : {Traffic::kCopy, Traffic::kRead, Traffic::kWrite}) {
     for (std::int64_t bytes : kSizes) {
       if (options.quick && bytes > (std::int64_t{256} << 20)) continue;
@@ -66,7 +66,7 @@ void measure(const DevicesOptions& options, Fields& row) {
     }
   }
   row.emplace_back("bandwidths", std::move(bandwidths));
-  std::vector<Fields> rates;
+  std::vector<JsonFields> rates;
   for (DType dtype : {DType::kF16, DType::kBF16}) {
     const MatrixRate& rate = ceilings.matrix(dtype);
     fmt::print("  matrix {:<5}{:>18.1f} TFLOP/s: linear {}; {}\n", dtype_name(dtype), rate.tflops(),
@@ -88,12 +88,12 @@ void measure(const DevicesOptions& options, Fields& row) {
 int run_devices(const DevicesOptions& options) {
   int count = 0;
   throw_if_error(usable_devices(count));
-  std::vector<Fields> devices;
+  std::vector<JsonFields> devices;
   for (int index = 0; index < count; ++index) {
     HIPFORGE_HIP_CHECK(hipSetDevice(index));
     const DeviceDetails details = device_details();
     print_details(index, details);
-    Fields row = details_json(details);
+    JsonFields row = details_json(details);
     if (kOnGpu) {
       measure(options, row);
     } else {

@@ -116,13 +116,13 @@ void print_counts(const std::string& title, const std::map<std::string, std::pai
   fmt::print("\n");
 }
 
-std::string trials_json(Fields root, int discarded, const std::vector<Trial>& trials,
+std::string trials_json(JsonFields root, int discarded, const std::vector<Trial>& trials,
                         const std::vector<const Mutant*>& left_out) {
-  std::vector<Fields> rows;
+  std::vector<JsonFields> rows;
   for (const Trial& trial : trials) {
     const Mutant& mutant = *trial.mutant;
-    Fields row{{"id", mutant.id},     {"op", mutant.op},       {"kind", mutant.kind},
-               {"what", mutant.what}, {"where", mutant.where}, {"caught", trial.caught()}};
+    JsonFields row{{"id", mutant.id},     {"op", mutant.op},       {"kind", mutant.kind},
+                   {"what", mutant.what}, {"where", mutant.where}, {"caught", trial.caught()}};
     if (!mutant.chronicle.empty()) row.emplace_back("chronicle", mutant.chronicle);
     if (trial.caught()) {
       row.emplace_back("by", trial.outcome.by);
@@ -132,7 +132,7 @@ std::string trials_json(Fields root, int discarded, const std::vector<Trial>& tr
     }
     rows.push_back(std::move(row));
   }
-  std::vector<Fields> others;
+  std::vector<JsonFields> others;
   for (const Mutant* mutant : left_out) {
     others.push_back({{"id", mutant->id}, {"what", mutant->what}, {"reason", mutant->left_out}});
   }
@@ -264,13 +264,13 @@ int run_mutants(const MutantsOptions& options) {
       seconds,
       left_out.empty() ? "" : fmt::format("; {} more cannot show on {}", left_out.size(), build.platform));
   if (!options.json_path.empty()) {
-    const Fields head{{"set", options.generated ? "generated" : "hand-made"},
-                      {"platform", build.platform},
-                      {"count", all},
-                      {"caught", caught},
-                      {"survived", survived},
-                      {"equivalent", equivalent},
-                      {"seconds", seconds}};
+    const JsonFields head{{"set", options.generated ? "generated" : "hand-made"},
+                          {"platform", build.platform},
+                          {"count", all},
+                          {"caught", caught},
+                          {"survived", survived},
+                          {"equivalent", equivalent},
+                          {"seconds", seconds}};
     write_file(options.json_path, trials_json(head, build.discarded, trials, left_out));
   }
   const bool good = options.generated ? real_share >= kGeneratedShare && unexplained == 0 : survived == 0;

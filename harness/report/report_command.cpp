@@ -21,7 +21,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
-// Fields of files that anybody may have written: what is not of the wanted kind is as if it were not there.
+// JsonFields of files that anybody may have written: what is not of the wanted kind is as if it were not there.
 std::string text_of(const Json& row, const char* name) {
   const auto found = row.find(name);
   return found != row.end() && found->is_string() ? found->get<std::string>() : "";

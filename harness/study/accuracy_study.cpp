@@ -111,9 +111,9 @@ constexpr const char* kError =
 void write_json(const StudyOptions& options, const Target& target, const std::vector<StudySeries>& all,
                 const std::string& path) {
   const DeviceInfo info = device_info();
-  std::vector<Fields> rows;
+  std::vector<JsonFields> rows;
   for (const StudySeries& series : all) {
-    std::vector<Fields> points;
+    std::vector<JsonFields> points;
     for (const StudyPoint& point : series.points) {
       points.push_back({{"kv_len", point.kv_len}, {"error", point.error}, {"worst", point.worst}});
     }
