@@ -1,7 +1,5 @@
 #include "harness/report/report_command.h"
 
-#include "harness/report/report_data.h"
-#include "harness/report/report_page.h"
 #include "harness/system/exit_code.h"
 #include "harness/system/file.h"
 #include "kernels/runtime/status.h"
