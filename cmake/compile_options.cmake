@@ -112,3 +112,17 @@ function(hipforge_quick_to_build target)
     target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-O1>)
   endif()
 endfunction()
+
+# hipforge_unity(target size|GROUP): so many sources, or those of a UNITY_GROUP, are compiled as one, which reads their
+# headers once. Of a build for races every source stands alone: one that forgot a header shows.
+function(hipforge_unity target size)
+  if(HIPFORGE_RACE)
+    return()
+  endif()
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ON)
+  if(size STREQUAL "GROUP")
+    set_target_properties(${target} PROPERTIES UNITY_BUILD_MODE GROUP)
+  else()
+    set_target_properties(${target} PROPERTIES UNITY_BUILD_BATCH_SIZE ${size})
+  endif()
+endfunction()

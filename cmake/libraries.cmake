@@ -28,6 +28,7 @@ target_link_libraries(hipforge_reference PUBLIC Eigen3::Eigen)
 target_include_directories(hipforge_reference PUBLIC ${PROJECT_SOURCE_DIR})
 hipforge_warnings(hipforge_reference)
 hipforge_precompile(hipforge_reference <Eigen/Core> <cmath> <limits> <span> <vector>)
+hipforge_unity(hipforge_reference 7)
 
 foreach(op ${hipforge_ops})
   hipforge_kernel_sources(hipforge_kernels ${PROJECT_SOURCE_DIR}/kernels/${op}.hip)

@@ -1,18 +1,15 @@
 #include "reference/flash_attention.h"
 
 #include "reference/matrix.h"
+#include "reference/not_finite.h"
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 namespace hipforge::reference {
 namespace {
 
 using HeadMap = Eigen::Map<const Matrix, 0, Eigen::OuterStride<>>;
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 HeadMap head_of(std::span<const double> values, std::int64_t rows, std::int64_t heads, std::int64_t head_dim,
                 std::int64_t head) {

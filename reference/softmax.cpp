@@ -1,13 +1,10 @@
 #include "reference/softmax.h"
 
 #include "reference/matrix.h"
-
-#include <limits>
+#include "reference/not_finite.h"
 
 namespace hipforge::reference {
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // Row of the mask, as a matrix [·, cols], that belongs to a row of x; axes of size 1 are broadcast.
 std::int64_t mask_row(const SoftmaxOptions& options, std::int64_t batch, std::int64_t head,

@@ -43,7 +43,7 @@ constexpr std::string_view kNeedNoDevice[] = {
     "Widen",
 };
 
-bool needs_device(const testing::TestInfo& test) {
+bool needs_device(const ::testing::TestInfo& test) {
   // A parameterised suite is called "Instance/Suite".
   std::string_view suite = test.test_suite_name();
   suite.remove_prefix(suite.rfind('/') + 1);  // npos + 1 is 0
@@ -58,11 +58,11 @@ bool needs_device(const testing::TestInfo& test) {
 void leave_out_what_needs_a_device() {
   std::string filter = GTEST_FLAG_GET(filter);
   char separator = filter.find('-') == std::string::npos ? '-' : ':';
-  const testing::UnitTest& all = *testing::UnitTest::GetInstance();
+  const ::testing::UnitTest& all = *::testing::UnitTest::GetInstance();
   for (int i = 0; i < all.total_test_suite_count(); ++i) {
     const testing::TestSuite& suite = *all.GetTestSuite(i);
     for (int k = 0; k < suite.total_test_count(); ++k) {
-      const testing::TestInfo& test = *suite.GetTestInfo(k);
+      const ::testing::TestInfo& test = *suite.GetTestInfo(k);
       if (!needs_device(test)) continue;
       filter += std::string(1, separator) + test.test_suite_name() + "." + test.name();
       separator = ':';
@@ -74,7 +74,7 @@ void leave_out_what_needs_a_device() {
 }  // namespace
 
 int main(int argument_count, char** arguments) {
-  testing::InitGoogleTest(&argument_count, arguments);
+  ::testing::InitGoogleTest(&argument_count, arguments);
   // A list is asked for while building, where there need not be a device.
   if (GTEST_FLAG_GET(list_tests)) return RUN_ALL_TESTS();
   int devices = 0;
@@ -82,7 +82,7 @@ int main(int argument_count, char** arguments) {
   if (!status.ok()) leave_out_what_needs_a_device();
   const int result = RUN_ALL_TESTS();
   // GoogleTest's own mark, by which ctest knows a skip.
-  const bool none_left = testing::UnitTest::GetInstance()->test_to_run_count() == 0;
+  const bool none_left = ::testing::UnitTest::GetInstance()->test_to_run_count() == 0;
   if (!status.ok() && none_left) std::printf("[  SKIPPED ] %s\n", status.message.c_str());
   return result;
 }

@@ -76,12 +76,26 @@ def strays(root):
                 yield f"{test.relative_to(root)} is the test of no module: there is no {module}.h, .cpp or .hip"
 
 
+def late_headers(root):
+    """x.cpp includes x.h before all else, so that the header is seen to compile alone; and twice, were it included."""
+    for room in ROOMS:
+        for path in sorted((root / room).rglob("*")):
+            if path.suffix == ".h" and not re.search(r"^#(pragma once|ifndef \w+\n#define )", path.read_text(), re.M):
+                yield f"{path.relative_to(root)} has no include guard"
+            if path.suffix not in (".cpp", ".hip") or not path.with_suffix(".h").exists():
+                continue
+            first = re.search(r'^\s*#\s*include\s*[<"]([^">]+)[>"]', path.read_text(), re.M)
+            if not first or pathlib.PurePath(first.group(1)).name != path.with_suffix(".h").name:
+                yield f"{path.relative_to(root)} does not include {path.stem}.h first"
+
+
 def main():
     root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
     graph = modules(root)
     faults = [f"circle of {len(part)} modules: {' '.join(part)}" for part in circles(graph)]
     faults += heaps(root)
     faults += strays(root)
+    faults += late_headers(root)
     for fault in faults:
         print(fault)
     print(f"{len(graph)} modules, {len(faults)} faults")

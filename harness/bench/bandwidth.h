@@ -8,7 +8,7 @@
 
 namespace hipforge::harness {
 
-/// Memory traffic that a ceiling is measured with.
+/// Memory traffic that a ceiling is measured with: the Ceiling of the same place, but for kMatrix.
 enum class Traffic {
   kCopy,   ///< reads `bytes` / 2, writes as many
   kRead,   ///< reads `bytes`; what it folds them into is too small to count

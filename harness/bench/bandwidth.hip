@@ -4,7 +4,7 @@
 #include "kernels/device/kernel.h"
 
 #include <algorithm>
-#include <type_traits>
+#include <iterator>
 
 namespace hipforge::harness {
 namespace bandwidth_detail {
@@ -23,94 +23,61 @@ struct MoveArgs {
 
 // Each block takes runs of kDepth · kBlock neighbouring quads: a warp's accesses are contiguous and a thread
 // has kDepth of them in flight.
-template <int kDepth, class Visit>
-__device__ inline void for_each_run(std::int64_t quads, Visit visit) {
-  constexpr std::int64_t kRun = static_cast<std::int64_t>(kDepth) * kBlock;
-  for (std::int64_t run = static_cast<std::int64_t>(blockIdx.x) * kRun; run < quads;
-       run += static_cast<std::int64_t>(gridDim.x) * kRun) {
-    visit(run + threadIdx.x);
-  }
-}
-
-template <int kDepth>
-__device__ inline void load_run(const MoveArgs& args, std::int64_t first, Quad (&quads)[kDepth]) {
-#pragma unroll
-  for (int i = 0; i < kDepth; ++i) {
-    const std::int64_t at = first + static_cast<std::int64_t>(i) * kBlock;
-    quads[i] = at < args.quads ? static_cast<const Quad*>(args.source)[at] : Quad{};
-  }
-}
-
-template <int kDepth>
-__device__ inline void store_run(const MoveArgs& args, std::int64_t first, const Quad (&quads)[kDepth]) {
-#pragma unroll
-  for (int i = 0; i < kDepth; ++i) {
-    const std::int64_t at = first + static_cast<std::int64_t>(i) * kBlock;
-    if (at < args.quads) static_cast<Quad*>(args.destination)[at] = quads[i];
-  }
-}
-
-template <int kTraffic, int kDepth>
+template <Traffic kTraffic, int kDepth>
 __device__ void move_kernel(const MoveArgs& args) {
-  if constexpr (static_cast<Traffic>(kTraffic) == Traffic::kCopy) {
-    for_each_run<kDepth>(args.quads, [&](std::int64_t first) {
-      Quad quads[kDepth];
-      load_run<kDepth>(args, first, quads);
-      store_run<kDepth>(args, first, quads);
-    });
-  } else if constexpr (static_cast<Traffic>(kTraffic) == Traffic::kRead) {
-    std::uint32_t folded = 0;
-    for_each_run<kDepth>(args.quads, [&](std::int64_t first) {
-      Quad quads[kDepth];
-      load_run<kDepth>(args, first, quads);
-#pragma unroll
-      for (int i = 0; i < kDepth; ++i) {
-        for (std::uint32_t word : quads[i].words) folded ^= word;
-      }
-    });
-    // Never true but by accident, and unknown to the compiler: the loads must happen.
-    if (folded == 0x9e3779b9u) *static_cast<std::uint32_t*>(args.destination) = folded;
-  } else {
+  constexpr std::int64_t kRun = static_cast<std::int64_t>(kDepth) * kBlock;
+  [[maybe_unused]] std::uint32_t folded = 0;
+  for (std::int64_t run = blockIdx.x * kRun; run < args.quads; run += gridDim.x * kRun) {
+    const std::int64_t first = run + threadIdx.x;
     Quad quads[kDepth];
 #pragma unroll
     for (int i = 0; i < kDepth; ++i) {
-      for (std::uint32_t& word : quads[i].words) word = 0x3c3c3c3cu;
+      const std::int64_t at = first + static_cast<std::int64_t>(i) * kBlock;
+      if constexpr (kTraffic == Traffic::kWrite) {
+        quads[i] = {{0x3c3c3c3cu, 0x3c3c3c3cu, 0x3c3c3c3cu, 0x3c3c3c3cu}};
+      } else {
+        quads[i] = at < args.quads ? static_cast<const Quad*>(args.source)[at] : Quad{};
+      }
     }
-    for_each_run<kDepth>(args.quads, [&](std::int64_t first) { store_run<kDepth>(args, first, quads); });
+#pragma unroll
+    for (int i = 0; i < kDepth; ++i) {
+      const std::int64_t at = first + static_cast<std::int64_t>(i) * kBlock;
+      if constexpr (kTraffic == Traffic::kRead) {
+        for (std::uint32_t word : quads[i].words) folded ^= word;
+      } else if (at < args.quads) {
+        static_cast<Quad*>(args.destination)[at] = quads[i];
+      }
+    }
+  }
+  if constexpr (kTraffic == Traffic::kRead) {
+    // Never true but by accident, and unknown to the compiler: the loads must happen.
+    if (folded == 0x9e3779b9u) *static_cast<std::uint32_t*>(args.destination) = folded;
   }
 }
 
-template <int kTraffic, int kDepth>
+template <Traffic kTraffic, int kDepth>
 inline constexpr KernelEntry kMoveEntry{};
-HIPFORGE_KERNEL(kMoveEntry, (0, 2), bandwidth_copy_2, move_kernel, MoveArgs, kBlock)
-HIPFORGE_KERNEL(kMoveEntry, (0, 4), bandwidth_copy_4, move_kernel, MoveArgs, kBlock)
-HIPFORGE_KERNEL(kMoveEntry, (0, 8), bandwidth_copy_8, move_kernel, MoveArgs, kBlock)
-HIPFORGE_KERNEL(kMoveEntry, (1, 2), bandwidth_read_2, move_kernel, MoveArgs, kBlock)
-HIPFORGE_KERNEL(kMoveEntry, (1, 4), bandwidth_read_4, move_kernel, MoveArgs, kBlock)
-HIPFORGE_KERNEL(kMoveEntry, (1, 8), bandwidth_read_8, move_kernel, MoveArgs, kBlock)
-HIPFORGE_KERNEL(kMoveEntry, (2, 2), bandwidth_write_2, move_kernel, MoveArgs, kBlock)
-HIPFORGE_KERNEL(kMoveEntry, (2, 4), bandwidth_write_4, move_kernel, MoveArgs, kBlock)
-HIPFORGE_KERNEL(kMoveEntry, (2, 8), bandwidth_write_8, move_kernel, MoveArgs, kBlock)
+HIPFORGE_KERNEL(kMoveEntry, (Traffic::kCopy, 2), bandwidth_copy_2, move_kernel, MoveArgs, kBlock)
+HIPFORGE_KERNEL(kMoveEntry, (Traffic::kCopy, 4), bandwidth_copy_4, move_kernel, MoveArgs, kBlock)
+HIPFORGE_KERNEL(kMoveEntry, (Traffic::kCopy, 8), bandwidth_copy_8, move_kernel, MoveArgs, kBlock)
+HIPFORGE_KERNEL(kMoveEntry, (Traffic::kRead, 2), bandwidth_read_2, move_kernel, MoveArgs, kBlock)
+HIPFORGE_KERNEL(kMoveEntry, (Traffic::kRead, 4), bandwidth_read_4, move_kernel, MoveArgs, kBlock)
+HIPFORGE_KERNEL(kMoveEntry, (Traffic::kRead, 8), bandwidth_read_8, move_kernel, MoveArgs, kBlock)
+HIPFORGE_KERNEL(kMoveEntry, (Traffic::kWrite, 2), bandwidth_write_2, move_kernel, MoveArgs, kBlock)
+HIPFORGE_KERNEL(kMoveEntry, (Traffic::kWrite, 4), bandwidth_write_4, move_kernel, MoveArgs, kBlock)
+HIPFORGE_KERNEL(kMoveEntry, (Traffic::kWrite, 8), bandwidth_write_8, move_kernel, MoveArgs, kBlock)
 
-struct Variant {
-  int depth;
-  std::int64_t blocks_per_multiprocessor;  // 0: as many as there are runs
-};
-constexpr Variant kVariants[] = {{2, 2}, {4, 2}, {8, 2}, {2, 4}, {4, 4}, {8, 4},
-                                 {2, 8}, {4, 8}, {8, 8}, {2, 0}, {4, 0}, {8, 0}};
-static_assert(std::extent_v<decltype(kVariants)> == kBandwidthVariants);
-
-template <int kTraffic>
+template <Traffic kTraffic>
 KernelEntry entry_of(int depth) {
-  switch (depth) {
-    case 2:
-      return kMoveEntry<kTraffic, 2>;
-    case 4:
-      return kMoveEntry<kTraffic, 4>;
-    default:
-      return kMoveEntry<kTraffic, 8>;
-  }
+  return depth == 2   ? kMoveEntry<kTraffic, 2>
+         : depth == 4 ? kMoveEntry<kTraffic, 4>
+                      : kMoveEntry<kTraffic, 8>;
 }
+
+// A variant is one of these depths under one of these numbers of blocks; 0: as many as there are runs.
+constexpr int kDepths[] = {2, 4, 8};
+constexpr std::int64_t kBlocksPerMultiprocessor[] = {2, 4, 8, 0};
+static_assert(std::size(kDepths) * std::size(kBlocksPerMultiprocessor) == kBandwidthVariants);
 
 }  // namespace bandwidth_detail
 
@@ -129,22 +96,20 @@ Status move_bytes(Traffic traffic, int variant, const void* source, void* destin
   if (bytes == 0 || bytes % 4096 != 0) {
     return invalid_argument("move_bytes: ", bytes, " bytes, needs a multiple of 4096");
   }
-  const Variant& how = kVariants[variant];
-  const KernelEntry entry = traffic == Traffic::kCopy   ? entry_of<0>(how.depth)
-                            : traffic == Traffic::kRead ? entry_of<1>(how.depth)
-                                                        : entry_of<2>(how.depth);
-  MoveArgs args{};
-  args.source = source;
-  args.destination = destination;
-  args.quads = static_cast<std::int64_t>((traffic == Traffic::kCopy ? bytes / 2 : bytes) / sizeof(Quad));
-  const std::int64_t run = static_cast<std::int64_t>(how.depth) * kBlock;
-  std::int64_t blocks = ceil_div(args.quads, run);
-  if (how.blocks_per_multiprocessor > 0) {
+  const int depth = kDepths[variant % 3];
+  const std::int64_t blocks_per_multiprocessor = kBlocksPerMultiprocessor[variant / 3];
+  const KernelEntry entry = traffic == Traffic::kCopy   ? entry_of<Traffic::kCopy>(depth)
+                            : traffic == Traffic::kRead ? entry_of<Traffic::kRead>(depth)
+                                                        : entry_of<Traffic::kWrite>(depth);
+  const std::size_t moved = traffic == Traffic::kCopy ? bytes / 2 : bytes;
+  const MoveArgs args{source, destination, static_cast<std::int64_t>(moved / sizeof(Quad))};
+  std::int64_t blocks = ceil_div(args.quads, static_cast<std::int64_t>(depth) * kBlock);
+  if (blocks_per_multiprocessor > 0) {
     int device = 0;
     HIPFORGE_HIP_TRY(hipGetDevice(&device));
     int multiprocessors = 0;
     HIPFORGE_HIP_TRY(hipDeviceGetAttribute(&multiprocessors, hipDeviceAttributeMultiprocessorCount, device));
-    blocks = std::min(blocks, how.blocks_per_multiprocessor * multiprocessors);
+    blocks = std::min(blocks, blocks_per_multiprocessor * multiprocessors);
   }
   return launch(make_plan(entry, blocks, kBlock), args, stream);
 }

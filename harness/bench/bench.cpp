@@ -41,12 +41,6 @@ TimerOptions options_of(Ceiling ceiling, const BenchSettings& settings) {
   return options;
 }
 
-Traffic traffic_of(Ceiling ceiling) {
-  return ceiling == Ceiling::kCopy   ? Traffic::kCopy
-         : ceiling == Ceiling::kRead ? Traffic::kRead
-                                     : Traffic::kWrite;
-}
-
 bool memory_is_short() {
   std::size_t free_bytes = 0;
   std::size_t total_bytes = 0;
@@ -89,11 +83,10 @@ Bench::Operands Bench::prepare(const Case& test) const {
   const std::int64_t bytes = made.copies.front().bytes;
   const int count = rotation_copies(bytes, kMostCopies);
   for (int i = 1; i < count; ++i) made.copies.push_back(test.prepare(environment));
-  made.launches.resize(settings_.candidate == nullptr ? 1 : 2);
+  made.launches.resize(kernels());
   for (const PreparedCase& copy : made.copies) {
     made.launches[0].push_back(copy.launch);
-    if (settings_.candidate != nullptr)
-      made.launches[1].push_back(bind_candidate(*settings_.candidate, copy));
+    if (kernels() == 2) made.launches[1].push_back(bind_candidate(*settings_.candidate, copy));
   }
   made.flush = cache_flush(bytes, count);
   return made;
@@ -116,7 +109,7 @@ Bench::Operands& Bench::operands_of(const Case& test) {
 
 std::vector<Record*>& Bench::records_of(const Case& test) {
   std::vector<Record*>& records = by_case_[&test];
-  while (records.size() < (settings_.candidate == nullptr ? 1u : 2u)) {
+  while (records.size() < kernels()) {
     Record& record = *records.emplace_back(&records_.emplace_back());
     record.id = test.id;
     record.op = test.op;
@@ -139,12 +132,12 @@ const Record* Bench::find(const std::string& id) const {
   return found == records_.end() ? nullptr : &*found;
 }
 
-std::vector<double> Bench::time(Operands& operands, std::size_t kernel) const {
+void Bench::time(Operands& operands, std::size_t kernel, Record& record) const {
   for (PreparedCase& copy : operands.copies) throw_if_error(copy.rig->reset());
   std::vector<double> samples_ms;
   throw_if_error(time_launches(operands.launches[kernel], operands.flush,
                                options_of(operands.copies.front().ceiling, settings_), nullptr, samples_ms));
-  return samples_ms;
+  record.add_block(samples_ms);
 }
 
 // The share of a timed record's ceiling, where there is one for it.
@@ -155,7 +148,7 @@ void Bench::rate(Record& record, Ceiling ceiling, DType dtype) {
     record.ceiling = "matrix";
     record.ceiling_rate = ceilings_.matrix(dtype).tflops();
   } else if (record.bytes >= kLeastShareBytes) {
-    const Traffic traffic = traffic_of(ceiling);
+    const auto traffic = static_cast<Traffic>(ceiling);
     record.ceiling = traffic_name(traffic);
     record.ceiling_rate = ceilings_.bandwidth(traffic, record.bytes).gbps;
   }
@@ -194,9 +187,7 @@ void Bench::time_block(const Case& test) {
       })) {
     return;
   }
-  const bool timed = each_kernel([&](Operands& operands, std::size_t kernel, Record& record) {
-    record.add_block(time(operands, kernel));
-  });
+  const bool timed = each_kernel([&](auto&... of_it) { time(of_it...); });
   if (!timed || static_cast<int>(done) + 1 < settings_.blocks) return;
   each_kernel([&](Operands& operands, std::size_t kernel, Record& record) {
     const Ceiling ceiling = operands.copies.front().ceiling;
@@ -204,7 +195,7 @@ void Bench::time_block(const Case& test) {
     if (record.share() > kHighestShare) {
       ceilings_ = Ceilings(nullptr);
       record.blocks_us.pop_back();
-      record.add_block(time(operands, kernel));
+      time(operands, kernel, record);
       rate(record, ceiling, test.dtype);
     }
     check(operands.copies.back(), operands.launches[kernel].back(), "after", record);

@@ -47,10 +47,11 @@ class Bench {
     std::vector<std::vector<Launch>> launches;
     Launch flush;
   };
+  [[nodiscard]] std::size_t kernels() const { return settings_.candidate == nullptr ? 1 : 2; }
   Operands& operands_of(const Case& test);
   [[nodiscard]] Operands prepare(const Case& test) const;
   std::vector<Record*>& records_of(const Case& test);
-  [[nodiscard]] std::vector<double> time(Operands& operands, std::size_t kernel) const;
+  void time(Operands& operands, std::size_t kernel, Record& record) const;
   void rate(Record& record, Ceiling ceiling, DType dtype);
 
   BenchSettings settings_;

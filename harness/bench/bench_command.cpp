@@ -22,11 +22,6 @@ namespace {
 
 constexpr std::size_t kLeastBlocks = 12;
 
-int usage_error(const std::string& message) {
-  fmt::print(stderr, "hipforge bench: {}\n", message);
-  return kExitUsage;
-}
-
 std::deque<Case> select_cases(const BenchOptions& options) {
   const std::regex filter(options.filter);
   std::deque<Case> cases = timed_cases(options.ops);
@@ -60,19 +55,21 @@ int run_bench(const BenchOptions& options) {
   for (const OpSuite& suite : all_suites()) known.push_back(suite.op);
   for (const std::string& op : options.ops) {
     if (std::find(known.begin(), known.end(), op) != known.end()) continue;
-    return usage_error(fmt::format("op {} is not known, choose from {}", op, fmt::join(known, ", ")));
+    return usage_error("bench",
+                       fmt::format("op {} is not known, choose from {}", op, fmt::join(known, ", ")));
   }
   if (!options.candidate_path.empty() && options.ops.size() != 1) {
-    return usage_error(fmt::format("--candidate goes with one --op, {} are named", options.ops.size()));
+    return usage_error("bench",
+                       fmt::format("--candidate goes with one --op, {} are named", options.ops.size()));
   }
   std::deque<Case> cases;
   try {
     cases = select_cases(options);
   } catch (const std::regex_error& error) {
     return usage_error(
-        fmt::format("--filter '{}' is no regular expression: {}", options.filter, error.what()));
+        "bench", fmt::format("--filter '{}' is no regular expression: {}", options.filter, error.what()));
   }
-  if (cases.empty()) return usage_error("no case matches");
+  if (cases.empty()) return usage_error("bench", "no case matches");
   int devices = 0;
   throw_if_error(usable_devices(devices));
   std::unique_ptr<CandidateKernel> candidate;
@@ -103,7 +100,8 @@ int run_bench(const BenchOptions& options) {
   if (!options.json_path.empty()) write_run(options.json_path, run);
   if (std::none_of(run.records.begin(), run.records.end(),
                    [](const Record& record) { return record.failed() || !record.blocks_us.empty(); })) {
-    return usage_error(fmt::format("{} supports none of the {} cases", options.candidate_path, cases.size()));
+    return usage_error("bench",
+                       fmt::format("{} supports none of the {} cases", options.candidate_path, cases.size()));
   }
   return good ? kExitGood : kExitFailed;
 }

@@ -13,7 +13,7 @@ namespace hipforge::harness {
 namespace {
 
 constexpr std::int64_t kGranule = 4096;
-constexpr int kMostCopies = 64;
+constexpr int kMostRotations = 64;
 constexpr std::int64_t kMatrixSize = 8192;
 
 // Byte counts that share a measurement: 1/256 of a power of two apart.
@@ -27,25 +27,23 @@ double rate_gbps(std::int64_t bytes, double milliseconds) {
   return static_cast<double>(bytes) * 1e-6 / milliseconds;
 }
 
-Summary timed(std::span<const Launch> copies, const Launch& flush, const TimerOptions& options,
-              hipStream_t stream) {
+Timing timed(std::span<const Launch> copies, const Launch& flush, const TimerOptions& options,
+             hipStream_t stream) {
   std::vector<double> samples_ms;
   throw_if_error(time_launches(copies, flush, options, stream, samples_ms));
   return summarize(std::move(samples_ms));
 }
 
-// The linear op's case of that size, free to sum in any order; none in a build without it.
-std::optional<Case> matrix_case(DType dtype) {
+// The linear op's case of that size, free to sum in any order; a build may be without it.
+Case matrix_case(DType dtype) {
   for (const OpSuite& suite : all_suites()) {
     if (suite.op != "linear") continue;
-    for (const Case& test : suite.large_cases(1)) {
-      if (test.dtype == dtype && test.shape == shape_name({kMatrixSize, kMatrixSize, kMatrixSize}) &&
-          test.id.ends_with("any_order")) {
-        return test;
-      }
+    for (Case& test : suite.large_cases(1)) {
+      const bool is_square = test.shape == shape_name({kMatrixSize, kMatrixSize, kMatrixSize});
+      if (test.dtype == dtype && is_square && test.id.ends_with("any_order")) return std::move(test);
     }
   }
-  return std::nullopt;
+  throw Error(unsupported("matrix rate: no linear case of 8192x8192x8192 in ", dtype_name(dtype)));
 }
 
 }  // namespace
@@ -57,84 +55,65 @@ const Bandwidth& Ceilings::bandwidth(Traffic traffic, std::int64_t bytes) {
 
   const auto size = static_cast<std::size_t>(bytes);
   const std::size_t half = traffic == Traffic::kCopy ? size / 2 : size;
-  const int copies = rotation_copies(bytes, kMostCopies);
-  std::vector<DeviceBuffer> sources;
-  std::vector<DeviceBuffer> destinations;
+  const int copies = rotation_copies(bytes, kMostRotations);
+  std::vector<std::pair<DeviceBuffer, DeviceBuffer>> buffers;
   for (int i = 0; i < copies; ++i) {
-    sources.emplace_back(traffic == Traffic::kWrite ? std::size_t{0} : half);
-    destinations.emplace_back(traffic == Traffic::kRead ? std::size_t{16} : half);
-    if (sources.back().bytes() > 0) sources.back().fill(0x3c, stream_);
-    destinations.back().fill(0, stream_);
+    auto& [source, destination] =
+        buffers.emplace_back(traffic == Traffic::kWrite ? 0 : half, traffic == Traffic::kRead ? 16 : half);
+    if (source.bytes() > 0) source.fill(0x3c, stream_);
+    destination.fill(0, stream_);
   }
   const Launch flush = cache_flush(bytes, copies);
+  const auto time_way = [&](int way, const TimerOptions& options) {
+    std::vector<Launch> launches;
+    for (const auto& pair : buffers) {
+      launches.emplace_back([=, from = pair.first.data(), to = pair.second.data()](hipStream_t stream) {
+        return way < kBandwidthVariants
+                   ? move_bytes(traffic, way, from, to, size, stream)
+                   : hip_status(hipMemcpyAsync(to, from, half, hipMemcpyDeviceToDevice, stream),
+                                "hipMemcpyAsync");
+      });
+    }
+    return timed(launches, flush, options, stream_);
+  };
   // The runtime's own copy is one more way to copy.
   const int ways = kBandwidthVariants + (traffic == Traffic::kCopy ? 1 : 0);
-  const auto launches_of = [&](int way) {
-    std::vector<Launch> launches;
-    for (int i = 0; i < copies; ++i) {
-      const auto at = static_cast<std::size_t>(i);
-      const void* source = sources[at].data();
-      void* destination = destinations[at].data();
-      if (way < kBandwidthVariants) {
-        launches.emplace_back(
-            [=](hipStream_t stream) { return move_bytes(traffic, way, source, destination, size, stream); });
-      } else {
-        launches.emplace_back([=](hipStream_t stream) {
-          return hip_status(hipMemcpyAsync(destination, source, half, hipMemcpyDeviceToDevice, stream),
-                            "hipMemcpyAsync");
-        });
-      }
-    }
-    return launches;
-  };
   std::vector<std::pair<double, int>> tried;
   for (int way = 0; way < ways; ++way) {
     const TimerOptions brief{.warm_up_ms = 1.0, .measure_ms = quick_ ? 0.5 : 4.0, .least_samples = 5};
-    tried.emplace_back(timed(launches_of(way), flush, brief, stream_).median, way);
+    tried.emplace_back(time_way(way, brief).median, way);
   }
   std::sort(tried.begin(), tried.end());
-  Bandwidth best;
-  best.traffic = traffic;
-  best.bytes = bytes;
+  Bandwidth best{.bytes = bytes};
   constexpr std::size_t kFinalists = 2;
-  for (std::size_t i = 0; i < std::min(kFinalists, tried.size()); ++i) {
-    const int way = tried[i].second;
-    const Summary ms = timed(launches_of(way), flush,
-                             {.warm_up_ms = quick_ ? 1.0 : 10.0, .measure_ms = quick_ ? 2.0 : 80.0}, stream_);
+  for (const auto& [brief_ms, way] : std::span(tried).first(kFinalists)) {
+    const Timing ms = time_way(way, {.warm_up_ms = quick_ ? 1.0 : 10.0, .measure_ms = quick_ ? 2.0 : 80.0});
     const double gbps = rate_gbps(bytes, ms.median);
     if (gbps <= best.gbps) continue;
-    best.gbps = gbps;
-    best.low_gbps = rate_gbps(bytes, ms.high);
-    best.high_gbps = rate_gbps(bytes, ms.low);
-    best.how = way < kBandwidthVariants ? fmt::format("own kernel, variant {}", way) : "hipMemcpyAsync";
+    best = {bytes, gbps, rate_gbps(bytes, ms.high), rate_gbps(bytes, ms.low),
+            way < kBandwidthVariants ? fmt::format("own kernel, variant {}", way) : "hipMemcpyAsync"};
   }
   return bandwidths_.emplace(key, best).first->second;
 }
 
 const MatrixRate& Ceilings::matrix(DType dtype) {
   if (const auto found = matrix_rates_.find(dtype); found != matrix_rates_.end()) return found->second;
-  MatrixRate rate;
-  rate.dtype = dtype;
-  const std::optional<Case> test = matrix_case(dtype);
-  if (!test) {
-    throw Error(unsupported("matrix rate: no linear case of 8192x8192x8192 in ", dtype_name(dtype)));
-  }
   CaseEnvironment environment;
   environment.stream = stream_;
   throw_if_error(device_target(environment.target));
-  PreparedCase prepared = test->prepare(environment);
+  PreparedCase prepared = matrix_case(dtype).prepare(environment);
   const TimerOptions options{
       .warm_up_ms = quick_ ? 10.0 : 100.0, .measure_ms = quick_ ? 200.0 : 2000.0, .most_samples = 100000};
-  const auto tflops = [&](const Launch& run) {
-    return static_cast<double>(prepared.flops) * 1e-9 / timed({&run, 1}, {}, options, stream_).median;
+  // Times a product that the op's own check accepts; returns why it does not.
+  const auto measure = [&](const Launch& run, double& tflops) -> std::string {
+    throw_if_error(prepared.rig->reset());
+    throw_if_error(run(stream_));
+    if (const CaseResult result = check_case(prepared); !result.passed) return "wrong: " + result.message;
+    tflops = static_cast<double>(prepared.flops) * 1e-9 / timed({&run, 1}, {}, options, stream_).median;
+    return "";
   };
-  throw_if_error(prepared.rig->reset());
-  throw_if_error(prepared.launch(stream_));
-  if (const CaseResult result = check_case(prepared); !result.passed) {
-    rate.own_note = "wrong: " + result.message;
-  } else {
-    rate.own_tflops = tflops(prepared.launch);
-  }
+  MatrixRate rate;
+  rate.own_note = measure(prepared.launch, rate.own_tflops);
   const VendorMatmul vendor = open_vendor_matmul();
   rate.vendor_name = vendor.name;
   if (vendor.run) {
@@ -142,14 +121,8 @@ const MatrixRate& Ceilings::matrix(DType dtype) {
       return vendor.run(dtype, kMatrixSize, prepared.rig->view("x").data, prepared.rig->view("weight").data,
                         prepared.rig->view("y").data, stream);
     };
-    // The very product that the op's own check accepts.
-    throw_if_error(prepared.rig->reset());
-    throw_if_error(run(stream_));
-    if (const CaseResult result = check_case(prepared); !result.passed) {
-      rate.vendor_name += ", wrong: " + result.message;
-    } else {
-      rate.vendor_tflops = tflops(run);
-    }
+    const std::string fault = measure(run, rate.vendor_tflops);
+    if (!fault.empty()) rate.vendor_name += ", " + fault;
   }
   if (rate.tflops() == 0.0) {
     throw Error(

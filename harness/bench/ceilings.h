@@ -9,7 +9,6 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,17 +17,15 @@ namespace hipforge::harness {
 
 /// A measured rate and what reached it.
 struct Bandwidth {
-  Traffic traffic = Traffic::kCopy;
   std::int64_t bytes = 0;  ///< moved by one launch, reads and writes together
   double gbps = 0.0;       ///< of the fastest way tried
   double low_gbps = 0.0;   ///< at the 90th percentile of its times
   double high_gbps = 0.0;  ///< at the 10th
-  std::string how;
+  std::string how{};
 };
 
 /// A matrix rate: an 8,192³ product of normal data, repeated for two seconds.
 struct MatrixRate {
-  DType dtype = DType::kBF16;
   double own_tflops = 0.0;     ///< the linear op, any order of reduction; 0 where it cannot be had
   double vendor_tflops = 0.0;  ///< the vendor's library; 0 where there is none
   std::string own_note;        ///< why there is no figure, or empty

@@ -1,14 +1,12 @@
 #include "harness/bench/compare_command.h"
 
-#include "harness/bench/statistics.h"
-#include "harness/output/sheet.h"
+#include "harness/output/summary.h"
 #include "harness/system/exit_code.h"
 #include "harness/system/file.h"
 #include "harness/system/number.h"
 #include "kernels/runtime/check.h"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <map>
@@ -37,8 +35,8 @@ std::vector<ComparedCase> common_cases(const Run& before, const Run& after) {
 }
 
 void require_blocks(const Run& before, const Run& after, const std::vector<ComparedCase>& cases) {
-  const auto count = std::count_if(cases.begin(), cases.end(), [](const auto& row) { return !row.lost(); });
-  const auto judged = static_cast<std::size_t>(count);
+  const std::size_t judged =
+      cases.size() - static_cast<std::size_t>(std::ranges::count_if(cases, &ComparedCase::lost));
   const std::size_t needed = blocks_needed(judged, kFalseAlarms);
   for (const ComparedCase& row : cases) {
     for (const auto& [run, record] : {std::pair{&before, row.before}, {&after, row.after}}) {
@@ -54,39 +52,32 @@ double median_of(const std::string& platform, const Record& record) {
   return percentile(block_values(platform, record), 0.5);
 }
 
-std::string json_text(const Run& before, const Run& after, const std::vector<ComparedCase>& cases,
-                      double max_regression) {
+std::string verdicts_json(const Run& before, const Run& after, const std::vector<ComparedCase>& cases,
+                          double max_regression) {
   const std::string& platform = before.device.info.platform;
-  nlohmann::ordered_json root;
-  root["before"] = before.path;
-  root["after"] = after.path;
-  root["platform"] = platform;
-  root["device"] = before.device.info.name;
-  root["max_regression"] = max_regression;
-  root["false_alarms"] = kFalseAlarms;
-  root["cases"] = nlohmann::ordered_json::array();
+  std::vector<JsonFields> rows;
   for (const ComparedCase& row : cases) {
-    nlohmann::ordered_json out;
-    out["id"] = row.before->name();
-    out["before_us"] = median_of(platform, *row.before);
+    JsonFields& out = rows.emplace_back(
+        JsonFields{{"id", row.before->name()}, {"before_us", median_of(platform, *row.before)}});
     if (row.lost()) {
-      out["error"] = row.after->error;
+      out.emplace_back("error", row.after->error);
     } else {
-      out["after_us"] = median_of(platform, *row.after);
-      put_judgement(out, row.judgement);
+      out.emplace_back("after_us", median_of(platform, *row.after));
+      for_each_field(row.judgement, [&](const char* name, auto value) { out.emplace_back(name, value); });
     }
-    out["regression"] = row.regression();
-    root["cases"].push_back(std::move(out));
+    out.emplace_back("regression", row.regression());
   }
-  return root.dump(1) + "\n";
+  return json_text({{"before", before.path},
+                    {"after", after.path},
+                    {"platform", platform},
+                    {"device", before.device.info.name},
+                    {"max_regression", max_regression},
+                    {"false_alarms", kFalseAlarms},
+                    {"cases", std::move(rows)}});
 }
 
-void print_differences(const Run& before, const Run& after) {
-  const auto print = [](const char* what, const std::string& a, const std::string& b) {
-    if (a != b) fmt::print("note: {} differs: {} before, {} after\n", what, a, b);
-  };
-  print("compiler", before.device.info.compiler, after.device.info.compiler);
-  print("driver", before.device.driver, after.device.driver);
+void print_difference(const char* what, const std::string& before, const std::string& after) {
+  if (before != after) fmt::print("note: {} differs: {} before, {} after\n", what, before, after);
 }
 
 }  // namespace
@@ -131,12 +122,13 @@ Sheet comparison_sheet(const std::string& platform, const std::vector<ComparedCa
 }
 
 std::string changes_text(const std::vector<ComparedCase>& cases) {
-  const auto count = [&](auto&& of) { return std::count_if(cases.begin(), cases.end(), of); };
   const auto changed = [&](Change change) {
-    return count([=](const auto& row) { return !row.lost() && row.judgement.change == change; });
+    return std::ranges::count_if(
+        cases, [=](const auto& row) { return !row.lost() && row.judgement.change == change; });
   };
-  const auto unsupported = count([](const auto& row) { return row.after->unsupported; });
-  const auto lost = count([](const auto& row) { return row.lost(); });
+  const auto unsupported =
+      std::ranges::count_if(cases, [](const auto& row) { return row.after->unsupported; });
+  const auto lost = std::ranges::count_if(cases, &ComparedCase::lost);
   return fmt::format("{} cases: {} same, {} faster, {} slower, {} without a figure{}", cases.size(),
                      changed(Change::kSame), changed(Change::kFaster), changed(Change::kSlower),
                      lost - unsupported,
@@ -160,28 +152,27 @@ int run_compare(const CompareOptions& options) {
                                                               : kMaxRegression;
   std::vector<ComparedCase> cases = common_cases(before, after);
   if (cases.empty()) {
-    fmt::print(stderr, "hipforge compare: no case of {} is in {}\n", after.path, before.path);
-    return kExitUsage;
+    return usage_error("compare", fmt::format("no case of {} is in {}", after.path, before.path));
   }
   require_blocks(before, after, cases);
   judge_cases(platform, max_regression, cases);
 
-  print_differences(before, after);
+  print_difference("compiler", before.device.info.compiler, after.device.info.compiler);
+  print_difference("driver", before.device.driver, after.device.driver);
   const Sheet sheet = comparison_sheet(platform, cases, "before", "after");
   fmt::print("{}", aligned(sheet));
   if (!options.json_path.empty()) {
-    write_file(options.json_path, json_text(before, after, cases, max_regression));
+    write_file(options.json_path, verdicts_json(before, after, cases, max_regression));
   }
   if (!options.csv_path.empty()) write_file(options.csv_path, csv(sheet));
   if (!options.markdown_path.empty()) write_file(options.markdown_path, markdown(sheet));
 
-  const auto count = [&](auto&& of) { return std::count_if(cases.begin(), cases.end(), of); };
   // An interval that reaches past what is allowed may hide a change of that size.
-  const auto unsure = count([&](const ComparedCase& row) {
+  const auto unsure = std::ranges::count_if(cases, [&](const ComparedCase& row) {
     return !row.regression() && row.judgement.interval.high > 1.0 + max_regression;
   });
   const std::size_t left_out = before.records.size() + after.records.size() - 2 * cases.size();
-  const auto regressions = count([](const ComparedCase& row) { return row.regression(); });
+  const auto regressions = std::ranges::count_if(cases, &ComparedCase::regression);
   fmt::print("{}\n", changes_text(cases));
   if (left_out > 0) fmt::print("{} cases are in one file alone, or had no figure before\n", left_out);
   if (unsure > 0) {

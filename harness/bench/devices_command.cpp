@@ -2,18 +2,20 @@
 
 #include "harness/bench/ceilings.h"
 #include "harness/core/device_info.h"
+#include "harness/output/summary.h"
 #include "harness/system/exit_code.h"
 #include "harness/system/file.h"
 #include "kernels/runtime/check.h"
 #include "kernels/runtime/device.h"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 namespace hipforge::harness {
 namespace {
 
-constexpr double kMiB = 1024.0 * 1024.0;
+double mib(std::int64_t bytes) {
+  return static_cast<double>(bytes) / (1024.0 * 1024.0);
+}
 
 void print_details(int index, const DeviceDetails& details) {
   fmt::print("device {}: {}, {} platform\n", index, details.info.name, details.info.platform);
@@ -22,13 +24,12 @@ void print_details(int index, const DeviceDetails& details) {
   if (details.core_clock_mhz > 0) fmt::print(", core up to {} MHz", details.core_clock_mhz);
   if (details.memory_clock_mhz > 0) fmt::print(", memory {} MHz", details.memory_clock_mhz);
   fmt::print("\n  memory {:.0f} MiB, {:.0f} MiB free; last-level cache {:.1f} MiB\n",
-             static_cast<double>(details.total_bytes) / kMiB, static_cast<double>(details.free_bytes) / kMiB,
-             static_cast<double>(details.cache_bytes) / kMiB);
+             mib(details.total_bytes), mib(details.free_bytes), mib(details.cache_bytes));
   fmt::print("  driver {}, runtime {}, compiler {}\n", details.driver, details.runtime,
              details.info.compiler);
 }
 
-nlohmann::ordered_json details_json(const DeviceDetails& details) {
+JsonFields details_json(const DeviceDetails& details) {
   return {{"platform", details.info.platform},
           {"name", details.info.name},
           {"architecture", details.architecture},
@@ -45,39 +46,41 @@ nlohmann::ordered_json details_json(const DeviceDetails& details) {
 }
 
 // Measures the current device, prints as it goes and adds to its row.
-void measure(const DevicesOptions& options, nlohmann::ordered_json& row) {
+void measure(const DevicesOptions& options, JsonFields& row) {
   constexpr std::int64_t kSizes[] = {std::int64_t{16} << 20, std::int64_t{64} << 20, std::int64_t{256} << 20,
                                      std::int64_t{1} << 30, std::int64_t{4} << 30};
   Ceilings ceilings(nullptr, options.quick);
-  row["bandwidths"] = nlohmann::ordered_json::array();
+  std::vector<JsonFields> bandwidths;
   for (Traffic traffic : {Traffic::kCopy, Traffic::kRead, Traffic::kWrite}) {
     for (std::int64_t bytes : kSizes) {
       if (options.quick && bytes > (std::int64_t{256} << 20)) continue;
       const Bandwidth& found = ceilings.bandwidth(traffic, bytes);
       fmt::print("  {:<6}{:>6.0f} MiB moved {:>9.1f} GB/s  ({:.1f} to {:.1f}; {})\n", traffic_name(traffic),
-                 static_cast<double>(bytes) / kMiB, found.gbps, found.low_gbps, found.high_gbps, found.how);
-      row["bandwidths"].push_back({{"traffic", traffic_name(traffic)},
-                                   {"bytes", found.bytes},
-                                   {"gbps", found.gbps},
-                                   {"low_gbps", found.low_gbps},
-                                   {"high_gbps", found.high_gbps},
-                                   {"how", found.how}});
+                 mib(bytes), found.gbps, found.low_gbps, found.high_gbps, found.how);
+      bandwidths.push_back({{"traffic", traffic_name(traffic)},
+                            {"bytes", found.bytes},
+                            {"gbps", found.gbps},
+                            {"low_gbps", found.low_gbps},
+                            {"high_gbps", found.high_gbps},
+                            {"how", found.how}});
     }
   }
-  row["matrix_rates"] = nlohmann::ordered_json::array();
+  row.emplace_back("bandwidths", std::move(bandwidths));
+  std::vector<JsonFields> rates;
   for (DType dtype : {DType::kF16, DType::kBF16}) {
     const MatrixRate& rate = ceilings.matrix(dtype);
     fmt::print("  matrix {:<5}{:>18.1f} TFLOP/s: linear {}; {}\n", dtype_name(dtype), rate.tflops(),
                rate.own_tflops > 0.0 ? fmt::format("{:.1f}", rate.own_tflops) : rate.own_note,
                rate.vendor_tflops > 0.0 ? fmt::format("{} {:.1f}", rate.vendor_name, rate.vendor_tflops)
                                         : rate.vendor_name);
-    row["matrix_rates"].push_back({{"dtype", dtype_name(dtype)},
-                                   {"tflops", rate.tflops()},
-                                   {"linear_tflops", rate.own_tflops},
-                                   {"linear_note", rate.own_note},
-                                   {"vendor_tflops", rate.vendor_tflops},
-                                   {"vendor", rate.vendor_name}});
+    rates.push_back({{"dtype", dtype_name(dtype)},
+                     {"tflops", rate.tflops()},
+                     {"linear_tflops", rate.own_tflops},
+                     {"linear_note", rate.own_note},
+                     {"vendor_tflops", rate.vendor_tflops},
+                     {"vendor", rate.vendor_name}});
   }
+  row.emplace_back("matrix_rates", std::move(rates));
 }
 
 }  // namespace
@@ -85,12 +88,12 @@ void measure(const DevicesOptions& options, nlohmann::ordered_json& row) {
 int run_devices(const DevicesOptions& options) {
   int count = 0;
   throw_if_error(usable_devices(count));
-  nlohmann::ordered_json devices = nlohmann::ordered_json::array();
+  std::vector<JsonFields> devices;
   for (int index = 0; index < count; ++index) {
     HIPFORGE_HIP_CHECK(hipSetDevice(index));
     const DeviceDetails details = device_details();
     print_details(index, details);
-    nlohmann::ordered_json row = details_json(details);
+    JsonFields row = details_json(details);
     if (kOnGpu) {
       measure(options, row);
     } else {
@@ -101,8 +104,7 @@ int run_devices(const DevicesOptions& options) {
   }
   HIPFORGE_HIP_CHECK(hipSetDevice(0));
   if (!options.json_path.empty()) {
-    write_file(options.json_path,
-               nlohmann::ordered_json{{"quick", options.quick}, {"devices", devices}}.dump(1) + "\n");
+    write_file(options.json_path, json_text({{"quick", options.quick}, {"devices", std::move(devices)}}));
   }
   return kExitGood;
 }

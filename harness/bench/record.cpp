@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstdio>
 #include <ctime>
+#include <functional>
 #include <map>
 #include <utility>
 
@@ -36,7 +37,7 @@ void for_each_header_field(R& run, Visit&& visit) {
 }
 
 template <class R, class Visit>
-void for_each_field(R& record, Visit&& visit) {
+void for_each_record_field(R& record, Visit&& visit) {
   visit("id", record.id);
   visit("op", record.op);
   visit("dtype", record.dtype);
@@ -69,14 +70,16 @@ auto put_into(Json& row) {
 Json row_of(const Record& record) {
   Json row;
   const auto put = put_into(row);
-  for_each_field(record, put);
+  for_each_record_field(record, put);
   if (!record.timed()) return row;
   // Of what stands there already, for readers that do not reckon.
   row["gbps"] = record.gbps();
   row["tflops"] = record.tflops();
   put("share", record.share());
   if (record.has_floor()) row["reaches_floor"] = record.reaches_floor();
-  if (record.against_ours) put_judgement(row, *record.against_ours);
+  if (record.against_ours) {
+    for_each_field(*record.against_ours, [&](const char* name, const auto& value) { row[name] = value; });
+  }
   for (const std::vector<double>& block : record.blocks_us) {
     Json& samples = row["blocks_us"].emplace_back(Json::array());
     // No clock here tells more.
@@ -87,13 +90,13 @@ Json row_of(const Record& record) {
 
 Record record_of(const Json& row) {
   Record record;
-  for_each_field(record, [&](const char* name, auto& value) { value = row.value(name, value); });
+  for_each_record_field(record, [&](const char* name, auto& value) { value = row.value(name, value); });
   (void)row.at("id");
   if (record.ended()) return record;
   (void)row.at("median_us");
   record.blocks_us = row.value("blocks_us", record.blocks_us);
+  const auto is_time = [](double value) { return std::isfinite(value) && value > 0.0; };
   for (const std::vector<double>& samples : record.blocks_us) {
-    const auto is_time = [](double value) { return std::isfinite(value) && value > 0.0; };
     if (!samples.empty() && std::all_of(samples.begin(), samples.end(), is_time)) continue;
     throw Error(invalid_argument(record.id, " has a block that is empty or holds no times"));
   }
@@ -102,9 +105,7 @@ Record record_of(const Json& row) {
 
 void summarize_blocks(Record& record) {
   std::vector<double> samples;
-  for (const std::vector<double>& block : record.blocks_us) {
-    samples.insert(samples.end(), block.begin(), block.end());
-  }
+  for (const auto& block : record.blocks_us) samples.insert(samples.end(), block.begin(), block.end());
   record.us = summarize(std::move(samples));
 }
 
@@ -128,8 +129,7 @@ void require_same_origin(const Run& a, const Run& b) {
 }
 
 std::string floor_text(const Record& record) {
-  if (!record.has_floor()) return "";
-  return fmt::format("{} {}", record.reaches_floor() ? "meets" : "UNDER", record.floor());
+  return record.has_floor() ? (record.reaches_floor() ? "meets " : "UNDER ") + record.floor() : "";
 }
 
 const std::vector<std::string> kHeadings{"case",    "us",    "10 % us", "90 % us", "spread", "GB/s",
@@ -138,11 +138,12 @@ const std::vector<std::string> kHeadings{"case",    "us",    "10 % us", "90 % us
 std::vector<std::string> cells_of(const Record& record) {
   std::vector<std::string> cells(kHeadings.size());
   if (record.timed()) {
+    const Timing& us = record.us;
     cells = {"",
-             fmt::format("{:.2f}", record.us.median),
-             fmt::format("{:.2f}", record.us.low),
-             fmt::format("{:.2f}", record.us.high),
-             fmt::format("{:.1f}%", 100.0 * record.us.spread()),
+             fmt::format("{:.2f}", us.median),
+             fmt::format("{:.2f}", us.low),
+             fmt::format("{:.2f}", us.high),
+             fmt::format("{:.1f}%", 100.0 * us.spread()),
              fmt::format("{:.1f}", record.gbps()),
              fmt::format("{:.3f}", record.tflops()),
              record.ceiling.empty() ? "" : fmt::format("{:.1f}%", 100.0 * record.share()),
@@ -161,14 +162,6 @@ void print_cells(const std::vector<std::string>& cells) {
 }
 
 }  // namespace
-
-double Record::gbps() const {
-  return static_cast<double>(bytes) * 1e-3 / us.median;
-}
-
-double Record::tflops() const {
-  return static_cast<double>(flops) * 1e-6 / us.median;
-}
 
 double Record::share() const {
   return ceiling.empty() ? 0.0 : (ceiling == "matrix" ? tflops() : gbps()) / ceiling_rate;
@@ -260,22 +253,11 @@ void add_run(Run& whole, Run part, Adds adds) {
   }
 }
 
-double block_value(const std::string& platform, const std::vector<double>& samples) {
-  return percentile(samples, platform == "cpu" ? 0.0 : 0.5);
-}
-
 std::vector<double> block_values(const std::string& platform, const Record& record) {
   std::vector<double> values;
-  for (const std::vector<double>& block : record.blocks_us) values.push_back(block_value(platform, block));
+  for (const auto& block : record.blocks_us)
+    values.push_back(percentile(block, platform == "cpu" ? 0.0 : 0.5));
   return values;
-}
-
-void put_judgement(Json& row, const Judgement& judgement) {
-  row["ratio"] = judgement.interval.ratio;
-  row["low"] = judgement.interval.low;
-  row["high"] = judgement.interval.high;
-  row["p"] = judgement.p;
-  row["verdict"] = change_name(judgement.change);
 }
 
 void print_heading() {
@@ -292,14 +274,11 @@ void print_record(const Record& record) {
 }
 
 bool print_verdict(const std::deque<Record>& records, bool gate) {
-  std::size_t timed = 0;
-  std::size_t errors = 0;
-  std::size_t floors = 0;
-  std::size_t under = 0;
+  const auto count = [&](bool (Record::*is)() const) {
+    return std::count_if(records.begin(), records.end(), std::mem_fn(is));
+  };
+  std::ptrdiff_t under = 0;
   for (const Record& record : records) {
-    timed += record.timed() ? 1 : 0;
-    errors += record.failed() ? 1 : 0;
-    floors += record.has_floor() ? 1 : 0;
     if (!record.has_floor() || record.reaches_floor()) continue;
     ++under;
     fmt::print("under its floor: {} ({})\n", record.id,
@@ -307,7 +286,10 @@ bool print_verdict(const std::deque<Record>& records, bool gate) {
                                : fmt::format("{:.1f} TFLOP/s, {:.1f} % of {}; {}", record.tflops(),
                                              100.0 * record.share(), record.ceiling, floor_text(record)));
   }
-  fmt::print("{} timed, {} without a figure; {} of {} floors met\n", timed, errors, floors - under, floors);
+  const auto errors = count(&Record::failed);
+  const auto floors = count(&Record::has_floor);
+  fmt::print("{} timed, {} without a figure; {} of {} floors met\n", count(&Record::timed), errors,
+             floors - under, floors);
   return errors == 0 && !(gate && under > 0);
 }
 

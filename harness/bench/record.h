@@ -5,8 +5,6 @@
 #include "harness/core/device_info.h"
 #include "harness/output/sheet.h"
 
-#include <nlohmann/json_fwd.hpp>
-
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -29,7 +27,7 @@ struct Record {
   std::int64_t flops = 0;
   /// Samples in microseconds. A block is a stretch of them; others run between the blocks of a case.
   std::vector<std::vector<double>> blocks_us;
-  Summary us;           ///< of the samples of all blocks
+  Timing us;            ///< of the samples of all blocks
   std::string ceiling;  ///< "copy", "read", "write", "matrix"; empty where nothing was measured to compare
   double ceiling_rate = 0.0;   ///< GB/s, or TFLOP/s for "matrix"
   double floor_share = 0.0;    ///< of the ceiling, that must be reached at least; 0: none
@@ -40,8 +38,8 @@ struct Record {
   double worst_error = 0.0;               ///< as a share of its bound, before and after
   std::optional<Judgement> against_ours;  ///< of a candidate
 
-  [[nodiscard]] double gbps() const;
-  [[nodiscard]] double tflops() const;
+  [[nodiscard]] double gbps() const { return static_cast<double>(bytes) * 1e-3 / us.median; }
+  [[nodiscard]] double tflops() const { return static_cast<double>(flops) * 1e-6 / us.median; }
   [[nodiscard]] double share() const;  ///< of the ceiling; 0 where there is none
   [[nodiscard]] bool failed() const { return !error.empty(); }
   [[nodiscard]] bool ended() const { return failed() || unsupported; }  ///< there will be no figure
@@ -88,14 +86,9 @@ enum class Adds {
 /// sources, compilers or devices, or of other records than is due.
 void add_run(Run& whole, Run part, Adds adds);
 
-/// The one number of a block that is compared. On a GPU the median of its samples. On the cpu platform the
+/// Of each block the one number that is compared. On a GPU the median of its samples. On the cpu platform the
 /// least: what else runs on the machine only ever adds time, and takes it from most samples there.
-[[nodiscard]] double block_value(const std::string& platform, const std::vector<double>& samples);
-/// Of each block of a record.
 [[nodiscard]] std::vector<double> block_values(const std::string& platform, const Record& record);
-
-/// A verdict among the fields of a row.
-void put_judgement(nlohmann::ordered_json& row, const Judgement& judgement);
 
 /// The table's heading, and a record's line.
 void print_heading();

@@ -5,18 +5,25 @@
 #include <cstdint>
 #include <limits>
 #include <numeric>
+#include <ranges>
 
 namespace hipforge::harness {
 namespace {
+
+// The places of the values, the least value's first.
+std::vector<std::size_t> rising_order(std::span<const double> values) {
+  std::vector<std::size_t> order(values.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return values[a] < values[b]; });
+  return order;
+}
 
 // Twice the rank of each value among all of them, the first group first: ties share their mean rank, and
 // twice that is an integer.
 std::vector<std::int64_t> doubled_ranks(std::span<const double> before, std::span<const double> after) {
   std::vector<double> values(before.begin(), before.end());
   values.insert(values.end(), after.begin(), after.end());
-  std::vector<std::size_t> order(values.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return values[a] < values[b]; });
+  const std::vector<std::size_t> order = rising_order(values);
   std::vector<std::int64_t> ranks(values.size());
   for (std::size_t begin = 0; begin < order.size();) {
     std::size_t end = begin + 1;
@@ -27,10 +34,14 @@ std::vector<std::int64_t> doubled_ranks(std::span<const double> before, std::spa
   return ranks;
 }
 
+std::int64_t sum_of(std::span<const std::int64_t> ranks) {
+  return std::accumulate(ranks.begin(), ranks.end(), std::int64_t{0});
+}
+
 // counts[s]: in how many ways `chosen` of these ranks sum to s. Doubles count past 2^53 with a relative error
 // that no p-value notices.
 std::vector<double> sum_counts(std::span<const std::int64_t> ranks, std::size_t chosen) {
-  const auto most = static_cast<std::size_t>(std::accumulate(ranks.begin(), ranks.end(), std::int64_t{0}));
+  const auto most = static_cast<std::size_t>(sum_of(ranks));
   std::vector<std::vector<double>> counts(chosen + 1, std::vector<double>(most + 1, 0.0));
   counts[0][0] = 1.0;
   for (const std::int64_t signed_rank : ranks) {
@@ -44,9 +55,8 @@ std::vector<double> sum_counts(std::span<const std::int64_t> ranks, std::size_t 
 
 double exact_p(std::span<const std::int64_t> ranks, std::size_t first) {
   const std::vector<double> counts = sum_counts(ranks, first);
-  const std::int64_t total = std::accumulate(ranks.begin(), ranks.end(), std::int64_t{0});
-  const auto first_count = static_cast<std::ptrdiff_t>(first);
-  const std::int64_t seen = std::accumulate(ranks.begin(), ranks.begin() + first_count, std::int64_t{0});
+  const std::int64_t total = sum_of(ranks);
+  const std::int64_t seen = sum_of(ranks.first(first));
   // The mean sum is total · first / all; compared without the division.
   const auto all = static_cast<std::int64_t>(ranks.size());
   const auto distance = [&](std::int64_t sum) {
@@ -65,8 +75,7 @@ double normal_p(std::span<const std::int64_t> ranks, std::size_t first) {
   const auto n = static_cast<double>(first);
   const auto all = static_cast<double>(ranks.size());
   const double m = all - n;
-  double sum = 0.0;
-  for (std::size_t i = 0; i < first; ++i) sum += 0.5 * static_cast<double>(ranks[i]);
+  const double sum = 0.5 * static_cast<double>(sum_of(ranks.first(first)));
   std::vector<std::int64_t> sorted(ranks.begin(), ranks.end());
   std::sort(sorted.begin(), sorted.end());
   double ties = 0.0;
@@ -100,18 +109,11 @@ std::size_t lower_critical(std::size_t n, std::size_t m, double chance) {
   // Bisection on the normal approximation with its correction for continuity.
   const double mean = 0.5 * static_cast<double>(n * m);
   const double deviation = std::sqrt(static_cast<double>(n * m) * static_cast<double>(n + m + 1) / 12.0);
-  std::size_t low = 0;
-  std::size_t high = n * m / 2;
-  while (low < high) {
-    const std::size_t k = (low + high + 1) / 2;
+  const auto is_unlikely = [&](std::size_t k) {
     const double z = (static_cast<double>(k) - 1.0 + 0.5 - mean) / deviation;
-    if (0.5 * std::erfc(-z / std::sqrt(2.0)) <= chance) {
-      low = k;
-    } else {
-      high = k - 1;
-    }
-  }
-  return low;
+    return 0.5 * std::erfc(-z / std::sqrt(2.0)) <= chance;
+  };
+  return *std::ranges::partition_point(std::views::iota(std::size_t{1}, n * m / 2 + 1), is_unlikely) - 1;
 }
 
 }  // namespace
@@ -127,7 +129,6 @@ RatioInterval ratio_interval(std::span<const double> before, std::span<const dou
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   if (before.empty() || after.empty()) return {1.0, 0.0, kInfinity};
   std::vector<double> quotients;
-  quotients.reserve(before.size() * after.size());
   for (double a : after) {
     for (double b : before) quotients.push_back(a / b);
   }
@@ -142,9 +143,7 @@ RatioInterval ratio_interval(std::span<const double> before, std::span<const dou
 }
 
 std::vector<double> holm(std::span<const double> p) {
-  std::vector<std::size_t> order(p.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return p[a] < p[b]; });
+  const std::vector<std::size_t> order = rising_order(p);
   std::vector<double> corrected(p.size());
   double worst = 0.0;
   for (std::size_t rank = 0; rank < order.size(); ++rank) {
@@ -176,15 +175,13 @@ std::vector<Judgement> judge(std::span<const BlockPair> cases, double max_regres
   const double confidence = 1.0 - level / static_cast<double>(std::max<std::size_t>(cases.size(), 1));
   std::vector<Judgement> judgements;
   for (std::size_t i = 0; i < cases.size(); ++i) {
-    Judgement judgement;
-    judgement.interval = ratio_interval(cases[i].before, cases[i].after, confidence);
-    judgement.p = corrected[i];
-    if (judgement.p <= level && judgement.interval.low > 1.0 + kDrift) judgement.change = Change::kSlower;
-    if (judgement.p <= level && judgement.interval.high < 1.0 / (1.0 + kDrift))
-      judgement.change = Change::kFaster;
-    judgement.regression =
-        judgement.change == Change::kSlower && judgement.interval.low > 1.0 + max_regression;
-    judgements.push_back(judgement);
+    const RatioInterval interval = ratio_interval(cases[i].before, cases[i].after, confidence);
+    const Change change = corrected[i] > level                   ? Change::kSame
+                          : interval.low > 1.0 + kDrift          ? Change::kSlower
+                          : interval.high < 1.0 / (1.0 + kDrift) ? Change::kFaster
+                                                                 : Change::kSame;
+    const bool regression = change == Change::kSlower && interval.low > 1.0 + max_regression;
+    judgements.push_back({interval, corrected[i], change, regression});
   }
   return judgements;
 }

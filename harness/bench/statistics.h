@@ -55,6 +55,16 @@ struct Judgement {
   bool regression = false;
 };
 
+/// What a file says of a verdict, under which names.
+template <class Visit>
+void for_each_field(const Judgement& judgement, const Visit& visit) {
+  visit("ratio", judgement.interval.ratio);
+  visit("low", judgement.interval.low);
+  visit("high", judgement.interval.high);
+  visit("p", judgement.p);
+  visit("verdict", change_name(judgement.change));
+}
+
 /// The chance of a single false alarm over all cases.
 inline constexpr double kFalseAlarms = 0.05;
 

@@ -22,8 +22,7 @@ struct Interval {
   Event stop;
 };
 
-}  // namespace
-
+// Of the last level of the current device; 0 where buffers need no rotation.
 std::int64_t cache_bytes() {
   if (!kOnGpu) return 0;
   int device = 0;
@@ -32,6 +31,8 @@ std::int64_t cache_bytes() {
   HIPFORGE_HIP_CHECK(hipGetDeviceProperties(&properties, device));
   return properties.l2CacheSize;
 }
+
+}  // namespace
 
 int rotation_copies(std::int64_t footprint, int most) {
   const std::int64_t cache = cache_bytes();
@@ -77,7 +78,7 @@ double percentile(std::vector<double> samples, double share) {
   return samples[low] + (samples[high] - samples[low]) * (at - std::floor(at));
 }
 
-Summary summarize(std::vector<double> samples) {
+Timing summarize(std::vector<double> samples) {
   return {percentile(samples, 0.5), percentile(samples, 0.1), percentile(samples, 0.9)};
 }
 
@@ -86,43 +87,34 @@ Status time_launches(std::span<const Launch> copies, const Launch& before, const
   if (copies.empty()) return invalid_argument("time_launches: nothing to launch");
   std::vector<Interval> intervals(kQueuedSamples);
   const auto per_launch = static_cast<double>(copies.size());
-  // Runs `count` samples and adds their times; the total goes to `spent_ms`.
-  const auto run = [&](int count, std::vector<double>* samples, double& spent_ms) -> Status {
-    for (int i = 0; i < count; ++i) {
-      const Interval& interval = intervals[static_cast<std::size_t>(i)];
+  const auto run = [&](int count) -> Status {
+    const std::span<const Interval> queued(intervals.data(), static_cast<std::size_t>(count));
+    for (const Interval& interval : queued) {
       if (before) HIPFORGE_TRY(before(stream));
       HIPFORGE_TRY(interval.start.record(stream));
       for (const Launch& launch : copies) HIPFORGE_TRY(launch(stream));
       HIPFORGE_TRY(interval.stop.record(stream));
     }
-    HIPFORGE_TRY(intervals[static_cast<std::size_t>(count - 1)].stop.synchronize());
-    for (int i = 0; i < count; ++i) {
-      const Interval& interval = intervals[static_cast<std::size_t>(i)];
+    HIPFORGE_TRY(queued.back().stop.synchronize());
+    for (const Interval& interval : queued) {
       float milliseconds = 0.0f;
       HIPFORGE_TRY(interval.stop.elapsed_ms(interval.start, milliseconds));
-      spent_ms += static_cast<double>(milliseconds);
-      if (samples != nullptr) samples->push_back(static_cast<double>(milliseconds) / per_launch);
+      samples_ms.push_back(static_cast<double>(milliseconds) / per_launch);
     }
     return {};
   };
+  HIPFORGE_TRY(run(1));
   double warm_ms = 0.0;
-  HIPFORGE_TRY(run(1, nullptr, warm_ms));
-  warm_ms = 0.0;
   int warm_runs = 0;
-  while (warm_runs == 0 || (warm_ms < options.warm_up_ms && warm_runs < options.most_samples)) {
-    HIPFORGE_TRY(run(1, nullptr, warm_ms));
-    ++warm_runs;
-  }
+  do {
+    HIPFORGE_TRY(run(1));
+    warm_ms += samples_ms.back() * per_launch;
+  } while (++warm_runs < options.most_samples && warm_ms < options.warm_up_ms);
   const double sample_ms = std::max(warm_ms / warm_runs, 1e-4);
   const double fitting = std::min(options.measure_ms / sample_ms, 1e6);
   int left = std::clamp(static_cast<int>(fitting), options.least_samples, options.most_samples);
   samples_ms.clear();
-  double spent_ms = 0.0;
-  while (left > 0) {
-    const int count = std::min(left, kQueuedSamples);
-    HIPFORGE_TRY(run(count, &samples_ms, spent_ms));
-    left -= count;
-  }
+  for (; left > 0; left -= kQueuedSamples) HIPFORGE_TRY(run(std::min(left, kQueuedSamples)));
   return {};
 }
 

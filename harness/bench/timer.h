@@ -20,7 +20,7 @@ inline constexpr bool kOnGpu = true;
 using Launch = std::function<Status(hipStream_t)>;
 
 /// What is said of samples, in their unit.
-struct Summary {
+struct Timing {
   double median = 0.0;
   double low = 0.0;   ///< the 10th percentile
   double high = 0.0;  ///< the 90th percentile
@@ -28,7 +28,7 @@ struct Summary {
   /// share of their median. Samples of several blocks count together, so what changes between blocks counts.
   [[nodiscard]] double spread() const { return median > 0.0 ? (high - low) / median : 0.0; }
 };
-[[nodiscard]] Summary summarize(std::vector<double> samples);
+[[nodiscard]] Timing summarize(std::vector<double> samples);
 
 struct TimerOptions {
   double warm_up_ms = 30.0;   ///< of launches that are not counted
@@ -46,11 +46,8 @@ struct TimerOptions {
                                    const TimerOptions& options, hipStream_t stream,
                                    std::vector<double>& samples_ms);
 
-/// Bytes of the last-level cache of the current device; 0 where buffers need no rotation (the cpu platform).
-[[nodiscard]] std::int64_t cache_bytes();
-
-/// How many sets of buffers of `footprint` bytes exceed that cache several times; at least 2, at most `most`.
-/// 1 where cache_bytes() is 0.
+/// How many sets of buffers of `footprint` bytes exceed the last-level cache several times; at least 2, at
+/// most `most`. 1 where buffers need no rotation (the cpu platform).
 [[nodiscard]] int rotation_copies(std::int64_t footprint, int most);
 
 /// What to run before each sample of `copies` sets of `footprint` bytes: empty where they exceed the cache by

@@ -47,10 +47,10 @@ Entry entry_of(const CheckOptions& options, const CaseRecord& record) {
     entry.fields.emplace_back("failure", failure_name(result.failure));
     entry.fields.emplace_back("repeat", entry.repeat);
     if (!record.shrunk_id.empty()) {
-      entry.fields.emplace_back("shrunk",
-                                Fields{{"id", record.shrunk_id},
-                                       {"message", record.shrunk_message},
-                                       {"repeat", case_command(record.shrunk_id, record.target, options)}});
+      entry.fields.emplace_back(
+          "shrunk", JsonFields{{"id", record.shrunk_id},
+                               {"message", record.shrunk_message},
+                               {"repeat", case_command(record.shrunk_id, record.target, options)}});
     }
   }
   return entry;

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -25,8 +26,7 @@ double element_share(double actual, double value, double bound, double overflow)
   if (std::fabs(value) - bound >= overflow) return kWrong;  // had to be infinite
   const double error = std::fabs(actual - value);
   if (error == 0.0) return 0.0;
-  if (!(error <= bound)) return bound > 0.0 && !std::isnan(error) ? error / bound : kWrong;
-  return error / bound;
+  return bound > 0.0 && !std::isnan(error) ? error / bound : kWrong;
 }
 
 }  // namespace
@@ -74,19 +74,18 @@ Comparison compare(std::span<const double> actual, const Expected& expected) {
     return result;
   }
   const std::vector<double> shares = element_shares(actual, expected);
-  for (std::size_t i = 0; i < actual.size(); ++i) {
-    const double share = shares[i];
-    result.bounded = result.bounded || expected.bound[i] > 0.0;
-    if (!(share <= 1.0)) ++result.failures;
-    if (share > result.worst_share || i == 0) {
-      result.worst_share = share;
-      result.worst_index = i;
-    }
-  }
+  const auto over = [](double share) { return !(share <= 1.0); };
+  result.bounded =
+      std::any_of(expected.bound.begin(), expected.bound.end(), [](double b) { return b > 0.0; });
+  result.failures = static_cast<std::size_t>(std::count_if(shares.begin(), shares.end(), over));
   result.passed = result.failures == 0;
-  if (result.elements > 0) result.where = index_text(result.worst_index, expected.shape);
+  if (shares.empty()) return result;
+  const auto worst = std::max_element(shares.begin(), shares.end());
+  const auto i = static_cast<std::size_t>(worst - shares.begin());
+  result.worst_share = *worst;
+  result.worst_index = i;
+  result.where = index_text(i, expected.shape);
   if (!result.passed) {
-    const std::size_t i = result.worst_index;
     result.message = fmt::format(
         "{} of {} elements over the bound; worst at {}: got {:.9g}, oracle {:.9g}, error {:.3g}, bound "
         "{:.3g}",

@@ -43,20 +43,21 @@ bool starts_with_any(std::string_view text, std::initializer_list<std::string_vi
                      [text](std::string_view prefix) { return text.starts_with(prefix); });
 }
 
-Work amd_work(std::string_view mnemonic) {
-  if (starts_with_any(mnemonic, {"v_mfma_", "v_smfmac_", "v_wmma_", "v_swmmac_"})) return Work::kMatrix;
-  if (mnemonic.starts_with("v_")) return Work::kVector;
-  if (mnemonic.starts_with("ds_")) return Work::kLds;
+WorkKind amd_work(std::string_view mnemonic) {
+  if (starts_with_any(mnemonic, {"v_mfma_", "v_smfmac_", "v_wmma_", "v_swmmac_"})) return WorkKind::kMatrix;
+  if (mnemonic.starts_with("v_")) return WorkKind::kVector;
+  if (mnemonic.starts_with("ds_")) return WorkKind::kLds;
   // Cache control goes by the names of memory accesses.
   if (starts_with_any(mnemonic, {"buffer_gl", "buffer_wb", "buffer_inv", "global_wb", "global_inv"})) {
-    return Work::kNone;
+    return WorkKind::kNone;
   }
-  if (starts_with_any(mnemonic, {"global_", "flat_", "buffer_", "scratch_", "image_"})) return Work::kGlobal;
+  if (starts_with_any(mnemonic, {"global_", "flat_", "buffer_", "scratch_", "image_"}))
+    return WorkKind::kGlobal;
   if (starts_with_any(mnemonic, {"s_nop", "s_wait", "s_delay_alu", "s_clause", "s_sleep", "s_setprio",
                                  "s_code_end", "s_inst_prefetch", "s_set_inst_prefetch"})) {
-    return Work::kNone;
+    return WorkKind::kNone;
   }
-  return Work::kScalar;
+  return WorkKind::kScalar;
 }
 
 // "	s_cbranch_scc0 1656      // 000000009CDC: BF840678 <name+0x1ac0>"
@@ -87,24 +88,24 @@ Instruction parse_amd_instruction(std::string_view line) {
   return instruction;
 }
 
-Work sass_work(std::string_view opcode) {
+WorkKind sass_work(std::string_view opcode) {
   if (starts_with_any(opcode, {"HMMA", "HGMMA", "QGMMA", "IMMA", "IGMMA", "DMMA", "BMMA"})) {
-    return Work::kMatrix;
+    return WorkKind::kMatrix;
   }
-  if (starts_with_any(opcode, {"LDS", "STS", "ATOMS", "LDSM", "STSM", "SHFL"})) return Work::kLds;
+  if (starts_with_any(opcode, {"LDS", "STS", "ATOMS", "LDSM", "STSM", "SHFL"})) return WorkKind::kLds;
   if (starts_with_any(opcode, {"LDG", "STG", "LD.", "ST.", "ATOM", "RED", "LDL", "STL", "UTMA", "UBLKCP"}) ||
       opcode == "LD" || opcode == "ST") {
-    return Work::kGlobal;
+    return WorkKind::kGlobal;
   }
   if (starts_with_any(opcode, {"NOP", "DEPBAR", "LDGDEPBAR", "WARPSYNC", "BSSY", "BSYNC", "YIELD", "CCTL",
                                "MEMBAR", "ERRBAR", "NANOSLEEP", "WARPGROUP"})) {
-    return Work::kNone;
+    return WorkKind::kNone;
   }
   // The uniform datapath, constants and branches.
   if (starts_with_any(opcode, {"U", "R2UR", "BRA", "BRX", "JMP", "EXIT", "RET", "CALL", "BAR", "LDC"})) {
-    return Work::kScalar;
+    return WorkKind::kScalar;
   }
-  return Work::kVector;
+  return WorkKind::kVector;
 }
 
 // "        /*0a40*/              @!P0 BRA 0x2d0 ;          /* 0xfffffff800a48947 */"; nullopt for other
@@ -229,7 +230,7 @@ std::map<std::size_t, std::set<std::size_t>> natural_loops(const std::vector<Blo
 void count(const std::vector<Instruction>& code, std::size_t first, std::size_t last, WorkCounts& counts) {
   for (std::size_t i = first; i <= last; ++i) {
     for_each_count(counts,
-                   [work = code[i].work](const char*, int& number, Work of) { number += of == work; });
+                   [work = code[i].work](const char*, int& number, WorkKind of) { number += of == work; });
   }
 }
 

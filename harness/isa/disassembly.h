@@ -9,7 +9,7 @@
 namespace hipforge::harness {
 
 /// Which unit an instruction keeps busy.
-enum class Work {
+enum class WorkKind {
   kMatrix,  ///< MFMA, WMMA; HMMA and its kin
   kVector,  ///< arithmetic, conversions, moves of vector registers
   kLds,     ///< shared memory, and shuffles that go through its crossbar
@@ -24,7 +24,7 @@ enum class Flow { kNext, kBranch, kJump, kEnd };
 struct Instruction {
   std::uint64_t address = 0;
   std::string mnemonic{};  ///< v_add_f32_e32; of NVIDIA's with its modifiers
-  Work work = Work::kNone;
+  WorkKind work = WorkKind::kNone;
   Flow flow = Flow::kNext;
   std::uint64_t target = 0;  ///< of a kBranch or kJump
 };
@@ -55,11 +55,11 @@ struct WorkCounts {
 /// visit(name, count, what is counted), in the order in which they are shown.
 template <class Counts, class Visit>
 void for_each_count(Counts& counts, const Visit& visit) {
-  visit("matrix", counts.matrix, Work::kMatrix);
-  visit("vector", counts.vector, Work::kVector);
-  visit("lds", counts.lds, Work::kLds);
-  visit("global", counts.global, Work::kGlobal);
-  visit("scalar", counts.scalar, Work::kScalar);
+  visit("matrix", counts.matrix, WorkKind::kMatrix);
+  visit("vector", counts.vector, WorkKind::kVector);
+  visit("lds", counts.lds, WorkKind::kLds);
+  visit("global", counts.global, WorkKind::kGlobal);
+  visit("scalar", counts.scalar, WorkKind::kScalar);
 }
 
 /// Where a kernel spends its time.

@@ -100,8 +100,8 @@ Summary isa_summary(const std::string& toolchain, const std::vector<IsaRecord>& 
     });
     entry.fields.emplace_back("waves_per_simd", r.figures.waves);
     row.push_back(std::to_string(r.figures.waves));
-    Fields loop{{"is_loop", r.has_loop}};
-    for_each_count(r.figures.loop, [&](const char* name, int number, Work) {
+    JsonFields loop{{"is_loop", r.has_loop}};
+    for_each_count(r.figures.loop, [&](const char* name, int number, WorkKind) {
       loop.emplace_back(name, number);
       row.push_back(std::to_string(number));
     });

@@ -52,7 +52,7 @@ template <class Figures, class Visit>
 void for_each_figure(Figures& figures, const Visit& visit) {
   for_each_need(figures, visit);
   visit("waves", figures.waves);
-  for_each_count(figures.loop, [&](const char* name, auto& count, Work) { visit(name, count); });
+  for_each_count(figures.loop, [&](const char* name, auto& count, WorkKind) { visit(name, count); });
 }
 
 }  // namespace

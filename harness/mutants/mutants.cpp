@@ -28,25 +28,22 @@ std::string test_name(const std::string& op) {
 }
 
 bool is_op(const std::string& name) {
-  const std::vector<OpSuite>& suites = all_suites();
-  return std::any_of(suites.begin(), suites.end(), [&](const OpSuite& suite) { return suite.op == name; });
+  return std::ranges::find(all_suites(), name, &OpSuite::op) != all_suites().end();
 }
 
-std::vector<std::string> short_check(const std::string& op) {
-  return {"hipforge", "check", "--op", op, "--quick", "--shrink", "0"};
+std::vector<std::string> short_check(const std::string& op, const std::vector<std::string>& more = {}) {
+  std::vector<std::string> command{"hipforge", "check", "--op", op, "--quick", "--shrink", "0"};
+  command.insert(command.end(), more.begin(), more.end());
+  return command;
 }
 
 // The failure that a line of output tells of; empty where none.
 std::string failure_in(std::string_view line) {
-  constexpr std::string_view kCheck = "FAIL ";
-  constexpr std::string_view kTest = "[  FAILED  ] ";
-  if (line.starts_with(kCheck)) {
-    line.remove_prefix(kCheck.size());
-    return std::string(line.substr(0, line.find(' ')));
-  }
-  if (line.starts_with(kTest)) {
-    line.remove_prefix(kTest.size());
-    return std::string(line.substr(0, line.find_first_of(" ,")));
+  for (const auto& [begin, ends] :
+       {std::pair<std::string_view, const char*>{"FAIL ", " "}, {"[  FAILED  ] ", " ,"}}) {
+    if (!line.starts_with(begin)) continue;
+    line.remove_prefix(begin.size());
+    return std::string(line.substr(0, line.find_first_of(ends)));
   }
   return {};
 }
@@ -62,7 +59,7 @@ MutantBuild read_mutant_build(const std::string& folder) {
     build.platform = root.value("platform", "cpu");
     build.discarded = root.value("discarded", 0);
     for (const nlohmann::json& entry : root.at("mutants")) {
-      Mutant mutant;
+      Mutant& mutant = build.mutants.emplace_back();
       entry.at("number").get_to(mutant.number);
       entry.at("id").get_to(mutant.id);
       entry.at("op").get_to(mutant.op);
@@ -73,7 +70,6 @@ MutantBuild read_mutant_build(const std::string& folder) {
       mutant.left_out = entry.value("left_out", "");
       mutant.equivalent = entry.value("equivalent", false);
       mutant.where = fmt::format("{}", fmt::join(entry.at("where").get<std::vector<std::string>>(), ", "));
-      build.mutants.push_back(std::move(mutant));
     }
   } catch (const nlohmann::json::exception& error) {
     throw Error(invalid_argument(path, ": ", error.what()));
@@ -82,47 +78,44 @@ MutantBuild read_mutant_build(const std::string& folder) {
 }
 
 std::vector<SuiteStep> suite_of(const std::string& op, const std::string& platform) {
-  const SuiteStep chronicle{"chronicle_test", {"chronicle_test"}, {}, {}};
+  const SuiteStep chronicle{"chronicle_test", {"chronicle_test"}};
   if (op == "kv_cache")
-    return {{"model_runner_test", {"model_runner_test", "--gtest_filter=*KvCache*"}, {}, {}}, chronicle};
+    return {{"model_runner_test", {"model_runner_test", "--gtest_filter=*KvCache*"}}, chronicle};
   if (!is_op(op)) {
     const char* const rooms = "--gtest_filter=Check*:DeviceBuffer*:KernelRegistry*:Launch*:Target*";
     const char* const tools = "--gtest_filter=*Replay*:*CorruptRecord*:ContentName*:Timer*:DevicesCommand*";
-    std::vector<SuiteStep> steps{{"kernels_test", {"kernels_test", rooms}, {}, {}},
+    std::vector<SuiteStep> steps{{"kernels_test", {"kernels_test", rooms}},
                                  chronicle,
-                                 {"harness_test", {"harness_test", tools}, {}, {}},
-                                 {"check", {"hipforge", "check", "--quick", "--shrink", "0"}, {}, {}},
-                                 {"kernels_test", {"kernels_test"}, {}, {}}};
+                                 {"harness_test", {"harness_test", tools}},
+                                 {"check", {"hipforge", "check", "--quick", "--shrink", "0"}},
+                                 {"kernels_test", {"kernels_test"}}};
     // CUDA's module functions are inline in our header: no fake can stand before them.
-    if (platform == "cpu") steps.push_back({"module_fake_test", {"module_fake_test"}, {}, {}});
+    if (platform == "cpu") steps.push_back({"module_fake_test", {"module_fake_test"}});
     return steps;
   }
   const std::string tests =
       fmt::format("--gtest_filter=*{}*:*MatrixCore*:OrderKey*:Rotation*:Widen*", test_name(op));
   std::vector<SuiteStep> steps{
-      {"check", short_check(op), {}, {}}, {"kernels_test", {"kernels_test", tests}, {}, {}}, chronicle};
+      {"check", short_check(op)}, {"kernels_test", {"kernels_test", tests}}, chronicle};
   if (platform != "cpu") return steps;
   // As ctest runs them: the launches that each architecture would get, and the room again at the other wave
   // size and with the threads of a block in another order.
   for (const std::string& target : known_targets()) {
-    std::vector<std::string> command = short_check(op);
-    command.insert(command.end(), {"--target", target});
-    if (target != "cpu") steps.push_back({"check.target_" + target, std::move(command), {}, {}});
+    if (target != "cpu") steps.push_back({"check.target_" + target, short_check(op, {"--target", target})});
   }
   constexpr std::pair<int, int> kSchedules[] = {{64, 0}, {32, 7}, {64, 11}};
   for (const auto& [wave, schedule] : kSchedules) {
     steps.push_back(
         {fmt::format("kernels_test.wave_{}.schedule_{}", wave, schedule),
          {"kernels_test", tests},
-         {fmt::format("HIPFORGE_CPU_WAVE={}", wave), fmt::format("HIPFORGE_CPU_SCHEDULE={}", schedule)},
-         {}});
+         {fmt::format("HIPFORGE_CPU_WAVE={}", wave), fmt::format("HIPFORGE_CPU_SCHEDULE={}", schedule)}});
   }
   return steps;
 }
 
 std::vector<SuiteStep> thorough_suite_of(const std::string& op, const std::string& platform) {
   if (!is_op(op)) return {};
-  std::vector<SuiteStep> steps{{"full check", {"hipforge", "check", "--op", op, "--shrink", "0"}, {}, {}}};
+  std::vector<SuiteStep> steps{{"full check", {"hipforge", "check", "--op", op, "--shrink", "0"}}};
   const std::string sanitizer =
       platform == "nvidia" ? find_tool({"/usr/local/cuda/bin/compute-sanitizer"}, "compute-sanitizer") : "";
   if (sanitizer.empty()) return steps;
@@ -132,13 +125,9 @@ std::vector<SuiteStep> thorough_suite_of(const std::string& op, const std::strin
 }
 
 std::vector<SuiteStep> race_suite_of(const std::string& op, const std::string& /*platform*/) {
-  std::vector<std::string> command = short_check(op);
-  command.insert(command.end(), {"--race", "--schedules", "4"});
-  std::vector<SuiteStep> steps{{"race", command, {}, {}}};
-  // Warpgroups have kernels of their own.
-  command.insert(command.end(), {"--target", "sm_90"});
-  steps.push_back({"race.target_sm_90", std::move(command), {}, {}});
-  return steps;
+  return {{"race", short_check(op, {"--race", "--schedules", "4"})},
+          // Warpgroups have kernels of their own.
+          {"race.target_sm_90", short_check(op, {"--race", "--schedules", "4", "--target", "sm_90"})}};
 }
 
 StepOutcome run_step(const MutantBuild& build, const SuiteStep& step, int mutant, double timeout_s) {
@@ -159,12 +148,12 @@ StepOutcome run_step(const MutantBuild& build, const SuiteStep& step, int mutant
   outcome.seconds = child.seconds;
   const std::string place = last_test.empty() ? step.check : step.check + ": " + last_test;
   outcome.failed = !child.good();
-  outcome.check = child.end == ChildOutcome::End::kTimeout  ? "timeout"
-                  : child.end == ChildOutcome::End::kSignal ? "fault"
-                                                            : step.check;
+  outcome.check = step.check;
   if (child.end == ChildOutcome::End::kTimeout) {
+    outcome.check = "timeout";
     outcome.by = fmt::format("timeout: {} takes over {:.0f} s", place, timeout_s);
   } else if (child.end == ChildOutcome::End::kSignal) {
+    outcome.check = "fault";
     outcome.by = fmt::format("fault: {} ended by signal {}", place, child.number);
   } else if (outcome.failed) {
     outcome.by = outcome.by.empty() ? fmt::format("{}: exit code {}", place, child.number)

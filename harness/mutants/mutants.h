@@ -34,10 +34,10 @@ struct MutantBuild {
 
 /// One program of the ordinary suite as `hipforge mutants` runs it: the part of it that concerns an op.
 struct SuiteStep {
-  std::string check;                   ///< what is said to have caught a mutant: "check", "kernels_test", …
-  std::vector<std::string> command;    ///< program, relative to the build's folder, and arguments
-  std::vector<std::string> variables;  ///< "NAME=value"
-  std::vector<std::string> under;      ///< a tool by its path and its arguments, which runs the command
+  std::string check;                 ///< what is said to have caught a mutant: "check", "kernels_test", …
+  std::vector<std::string> command;  ///< program, relative to the build's folder, and arguments
+  std::vector<std::string> variables{};  ///< "NAME=value"
+  std::vector<std::string> under{};      ///< a tool by its path and its arguments, which runs the command
 
   friend bool operator==(const SuiteStep&, const SuiteStep&) = default;
 };

@@ -14,55 +14,41 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <future>
 #include <map>
 #include <mutex>
 #include <regex>
 #include <set>
-#include <thread>
 
 namespace hipforge::harness {
 namespace {
 
-// A mutant may take this much longer than the code as it is, and never less
-// than the floor.
+// A mutant may take this much longer than the code as it is, and never less than the floor.
 constexpr double kTimeoutFactor = 5.0;
 constexpr double kTimeoutFloor = 20.0;
 constexpr double kUnmutatedTimeout = 900.0;
 
-struct Verdict {
-  bool caught = false;
-  std::string by;
-  std::string check;
-  double seconds = 0.0;
+// A mutant and how the step went that caught it, or else the last; `seconds` are of all steps.
+struct Trial {
+  const Mutant* mutant = nullptr;
+  StepOutcome outcome{};
+  [[nodiscard]] bool caught() const { return outcome.failed; }
 };
 
-int usage_error(const std::string& message) {
-  fmt::print(stderr, "hipforge mutants: {}\n", message);
-  return kExitUsage;
-}
-
-// work(0) … work(count − 1), `jobs` at a time; the first exception is thrown
-// here when all have stopped.
+// work(0) … work(count − 1), `jobs` at a time; an exception is thrown here when all have stopped.
 void in_parallel(std::size_t count, int jobs, const std::function<void(std::size_t)>& work) {
   std::atomic<std::size_t> next{0};
-  std::mutex mutex;
-  std::exception_ptr error;
   const auto loop = [&] {
-    for (std::size_t i = next++; i < count; i = next++) {
-      try {
-        work(i);
-      } catch (...) {
-        const std::lock_guard lock(mutex);
-        if (!error) error = std::current_exception();
-        next = count;
-      }
+    try {
+      for (std::size_t i = next++; i < count; i = next++) work(i);
+    } catch (...) {
+      next = count;
+      throw;
     }
   };
-  std::vector<std::thread> threads;
-  for (int job = 1; job < jobs; ++job) threads.emplace_back(loop);
-  loop();
-  for (std::thread& thread : threads) thread.join();
-  if (error) std::rethrow_exception(error);
+  std::vector<std::future<void>> loops;
+  for (int job = 0; job < jobs; ++job) loops.push_back(std::async(std::launch::async, loop));
+  for (std::future<void>& running : loops) running.get();
 }
 
 using Suite = std::vector<SuiteStep> (*)(const std::string& op, const std::string& platform);
@@ -72,8 +58,7 @@ std::string key_of(const SuiteStep& step) {
                      fmt::join(step.command, " "));
 }
 
-// Seconds that each step takes with no mutant on, by key_of; `failure` says
-// what failed.
+// Seconds that each step takes with no mutant on, by key_of; `failure` says what failed.
 std::map<std::string, double> run_unmutated(const MutantBuild& build, Suite suite,
                                             const std::set<std::string>& ops, int jobs,
                                             std::string& failure) {
@@ -99,26 +84,26 @@ std::map<std::string, double> run_unmutated(const MutantBuild& build, Suite suit
   return seconds;
 }
 
-void run_suite(const MutantBuild& build, Suite suite, const Mutant& mutant,
-               const std::map<std::string, double>& unmutated, Verdict& verdict) {
-  for (const SuiteStep& step : suite(mutant.op, build.platform)) {
+void run_suite(const MutantBuild& build, Suite suite, const std::map<std::string, double>& unmutated,
+               Trial& trial) {
+  for (const SuiteStep& step : suite(trial.mutant->op, build.platform)) {
     const double timeout = std::max(kTimeoutFloor, kTimeoutFactor * unmutated.at(key_of(step)));
-    const StepOutcome outcome = run_step(build, step, mutant.number, timeout);
-    verdict.seconds += outcome.seconds;
-    if (!outcome.failed) continue;
-    verdict.caught = true;
-    verdict.by = outcome.by;
-    verdict.check = outcome.check;
-    break;
+    const double spent = trial.outcome.seconds;
+    trial.outcome = run_step(build, step, trial.mutant->number, timeout);
+    trial.outcome.seconds += spent;
+    if (trial.caught()) return;
   }
 }
 
-void print_verdict(const Mutant& mutant, const Verdict& verdict) {
-  const std::string row = mutant.chronicle.empty() ? "" : " (chronicle " + mutant.chronicle + ")";
-  fmt::print("{} {}{}: {}\n", verdict.caught ? "caught  " : "SURVIVED", mutant.id, row,
-             verdict.caught ? fmt::format("{} ({:.1f} s)", verdict.by, verdict.seconds)
-                            : fmt::format("{}, {}{}", mutant.where, mutant.what,
-                                          mutant.reason.empty() ? "" : "; " + mutant.reason));
+void print_trial(const Trial& trial) {
+  const Mutant& mutant = *trial.mutant;
+  fmt::print("{} {}{}: ", trial.caught() ? "caught  " : "SURVIVED", mutant.id,
+             mutant.chronicle.empty() ? "" : " (chronicle " + mutant.chronicle + ")");
+  if (trial.caught()) {
+    fmt::print("{} ({:.1f} s)\n", trial.outcome.by, trial.outcome.seconds);
+  } else {
+    fmt::print("{}, {}{}\n", mutant.where, mutant.what, mutant.reason.empty() ? "" : "; " + mutant.reason);
+  }
   std::fflush(stdout);
 }
 
@@ -131,30 +116,30 @@ void print_counts(const std::string& title, const std::map<std::string, std::pai
   fmt::print("\n");
 }
 
-void write_mutants_json(const MutantsOptions& options, const MutantBuild& build,
-                        const std::vector<const Mutant*>& chosen, const std::vector<const Mutant*>& left_out,
-                        const std::vector<Verdict>& verdicts, Fields root) {
-  std::vector<Fields> rows;
-  for (std::size_t i = 0; i < chosen.size(); ++i) {
-    const Mutant& mutant = *chosen[i];
-    Fields row{{"id", mutant.id},     {"op", mutant.op},       {"kind", mutant.kind},
-               {"what", mutant.what}, {"where", mutant.where}, {"caught", verdicts[i].caught}};
+std::string trials_json(JsonFields root, int discarded, const std::vector<Trial>& trials,
+                        const std::vector<const Mutant*>& left_out) {
+  std::vector<JsonFields> rows;
+  for (const Trial& trial : trials) {
+    const Mutant& mutant = *trial.mutant;
+    JsonFields row{{"id", mutant.id},     {"op", mutant.op},       {"kind", mutant.kind},
+                   {"what", mutant.what}, {"where", mutant.where}, {"caught", trial.caught()}};
     if (!mutant.chronicle.empty()) row.emplace_back("chronicle", mutant.chronicle);
-    if (verdicts[i].caught) row.emplace_back("by", verdicts[i].by);
-    if (!verdicts[i].caught && !mutant.reason.empty()) {
+    if (trial.caught()) {
+      row.emplace_back("by", trial.outcome.by);
+    } else if (!mutant.reason.empty()) {
       row.emplace_back("reason", mutant.reason);
       row.emplace_back("equivalent", mutant.equivalent);
     }
     rows.push_back(std::move(row));
   }
-  std::vector<Fields> others;
+  std::vector<JsonFields> others;
   for (const Mutant* mutant : left_out) {
     others.push_back({{"id", mutant->id}, {"what", mutant->what}, {"reason", mutant->left_out}});
   }
-  root.emplace_back("discarded", build.discarded);
+  root.emplace_back("discarded", discarded);
   root.emplace_back("mutants", std::move(rows));
   if (!others.empty()) root.emplace_back("left_out", std::move(others));
-  write_file(options.json_path, json_text(root));
+  return json_text(root);
 }
 
 }  // namespace
@@ -167,14 +152,17 @@ std::string default_mutants_folder() {
 
 int run_mutants(const MutantsOptions& options) {
   if (options.hand_made && options.generated)
-    return usage_error("--hand-made and --generated exclude each other");
-  if (options.race && options.generated) return usage_error("--race is for the mutants made by hand");
-  if (options.jobs < 1) return usage_error(fmt::format("--jobs is {}, needs 1 or more", options.jobs));
+    return usage_error("mutants", "--hand-made and --generated exclude each other");
+  if (options.race && options.generated)
+    return usage_error("mutants", "--race is for the mutants made by hand");
+  if (options.jobs < 1)
+    return usage_error("mutants", fmt::format("--jobs is {}, needs 1 or more", options.jobs));
   std::regex wanted;
   try {
     wanted = std::regex(options.id);
   } catch (const std::regex_error& error) {
-    return usage_error(fmt::format("--id '{}' is no regular expression: {}", options.id, error.what()));
+    return usage_error("mutants",
+                       fmt::format("--id '{}' is no regular expression: {}", options.id, error.what()));
   }
   const std::string name = options.generated ? "generated" : "hand";
   const std::string folder = options.folder + "/" + name;
@@ -183,46 +171,46 @@ int run_mutants(const MutantsOptions& options) {
                         ": configure with -DHIPFORGE_MUTANTS=ON and build the target mutants_", name));
   }
   const MutantBuild build = read_mutant_build(folder);
-  std::vector<const Mutant*> chosen;
+  std::vector<Trial> trials;
   std::vector<const Mutant*> left_out;
   for (const Mutant& mutant : build.mutants) {
     const auto& only = options.ops;
     if (!only.empty() && std::find(only.begin(), only.end(), mutant.op) == only.end()) continue;
     if (!std::regex_search(mutant.id, wanted)) continue;
     if (options.race && mutant.kind != "barrier") continue;
-    (mutant.left_out.empty() || options.list ? chosen : left_out).push_back(&mutant);
+    if (mutant.left_out.empty() || options.list) {
+      trials.push_back({&mutant});
+    } else {
+      left_out.push_back(&mutant);
+    }
   }
-  if (chosen.empty()) return usage_error("no mutant matches");
+  if (trials.empty()) return usage_error("mutants", "no mutant matches");
   if (options.list) {
-    for (const Mutant* mutant : chosen) fmt::print("{} {}: {}\n", mutant->id, mutant->where, mutant->what);
+    for (const auto& [mutant, _] : trials) fmt::print("{} {}: {}\n", mutant->id, mutant->where, mutant->what);
     return kExitGood;
   }
-
   for (const Mutant* mutant : left_out)
     fmt::print("left out {} on {}: {}\n", mutant->id, build.platform, mutant->left_out);
 
   const auto begin = std::chrono::steady_clock::now();
-  std::vector<Verdict> verdicts(chosen.size());
   std::mutex mutex;
-  // The full check takes minutes, so that only what survives the rest is put to
-  // it.
+  // The full check takes minutes, so that only what survives the rest is put to it.
   const std::vector<Suite> suites =
       options.race ? std::vector<Suite>{race_suite_of} : std::vector<Suite>{suite_of, thorough_suite_of};
   for (const Suite suite : suites) {
-    std::vector<std::size_t> alive;
+    std::vector<Trial*> alive;
     std::set<std::string> ops;
-    for (std::size_t i = 0; i < chosen.size(); ++i) {
-      if (verdicts[i].caught) continue;
-      alive.push_back(i);
-      ops.insert(chosen[i]->op);
+    for (Trial& trial : trials) {
+      if (trial.caught()) continue;
+      alive.push_back(&trial);
+      ops.insert(trial.mutant->op);
     }
     std::string failed;
     const std::map<std::string, double> unmutated = run_unmutated(build, suite, ops, options.jobs, failed);
     if (!failed.empty()) {
       fmt::print("FAIL without a mutant: {}\n", failed);
       fmt::print(stderr,
-                 "hipforge mutants: the suite fails without a mutant ({}), so "
-                 "it says nothing with one\n",
+                 "hipforge mutants: the suite fails without a mutant ({}), so it says nothing with one\n",
                  failed);
       return kExitFailed;
     }
@@ -231,12 +219,11 @@ int run_mutants(const MutantsOptions& options) {
     std::fflush(stdout);
     Progress progress(alive.size());
     in_parallel(alive.size(), options.jobs, [&](std::size_t at) {
-      const std::size_t i = alive[at];
-      run_suite(build, suite, *chosen[i], unmutated, verdicts[i]);
+      run_suite(build, suite, unmutated, *alive[at]);
       const std::lock_guard lock(mutex);
       progress.clear();
-      if (verdicts[i].caught || suite == suites.back()) print_verdict(*chosen[i], verdicts[i]);
-      progress.step(chosen[i]->id);
+      if (alive[at]->caught() || suite == suites.back()) print_trial(*alive[at]);
+      progress.step(alive[at]->mutant->id);
     });
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -246,47 +233,45 @@ int run_mutants(const MutantsOptions& options) {
   int caught = 0;
   int unexplained = 0;
   int equivalent = 0;
-  for (std::size_t i = 0; i < chosen.size(); ++i) {
-    auto& [op_caught, op_all] = by_op[chosen[i]->op];
+  for (const auto& [mutant, outcome] : trials) {
+    auto& [op_caught, op_all] = by_op[mutant->op];
     ++op_all;
-    if (verdicts[i].caught) {
+    if (outcome.failed) {
       ++caught;
       ++op_caught;
-      auto& [count, all] = by_check[verdicts[i].check];
+      auto& [count, all] = by_check[outcome.check];
       all = ++count;
-    } else if (chosen[i]->reason.empty()) {
+    } else if (mutant->reason.empty()) {
       ++unexplained;
-    } else if (chosen[i]->equivalent) {
+    } else if (mutant->equivalent) {
       ++equivalent;
     }
   }
-  const int survived = static_cast<int>(chosen.size()) - caught;
-  const double share = static_cast<double>(caught) / static_cast<double>(chosen.size());
-  const double real_share =
-      static_cast<double>(caught) / std::max(1.0, static_cast<double>(chosen.size()) - equivalent);
+  const int all = static_cast<int>(trials.size());
+  const int survived = all - caught;
+  const double share = static_cast<double>(caught) / all;
+  const double real_share = static_cast<double>(caught) / std::max(1, all - equivalent);
   print_counts("caught by op:", by_op);
   print_counts("caught by check:", by_check);
   if (options.generated) {
     fmt::print(
-        "generated: {} more do not compile; of the survivors {} are "
-        "listed as doing what the code does, {} "
-        "have no "
-        "reason listed; of all others {:.1f} % are caught\n",
+        "generated: {} more do not compile; of the survivors {} are listed as doing what the code does, {} "
+        "have no reason listed; of all others {:.1f} % are caught\n",
         build.discarded, equivalent, unexplained, 100.0 * real_share);
   }
   fmt::print(
-      "{} mutants: {} caught ({:.1f} %), {} survived, in {:.0f} s{}\n", chosen.size(), caught, 100.0 * share,
-      survived, seconds,
+      "{} mutants: {} caught ({:.1f} %), {} survived, in {:.0f} s{}\n", all, caught, 100.0 * share, survived,
+      seconds,
       left_out.empty() ? "" : fmt::format("; {} more cannot show on {}", left_out.size(), build.platform));
   if (!options.json_path.empty()) {
-    write_mutants_json(options, build, chosen, left_out, verdicts,
-                       {{"set", options.generated ? "generated" : "hand-made"},
-                        {"platform", build.platform},
-                        {"count", chosen.size()},
-                        {"caught", caught},
-                        {"survived", survived},
-                        {"equivalent", equivalent},
-                        {"seconds", seconds}});
+    const JsonFields head{{"set", options.generated ? "generated" : "hand-made"},
+                          {"platform", build.platform},
+                          {"count", all},
+                          {"caught", caught},
+                          {"survived", survived},
+                          {"equivalent", equivalent},
+                          {"seconds", seconds}};
+    write_file(options.json_path, trials_json(head, build.discarded, trials, left_out));
   }
   const bool good = options.generated ? real_share >= kGeneratedShare && unexplained == 0 : survived == 0;
   return good ? kExitGood : kExitFailed;

@@ -2,8 +2,8 @@
 
 #include "harness/sweep/op_cases.h"
 #include "reference/argmax.h"
+#include "reference/not_finite.h"
 
-#include <limits>
 #include <random>
 #include <utility>
 
@@ -28,8 +28,8 @@ enum class Data {
 };
 
 struct Spec {
-  std::int64_t rows;
-  std::int64_t cols;
+  std::int64_t rows = 1;
+  std::int64_t cols = 1;
   Data data = Data::kNormal;
   bool values = true;
   DType dtype = DType::kF32;
@@ -39,7 +39,6 @@ struct Spec {
 
 // The data that the device's families do not have.
 std::vector<double> special_values(const Spec& spec, std::uint64_t seed) {
-  constexpr double kInf = std::numeric_limits<double>::infinity();
   std::mt19937_64 engine(seed * 1000003 + static_cast<std::uint64_t>(spec.cols));
   std::vector<double> values;
   for (std::int64_t row = 0; row < spec.rows; ++row) {
@@ -59,13 +58,13 @@ std::vector<double> special_values(const Spec& spec, std::uint64_t seed) {
           values.push_back(draw < 512.0 ? -0.0 : 0.0);
           break;
         case Data::kNaN:
-          values.push_back(col % 3 == 0 ? std::numeric_limits<double>::quiet_NaN() : draw / 32.0 - 20.0);
+          values.push_back(col % 3 == 0 ? kNaN : draw / 32.0 - 20.0);
           break;
         case Data::kNaNRow:
-          values.push_back(std::numeric_limits<double>::quiet_NaN());
+          values.push_back(kNaN);
           break;
         case Data::kInfinities:
-          values.push_back(row != 1 && draw < 8.0 ? (draw < 4.0 ? kInf : draw) : -kInf);
+          values.push_back(row != 1 && draw < 8.0 ? (draw < 4.0 ? kInfinity : draw) : -kInfinity);
           break;
         default:
           values.push_back(draw);
@@ -158,54 +157,26 @@ std::vector<OutputExpectation> expect(const ArgmaxParams& part, const HostTensor
   return outputs;
 }
 
+// rows x cols
+constexpr std::string_view kTable = R"(
+  5x{1,2,8,31,33,64,65,256,257!} 2x{1025,2049,4096,8195} : values=<on|off>
+  $data = uniform,outliers,large,one_hot,subnormal,negative,ties,equal,zeros,nan,nan_row,peak,infinities
+  2x7 3x130! 2x3001 : {$data}
+  # Vocabularies.
+  1x32003 2x50257 : ties
+  1x128256 : peak
+  0x{64,1,2049}
+)";
+
 OpSuite argmax_suite() {
   auto suite = make_suite<ArgmaxParams>(kArgmaxBound);
-  suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
-  suite.layouts = {"contiguous", "strided"};
   suite.features = {"normal", "one_hot", "subnormal",  "negative", "ties",     "equal",    "zeros",
                     "nan",    "nan_row", "infinities", "values",   "ids_only", "long_row", "peak"};
   exclude_families(suite, {"cancel"}, "elements are compared, nothing is added");
   exclude_families(suite, {"nan_behind_mask"}, "there is no mask");
   // A pack, a wave's lanes, what a wave takes at once, and what it takes before a row gets another.
   for (std::int64_t at : {8, 32, 64, 256, 512, 1024, 2048, 8192}) suite.edges.push_back({"cols", at});
-  const Shape cols{1, 2, 8, 31, 33, 64, 65, 256, 257, 1025, 2049, 4096, 8195};
-  const Data special[] = {Data::kUniform,  Data::kOutliers, Data::kLarge,     Data::kOneHot, Data::kSubnormal,
-                          Data::kNegative, Data::kTies,     Data::kEqual,     Data::kZeros,  Data::kNaN,
-                          Data::kNaNRow,   Data::kPeak,     Data::kInfinities};
-  for (DType dtype : suite.dtypes) {
-    for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
-      bool values = true;
-      for (std::int64_t size : cols) {
-        Spec spec{
-            .rows = size > 1024 ? 2 : 5, .cols = size, .values = values, .dtype = dtype, .layout = layout};
-        spec.quick = size == 257;
-        suite.cases.push_back(make_case(kCases, spec));
-        values = !values;
-      }
-      for (Data data : special) {
-        for (const Shape& shape : {Shape{2, 7}, Shape{3, 130}, Shape{2, 3001}}) {
-          Spec spec{.rows = shape[0], .cols = shape[1], .data = data, .dtype = dtype, .layout = layout};
-          spec.quick = shape[1] == 130;
-          suite.cases.push_back(make_case(kCases, spec));
-        }
-      }
-      // Vocabularies.
-      for (const Shape& shape : {Shape{1, 32003}, Shape{2, 50257}, Shape{1, 128256}}) {
-        Spec spec{.rows = shape[0], .cols = shape[1], .data = Data::kTies, .dtype = dtype, .layout = layout};
-        if (shape[1] == 128256) spec.data = Data::kPeak;
-        suite.cases.push_back(make_case(kCases, spec));
-      }
-      for (std::int64_t size : {64, 1, 2049}) {
-        suite.cases.push_back(make_case(kCases, {.rows = 0, .cols = size, .dtype = dtype, .layout = layout}));
-      }
-      fill_edges(suite, dtype, layout_name(layout), [&](const std::string&, std::int64_t size) {
-        return make_case(kCases, {.rows = 3, .cols = size, .dtype = dtype, .layout = layout});
-      });
-    }
-    for (const Shape& shape : {Shape{1, 4096}, Shape{1, 128256}, Shape{32, 32000}}) {
-      suite.bench_cases.push_back(make_case(kCases, {.rows = shape[0], .cols = shape[1], .dtype = dtype}));
-    }
-  }
+  fill_suite(suite, kCases, {kTable, "3x1", "1x4096 1x128256 32x32000"});
   return suite;
 }
 

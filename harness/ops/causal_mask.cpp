@@ -5,7 +5,6 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <utility>
 
 namespace hipforge::harness {
@@ -73,10 +72,29 @@ std::vector<OutputExpectation> expect(const CausalMaskParams& part, const HostTe
   return {{"mask", std::move(mask)}};
 }
 
+// q_len x kv_len
+constexpr std::string_view kTable = R"(
+  5x5 7x300! 32x33 64x64! 3x2051 0x5 0x2051 1x1 1x7 1x4099 9x4 5x0
+  1x129! : window=16
+  9x9 : window=1
+  33x65 : window=8
+  4x2060 : window=600
+  6x40 : window=1000
+  5x5 : prefix_len=3
+  17x64! : prefix_len=63
+  3x2100 : prefix_len=2077
+  6x11 : prefix_len=100
+  40x16 : prefix_len=5
+  9x31 : window=4 prefix_len=5
+  20x257! : window=33 prefix_len=8
+  8x8 : window=2 prefix_len=8
+  65x33! : window=7
+)";
+
+constexpr std::string_view kBench = "1024x1024 128x8192 \n 512x2048 : window=256 prefix_len=64";
+
 OpSuite causal_mask_suite() {
   auto suite = make_suite<CausalMaskParams>(kCausalMaskBound);
-  suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
-  suite.layouts = {"contiguous", "strided"};
   suite.features = {"causal", "decode", "window", "prefix", "window_and_prefix", "q_longer"};
 
   exclude_families(suite,
@@ -87,30 +105,7 @@ OpSuite causal_mask_suite() {
   // A pack, a wave's lanes, what a wave and what a block writes.
   for (std::int64_t at : {8, 32, 64, 256, 512, 2048}) suite.edges.push_back({"kv_len", at});
 
-  // q_len, kv_len, window, prefix_len
-  const std::array<std::int64_t, 4> sizes[] = {
-      {5, 5, 0, 0},    {7, 300, 0, 0},   {32, 33, 0, 0},     {64, 64, 0, 0},   {3, 2051, 0, 0}, {0, 5, 0, 0},
-      {0, 2051, 0, 0}, {1, 1, 0, 0},     {1, 7, 0, 0},       {1, 4099, 0, 0},  {1, 129, 16, 0},  // decode
-      {9, 9, 1, 0},    {33, 65, 8, 0},   {4, 2060, 600, 0},  {6, 40, 1000, 0},                   // window
-      {5, 5, 0, 3},    {17, 64, 0, 63},  {3, 2100, 0, 2077}, {6, 11, 0, 100},                    // prefix
-      {9, 31, 4, 5},   {20, 257, 33, 8}, {8, 8, 2, 8},                                           // both
-      {9, 4, 0, 0},    {65, 33, 7, 0},   {40, 16, 0, 5},     {5, 0, 0, 0}};                      // longer
-  for (DType dtype : suite.dtypes) {
-    for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
-      for (const auto& [q_len, kv_len, window, prefix_len] : sizes) {
-        const bool quick = kv_len == 300 || kv_len == 129 || kv_len == 64 || q_len == 20 || q_len == 65;
-        suite.cases.push_back(
-            make_case(kCases, Spec{q_len, kv_len, window, prefix_len, dtype, layout, quick}));
-      }
-      fill_edges(suite, dtype, layout_name(layout), [&](const std::string&, std::int64_t kv_len) {
-        return make_case(kCases, Spec{3, kv_len, 0, 0, dtype, layout});
-      });
-    }
-    for (const auto& [q_len, kv_len, window, prefix_len] :
-         {std::array<std::int64_t, 4>{1024, 1024, 0, 0}, {128, 8192, 0, 0}, {512, 2048, 256, 64}}) {
-      suite.bench_cases.push_back(make_case(kCases, Spec{q_len, kv_len, window, prefix_len, dtype}));
-    }
-  }
+  fill_suite(suite, kCases, {kTable, "3x1", kBench});
   return suite;
 }
 

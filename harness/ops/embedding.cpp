@@ -4,6 +4,7 @@
 #include "harness/sweep/op_cases.h"
 #include "kernels/runtime/device_error.h"
 #include "reference/embedding.h"
+#include "reference/not_finite.h"
 
 #include <fmt/format.h>
 
@@ -15,9 +16,9 @@ namespace hipforge::harness {
 namespace {
 
 struct Spec {
-  std::int64_t tokens;
-  std::int64_t vocab;
-  std::int64_t hidden;
+  std::int64_t tokens = 1;
+  std::int64_t vocab = 1;
+  std::int64_t hidden = 1;
   DType table = DType::kF32;
   DType y = DType::kF32;
   Layout layout = Layout::kContiguous;
@@ -63,8 +64,7 @@ EmbeddingParams make(const Spec& spec, Rig& rig) {
   EmbeddingParams params;
   params.scale = spec.scale;
   if (spec.non_finite) {
-    constexpr double kInf = std::numeric_limits<double>::infinity();
-    const double cycle[] = {1.5, kInf, -0.0, std::nan(""), -kInf, 0.0, -2.0};
+    const double cycle[] = {1.5, kInfinity, -0.0, kNaN, -kInfinity, 0.0, -2.0};
     std::vector<double> values;
     for (std::int64_t i = 0; i < table_shape[0] * table_shape[1]; ++i) values.push_back(cycle[i % 7]);
     params.table = rig.input_values("table", spec.table, table_shape, values, spec.layout);
@@ -96,7 +96,7 @@ const Fields<Spec>& fields() {
   static const auto all = [] {
     Fields<Spec> made;
     made.dtype(&Spec::table).size("tokens", &Spec::tokens).size("vocab", &Spec::vocab);
-    made.size("hidden", &Spec::hidden).layout("layout", &Spec::layout);
+    made.size("hidden", &Spec::hidden).layout("layout", &Spec::layout).floats("y", &Spec::y);
     made.feature([](const Spec& spec) { return fmt::format("y_{}", dtype_name(spec.y)); });
     made.feature("scale", [](const Spec& spec) { return spec.scale != 1.0f; });
     made.feature("bad_ids", &Spec::bad_ids).feature("repeated_ids", &Spec::repeated_ids);
@@ -153,10 +153,18 @@ std::vector<OutputExpectation> expect(const EmbeddingParams& part, const HostTen
   return {{"y", std::move(y)}};
 }
 
+// tokens x vocab x hidden. The output's dtype takes turns.
+constexpr std::string_view kTable = R"(
+  $y = y=<f32|f16|bf16>
+  1x1x1 2x5x7 3x4x8 5x11x31 4x9x256 3x13x257 2x3x1024 1x2x2049 1x64x4097 300x17x9 0x5x8 5x5x0 : $y
+  $odd = scale=1.3,bad_ids,repeated_ids,strided_ids,column_slice scale=-0.25,mixed_alignment,non_finite,large
+  $family = outliers,integers,subnormal,uniform,equal,one_hot
+  3x7x16 13x29x173! 2x6x520 : y={f32,f16,bf16} ; $y {$odd,$family}
+  0x1x2049
+)";
+
 OpSuite embedding_suite() {
   auto suite = make_suite<EmbeddingParams>(kEmbeddingBound);
-  suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
-  suite.layouts = {"contiguous", "strided"};
   suite.features = {"y_f32",        "y_f16",       "y_bf16",       "scale",           "bad_ids",
                     "repeated_ids", "strided_ids", "column_slice", "mixed_alignment", "non_finite",
                     "outliers",     "integers",    "subnormal"};
@@ -165,86 +173,10 @@ OpSuite embedding_suite() {
   // A pack, a wave's lanes, what a wave and what the largest block takes.
   for (std::int64_t at : {8, 32, 64, 256, 512, 2048}) suite.edges.push_back({"hidden", at});
 
-  const DType floats[] = {DType::kF32, DType::kF16, DType::kBF16};
-  for (DType table : suite.dtypes) {
-    for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
-      std::size_t turn = 0;
-      const auto add = [&](Spec spec) {
-        spec.table = table;
-        spec.layout = layout;
-        suite.cases.push_back(make_case(kCases, spec));
-      };
-      // Around packs, waves and blocks; the output's dtype rotates.
-      for (Shape shape : {Shape{1, 1, 1}, Shape{2, 5, 7}, Shape{3, 4, 8}, Shape{5, 11, 31}, Shape{4, 9, 256},
-                          Shape{3, 13, 257}, Shape{2, 3, 1024}, Shape{1, 2, 2049}, Shape{1, 64, 4097},
-                          Shape{300, 17, 9}, Shape{0, 5, 8}, Shape{5, 5, 0}}) {
-        add({.tokens = shape[0], .vocab = shape[1], .hidden = shape[2], .y = floats[turn++ % 3]});
-      }
-      for (Shape shape : {Shape{3, 7, 16}, Shape{13, 29, 173}, Shape{2, 6, 520}}) {
-        Spec base{.tokens = shape[0], .vocab = shape[1], .hidden = shape[2], .quick = shape[0] == 13};
-        for (DType y : floats) {
-          base.y = y;
-          add(base);
-        }
-        const auto next_y = [&] { return floats[turn++ % 3]; };
-        Spec spec = base;
-        spec.y = next_y();
-        spec.scale = 1.3f;
-        add(spec);
-        spec = base;
-        spec.y = next_y();
-        spec.bad_ids = true;
-        add(spec);
-        spec = base;
-        spec.y = next_y();
-        spec.repeated_ids = true;
-        add(spec);
-        spec = base;
-        spec.y = next_y();
-        spec.strided_ids = true;
-        add(spec);
-        spec = base;
-        spec.y = next_y();
-        spec.column_slice = true;
-        spec.scale = -0.25f;
-        add(spec);
-        spec = base;
-        spec.y = next_y();
-        spec.mixed_alignment = true;
-        add(spec);
-        spec = base;
-        spec.y = next_y();
-        spec.non_finite = true;
-        add(spec);
-        spec = base;
-        spec.y = next_y();
-        spec.large = true;
-        add(spec);
-        for (Family family : {Family::kOutliers, Family::kIntegers, Family::kSubnormal, Family::kUniform,
-                              Family::kEqual, Family::kOneHot}) {
-          spec = base;
-          spec.y = next_y();
-          spec.family = family;
-          add(spec);
-        }
-      }
-      add({.tokens = 0, .vocab = 1, .hidden = 2049});
-      fill_edges(suite, table, layout_name(layout), [&](const std::string&, std::int64_t hidden) {
-        return make_case(kCases, {.tokens = 3,
-                                  .vocab = 4,
-                                  .hidden = hidden,
-                                  .table = table,
-                                  .y = floats[turn++ % 3],
-                                  .layout = layout});
-      });
-    }
-    suite.bench_cases.push_back(
-        make_case(kCases, {.tokens = 1, .vocab = 4096, .hidden = 256, .table = table, .y = DType::kF32}));
-    suite.bench_cases.push_back(
-        make_case(kCases, {.tokens = 512, .vocab = 4096, .hidden = 256, .table = table, .y = DType::kF32}));
-    suite.bench_cases.push_back(
-        make_case(kCases, {.tokens = 256, .vocab = 1024, .hidden = 1024, .table = table, .y = table}));
-  }
+  fill_suite(suite, kCases,
+             {kTable, "3x4x1 : y=<f32|f16|bf16>", "{1,512}x4096x256 256x1024x1024", [](Spec& spec) {
+                if (spec.tokens == 256) spec.y = spec.table;  // of the benches one
+              }});
   return suite;
 }
 

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -77,8 +78,8 @@ std::vector<Lengths> sequences_of(const Spec& spec) {
   return all;
 }
 
-std::int64_t tile_keys(const Spec& spec) {
-  return spec.head_dim <= 128 ? 64 : 32;
+Shape shape_of(const Spec& spec) {
+  return {spec.batch, spec.q_len, spec.kv_len, spec.q_heads, spec.kv_heads, spec.head_dim};
 }
 
 const char* layout_of(const Spec& spec) {
@@ -132,16 +133,13 @@ std::string options_of(const Spec& spec) {
 }
 
 // A small generator for what is not tensor data: page orders and which elements a mask removes.
-class Shuffler {
- public:
-  explicit Shuffler(std::uint64_t seed) : state_(seed * 2 + 1) {}
-  std::uint64_t next(std::uint64_t end) {
-    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
-    return (state_ >> 33) % end;
-  }
+struct Shuffler {
+  std::uint64_t state;  // odd at first
 
- private:
-  std::uint64_t state_;
+  std::uint64_t next(std::uint64_t end) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (state >> 33) % end;
+  }
 };
 
 std::vector<double> offsets_of(const std::vector<Lengths>& sequences, std::int64_t Lengths::*member) {
@@ -159,174 +157,131 @@ std::vector<double> random_values(const Rig& owner, std::uint64_t salt, DType dt
   return rig.values("values");
 }
 
-// Keys of a sequence that are NaN or infinite: near the end, where most causal rows do not see them, and at
-// the start where windows leave it behind.
-struct WildKeys {
-  std::int64_t nan_key;
-  std::int64_t nan_value;
-  std::int64_t infinite_value;
-  std::int64_t first;  // −1: none
-
-  WildKeys(const Spec& spec, std::int64_t kv_len)
-      : nan_key(kv_len - 1),
-        nan_value(kv_len * 2 / 3),
-        infinite_value(kv_len * 5 / 6),
-        first(spec.window > 0 && spec.prefix_len == 0 ? 0 : -1) {}
-
-  [[nodiscard]] bool contains(std::int64_t key) const {
-    return key == nan_key || key == nan_value || key == infinite_value || key == first;
-  }
-};
+// Keys of a sequence near the end, where most causal rows do not see them: one that is NaN, one whose value is,
+// one whose value is infinite. And the first, where windows leave it behind (−1: none).
+std::array<std::int64_t, 4> wild_keys(const Spec& spec, std::int64_t kv_len) {
+  const bool left_behind = spec.window > 0 && spec.prefix_len == 0;
+  return {kv_len - 1, kv_len * 2 / 3, kv_len * 5 / 6, left_behind ? 0 : -1};
+}
 
 std::vector<double> mask_values(const Spec& spec, const Rig& rig, const Shape& shape) {
   const DType dtype = spec.mask == Mask::kF32 ? DType::kF32 : spec.dtype;
   std::vector<double> values = random_values(rig, 300, dtype, shape, Family::kNormal, 1.0);
-  const WildKeys wild(spec, spec.kv_len);
-  Shuffler shuffler(rig.seed() + 7);
+  const auto wild = wild_keys(spec, spec.kv_len);
+  Shuffler shuffler{(rig.seed() + 7) * 2 + 1};
   for (std::size_t at = 0; at < values.size(); ++at) {
     const auto key = static_cast<std::int64_t>(at) % spec.kv_len;
     const auto row = static_cast<std::int64_t>(at) / spec.kv_len;
     const bool removed = shuffler.next(7) == 0 || (spec.masked_rows && row % 3 == 0) ||
-                         (spec.wild && wild.contains(key) && row % 4 != 3);
+                         (spec.wild && row % 4 != 3 && std::count(wild.begin(), wild.end(), key) > 0);
     if (removed) values[at] = -kInfinity;
   }
   return values;
 }
 
-void plant_wild_keys(const Spec& spec, const std::vector<Lengths>& sequences,
-                     std::vector<std::vector<double>>& k, std::vector<std::vector<double>>& v) {
-  const auto row = static_cast<std::size_t>(spec.kv_heads * spec.head_dim);
-  for (std::size_t b = 0; b < sequences.size(); ++b) {
-    if (sequences[b].kv_len < 3) continue;
-    const WildKeys wild(spec, sequences[b].kv_len);
-    const auto plant = [&](std::vector<double>& values, std::int64_t key, double value) {
-      // One dimension of each head is enough.
-      const std::size_t begin = static_cast<std::size_t>(key) * row;
-      for (std::size_t dim = 0; dim < row; dim += static_cast<std::size_t>(spec.head_dim)) {
-        values[begin + dim] = value;
-      }
-    };
-    plant(k[b], wild.nan_key, kNaN);
-    plant(v[b], wild.infinite_value, kInfinity);
-    plant(v[b], wild.nan_value, kNaN);
-    if (wild.first < 0) continue;
-    plant(k[b], wild.first, -kInfinity);
-    plant(v[b], wild.first, kNaN);
-  }
-}
-
-// Keys whose product with a query of positive numbers is −infinity.
-void remove_keys(const Spec& spec, const std::vector<Lengths>& sequences,
-                 std::vector<std::vector<double>>& k) {
-  const auto row = static_cast<std::size_t>(spec.kv_heads * spec.head_dim);
-  for (std::size_t b = 0; b < sequences.size(); ++b) {
-    for (std::int64_t key = 2; key < sequences[b].kv_len; key += 5) {
-      for (std::size_t dim = 0; dim < row; dim += static_cast<std::size_t>(spec.head_dim)) {
-        k[b][static_cast<std::size_t>(key) * row + dim] = -kInfinity;
-      }
-    }
-  }
-}
-
-// The keys or values of each sequence, [kv_len, kv_heads, head_dim].
-std::vector<std::vector<double>> sequence_values(const Spec& spec, const Rig& rig, std::uint64_t salt,
-                                                 double scale, const std::vector<Lengths>& sequences) {
-  std::vector<std::vector<double>> all;
-  for (const Lengths& lengths : sequences) {
-    all.push_back(random_values(rig, salt + all.size(), spec.dtype,
-                                {lengths.kv_len, spec.kv_heads, spec.head_dim}, spec.family, scale));
-  }
-  return all;
-}
-
-struct PageTable {
-  std::int64_t pages = 0;
-  std::int64_t max_pages = 0;
-  std::vector<double> table;  // [batch, max_pages]; entries that must not be read are far outside
+// The keys and values of a sequence, [kv_len, kv_heads, head_dim].
+struct Sequence {
+  std::int64_t kv_len = 0;
+  std::vector<double> k;
+  std::vector<double> v;
 };
 
-PageTable make_page_table(const Spec& spec, const std::vector<Lengths>& sequences, std::uint64_t seed) {
-  PageTable made;
-  std::int64_t used = 0;
-  for (const Lengths& lengths : sequences) {
-    const std::int64_t pages = (lengths.kv_len + spec.page_size - 1) / spec.page_size;
-    made.max_pages = std::max(made.max_pages, pages + 1);
-    used += pages;
+// One dimension of each head of a key.
+void plant(const Spec& spec, std::vector<double>& values, std::int64_t key, double value) {
+  for (std::int64_t head = key * spec.kv_heads; head < (key + 1) * spec.kv_heads; ++head) {
+    values[static_cast<std::size_t>(head * spec.head_dim)] = value;
   }
-  made.pages = used + 2;
-  std::vector<std::int64_t> order(static_cast<std::size_t>(made.pages));
-  std::iota(order.begin(), order.end(), 0);
-  Shuffler shuffler(seed);
-  for (std::size_t at = order.size(); at > 1; --at) std::swap(order[at - 1], order[shuffler.next(at)]);
-  made.table.assign(sequences.size() * static_cast<std::size_t>(made.max_pages), 1e9);
-  std::size_t next = 0;
-  for (std::size_t b = 0; b < sequences.size(); ++b) {
-    const std::int64_t pages = (sequences[b].kv_len + spec.page_size - 1) / spec.page_size;
-    for (std::int64_t page = 0; page < pages; ++page) {
-      made.table[b * static_cast<std::size_t>(made.max_pages) + static_cast<std::size_t>(page)] =
-          static_cast<double>(order[next++]);
-    }
-  }
-  return made;
 }
 
-// The cache's content: NaN but for the slots in use.
-std::vector<double> page_values(const Spec& spec, const std::vector<Lengths>& sequences,
-                                const PageTable& pages, const std::vector<std::vector<double>>& values) {
-  const std::int64_t row = spec.kv_heads * spec.head_dim;
-  std::vector<double> cache(static_cast<std::size_t>(pages.pages * spec.page_size * row), kNaN);
-  for (std::size_t b = 0; b < sequences.size(); ++b) {
-    for (std::int64_t key = 0; key < sequences[b].kv_len; ++key) {
-      const auto entry =
-          b * static_cast<std::size_t>(pages.max_pages) + static_cast<std::size_t>(key / spec.page_size);
-      const std::int64_t slot =
-          static_cast<std::int64_t>(pages.table[entry]) * spec.page_size + key % spec.page_size;
-      std::copy_n(values[b].begin() + key * row, row, cache.begin() + slot * row);
+std::vector<Sequence> make_sequences(const Spec& spec, const Rig& rig) {
+  std::vector<Sequence> all;
+  for (const auto& [q_len, kv_len] : sequences_of(spec)) {
+    const auto values = [&, shape = Shape{kv_len, spec.kv_heads, spec.head_dim}](
+                            std::uint64_t salt, Family family, double scale) {
+      return random_values(rig, salt + all.size(), spec.dtype, shape, family, scale);
+    };
+    Sequence one{kv_len, values(100, spec.family, spec.k_scale),
+                 values(200, spec.exact ? Family::kIntegers : spec.family, spec.v_scale)};
+    // Their product with a query of positive numbers is −infinity.
+    for (std::int64_t key = 2; spec.removed_keys && key < kv_len; key += 5)
+      plant(spec, one.k, key, -kInfinity);
+    if (spec.wild && kv_len >= 3) {
+      const auto [nan_key, nan_value, infinite_value, first] = wild_keys(spec, kv_len);
+      plant(spec, one.k, nan_key, kNaN);
+      plant(spec, one.v, infinite_value, kInfinity);
+      plant(spec, one.v, nan_value, kNaN);
+      if (first == 0) {
+        plant(spec, one.k, first, -kInfinity);
+        plant(spec, one.v, first, kNaN);
+      }
     }
+    all.push_back(std::move(one));
   }
-  return cache;
-}
-
-std::vector<double> joined(const std::vector<std::vector<double>>& parts) {
-  std::vector<double> all;
-  for (const std::vector<double>& part : parts) all.insert(all.end(), part.begin(), part.end());
   return all;
 }
 
-void make_keys(const Spec& spec, const std::vector<Lengths>& sequences, Layout k_layout, Layout v_layout,
-               Rig& rig, FlashAttentionParams& params) {
+// Caches of pages in a shuffled order, two more than are in use. NaN where nothing lies, and pages far
+// outside where the table must not be read.
+void make_pages(const Spec& spec, const std::vector<Sequence>& sequences, Layout k_layout, Layout v_layout,
+                Rig& rig, FlashAttentionParams& params) {
+  std::int64_t used = 0;
+  std::int64_t max_pages = 0;
+  std::vector<double> lens;
+  for (const Sequence& sequence : sequences) {
+    const std::int64_t pages = (sequence.kv_len + spec.page_size - 1) / spec.page_size;
+    max_pages = std::max(max_pages, pages + 1);
+    used += pages;
+    lens.push_back(static_cast<double>(sequence.kv_len));
+  }
+  std::vector<std::int64_t> order(static_cast<std::size_t>(used + 2));
+  std::iota(order.begin(), order.end(), 0);
+  Shuffler shuffler{rig.seed() * 2 + 1};
+  for (std::size_t at = order.size(); at > 1; --at) std::swap(order[at - 1], order[shuffler.next(at)]);
+
+  const std::int64_t row = spec.kv_heads * spec.head_dim;
+  const Shape shape{used + 2, spec.page_size, spec.kv_heads, spec.head_dim};
+  std::vector<double> k(order.size() * static_cast<std::size_t>(spec.page_size * row), kNaN);
+  std::vector<double> v = k;
+  std::vector<double> table;
+  std::size_t rows_end = 0;
+  auto page = order.begin();
+  for (const Sequence& sequence : sequences) {
+    for (std::int64_t key = 0; key < sequence.kv_len; key += spec.page_size, ++page) {
+      table.push_back(static_cast<double>(*page));
+      const std::int64_t count = std::min(spec.page_size, sequence.kv_len - key) * row;
+      std::copy_n(sequence.k.begin() + key * row, count, k.begin() + *page * spec.page_size * row);
+      std::copy_n(sequence.v.begin() + key * row, count, v.begin() + *page * spec.page_size * row);
+    }
+    table.resize(rows_end += static_cast<std::size_t>(max_pages), 1e9);
+  }
+  params.k = rig.input_values("k", spec.dtype, shape, k, k_layout);
+  params.v = rig.input_values("v", spec.dtype, shape, v, v_layout);
+  params.block_table = rig.input_values("block_table", DType::kI32, {spec.batch, max_pages}, table);
+  params.kv_lens = rig.input_values("kv_lens", DType::kI32, {spec.batch}, lens);
+}
+
+void make_keys(const Spec& spec, Layout k_layout, Layout v_layout, Rig& rig, FlashAttentionParams& params) {
+  Shape shape{spec.batch, spec.kv_len, spec.kv_heads, spec.head_dim};
   if (spec.on_device) {
-    const Shape shape{spec.batch, spec.kv_len, spec.kv_heads, spec.head_dim};
     params.k = rig.input("k", spec.dtype, shape);
     params.v = rig.input("v", spec.dtype, shape);
     return;
   }
-  auto k = sequence_values(spec, rig, 100, spec.k_scale, sequences);
-  Spec of_values = spec;
-  if (spec.exact) of_values.family = Family::kIntegers;
-  auto v = sequence_values(of_values, rig, 200, spec.v_scale, sequences);
-  if (spec.removed_keys) remove_keys(spec, sequences, k);
-  if (spec.wild) plant_wild_keys(spec, sequences, k, v);
-  if (spec.keys == Keys::kPaged) {
-    const PageTable pages = make_page_table(spec, sequences, rig.seed());
-    const Shape shape{pages.pages, spec.page_size, spec.kv_heads, spec.head_dim};
-    params.k = rig.input_values("k", spec.dtype, shape, page_values(spec, sequences, pages, k), k_layout);
-    params.v = rig.input_values("v", spec.dtype, shape, page_values(spec, sequences, pages, v), v_layout);
-    params.block_table =
-        rig.input_values("block_table", DType::kI32, {spec.batch, pages.max_pages}, pages.table);
-    std::vector<double> lens;
-    for (const Lengths& lengths : sequences) lens.push_back(static_cast<double>(lengths.kv_len));
-    params.kv_lens = rig.input_values("kv_lens", DType::kI32, {spec.batch}, lens);
-    return;
-  }
-  Shape shape{spec.batch, spec.kv_len, spec.kv_heads, spec.head_dim};
+  const std::vector<Sequence> sequences = make_sequences(spec, rig);
+  if (spec.keys == Keys::kPaged) return make_pages(spec, sequences, k_layout, v_layout, rig, params);
   if (spec.keys == Keys::kPacked) {
-    const std::vector<double> offsets = offsets_of(sequences, &Lengths::kv_len);
+    const std::vector<double> offsets = offsets_of(sequences_of(spec), &Lengths::kv_len);
     params.kv_offsets = rig.input_values("kv_offsets", DType::kI32, {spec.batch + 1}, offsets);
     shape = {static_cast<std::int64_t>(offsets.back()), spec.kv_heads, spec.head_dim};
   }
-  params.k = rig.input_values("k", spec.dtype, shape, joined(k), k_layout);
-  params.v = rig.input_values("v", spec.dtype, shape, joined(v), v_layout);
+  std::vector<double> k;
+  std::vector<double> v;
+  for (const Sequence& sequence : sequences) {
+    k.insert(k.end(), sequence.k.begin(), sequence.k.end());
+    v.insert(v.end(), sequence.v.begin(), sequence.v.end());
+  }
+  params.k = rig.input_values("k", spec.dtype, shape, k, k_layout);
+  params.v = rig.input_values("v", spec.dtype, shape, v, v_layout);
 }
 
 std::int64_t visible_pairs(const Spec& spec, const Lengths& lengths) {
@@ -342,7 +297,6 @@ std::int64_t visible_pairs(const Spec& spec, const Lengths& lengths) {
 }
 
 FlashAttentionParams make(const Spec& spec, Rig& rig) {
-  const std::vector<Lengths> sequences = sequences_of(spec);
   const Layout layout = spec.strided ? Layout::kStrided : Layout::kContiguous;
   FlashAttentionParams params;
   params.scale = spec.scale;
@@ -355,7 +309,7 @@ FlashAttentionParams make(const Spec& spec, Rig& rig) {
   Shape q_shape{spec.batch, spec.q_len, spec.q_heads, spec.head_dim};
   Shape lse_shape{spec.batch, spec.q_heads, spec.q_len};
   if (spec.packed_q) {
-    const std::vector<double> offsets = offsets_of(sequences, &Lengths::q_len);
+    const std::vector<double> offsets = offsets_of(sequences_of(spec), &Lengths::q_len);
     params.q_offsets = rig.input_values("q_offsets", DType::kI32, {spec.batch + 1}, offsets);
     params.max_q_len = spec.q_len;
     const auto total = static_cast<std::int64_t>(offsets.back());
@@ -366,7 +320,7 @@ FlashAttentionParams make(const Spec& spec, Rig& rig) {
   const Layout other_layout = spec.head_dim % 3 == 0 ? Layout::kContiguous : layout;
   const Family q_family = spec.exact ? Family::kEqual : spec.removed_keys ? Family::kPositive : spec.family;
   params.q = rig.input("q", spec.dtype, q_shape, q_family, spec.exact ? 0.0 : spec.q_scale, layout);
-  make_keys(spec, sequences, layout, other_layout, rig, params);
+  make_keys(spec, layout, other_layout, rig, params);
   if (spec.mask != Mask::kNone) {
     const Shape shape{spec.mask_broadcast[0] ? 1 : spec.batch, spec.mask_broadcast[1] ? 1 : spec.q_heads,
                       spec.mask_broadcast[2] ? 1 : spec.q_len, spec.kv_len};
@@ -384,9 +338,7 @@ const Fields<Spec>& fields() {
     const auto is_large = [](const Spec& spec) { return spec.q_scale >= 1e4 || spec.v_scale >= 1e4; };
     Fields<Spec> made;
     made.dtype(&Spec::dtype).layout_text(layout_of);
-    made.shape_text([](const Spec& spec) {
-      return shape_name({spec.batch, spec.q_len, spec.kv_len, spec.q_heads, spec.kv_heads, spec.head_dim});
-    });
+    made.shape_text([](const Spec& spec) { return shape_name(shape_of(spec)); });
     made.feature("additive_mask", masked);
     made.feature("prefix", [](const Spec& spec) { return spec.prefix_len > 0; });
     made.feature("sliding_window", [](const Spec& spec) { return spec.window > 0; });
@@ -410,11 +362,18 @@ const Fields<Spec>& fields() {
     made.size("batch", &Spec::batch).size("kv_heads", &Spec::kv_heads).size("q_heads", &Spec::q_heads);
     made.size("q_len", &Spec::q_len).size("kv_len", &Spec::kv_len).size("head_dim", &Spec::head_dim);
     made.number("page_size", &Spec::page_size).number("prefix_len", &Spec::prefix_len, 0);
-    made.number("window", &Spec::window, 0).choice<Keys>("keys", &Spec::keys, {{"dense", Keys::kDense}});
+    made.number("window", &Spec::window, 0);
+    made.choice<Keys>("keys", &Spec::keys,
+                      {{"dense", Keys::kDense}, {"packed", Keys::kPacked}, {"paged", Keys::kPaged}});
     made.flag("packed_q", &Spec::packed_q).flag("strided", &Spec::strided).family("family", &Spec::family);
-    made.choice<Mask>("mask", &Spec::mask, {{"none", Mask::kNone}});
+    made.choice<Mask>("mask", &Spec::mask,
+                      {{"none", Mask::kNone}, {"f32", Mask::kF32}, {"same", Mask::kSame}});
     made.choice<std::array<bool, 3>>("mask_broadcast", &Spec::mask_broadcast,
-                                     {{"none", std::array<bool, 3>{}}});
+                                     {{"none", {}},
+                                      {"batch", {true, false, false}},
+                                      {"heads", {false, true, false}},
+                                      {"batch_heads", {true, true, false}},
+                                      {"heads_rows", {false, true, true}}});
     made.flag("masked_rows", &Spec::masked_rows).flag("causal", &Spec::causal).flag("lse", &Spec::lse);
     made.flag("exact", &Spec::exact).flag("removed_keys", &Spec::removed_keys);
     made.scalar("v_scale", &Spec::v_scale, 1.0).flag("wild", &Spec::wild);
@@ -430,7 +389,7 @@ const Fields<Spec>& fields() {
     made.special(
         {"non_finite"}, [](const Spec& spec) { return spec.wild && spec.window == 0; }, false);
     made.no_features_in_id().option(options_of);
-    made.over_tile([](const Spec& spec) { return spec.kv_len > tile_keys(spec); });
+    made.over_tile([](const Spec& spec) { return spec.kv_len > (spec.head_dim <= 128 ? 64 : 32); });
     // Dense keys go with dense queries.
     made.settle([](Spec& spec) { spec.packed_q = spec.packed_q && spec.keys != Keys::kDense; });
     made.require([](const Spec& spec) {
@@ -484,25 +443,25 @@ std::vector<FlashAttentionParams> samples(const FlashAttentionParams& params, st
 
 const OpCases<Spec, FlashAttentionParams> kCases{flash_attention, fields, make, expect, work, samples};
 
+// As in all tables here, batch x kv_heads x q_heads x q_len x kv_len x head_dim.
+constexpr std::string_view kLarge = "4x32x32x4096x4096x128 : ; causal \n 32x8x32x1x8192x128";
+
 std::vector<Case> large_cases(std::int64_t shrink) {
   std::vector<Case> cases;
-  const auto add = [&](Spec spec, const std::string& what) -> Case& {
-    spec.q_heads = 32;
-    spec.head_dim = 128;
-    spec.on_device = true;
-    if (spec.q_len > shrink) spec.q_len /= shrink;
-    spec.kv_len /= shrink;
-    const Shape shape{spec.batch, spec.q_len, spec.kv_len, spec.q_heads, spec.kv_heads, spec.head_dim};
-    cases.push_back(make_large_case(kCases, spec, what, shape));
-    return cases.back();
-  };
   for (DType dtype : {DType::kBF16, DType::kF16}) {
-    Spec prefill{.dtype = dtype, .batch = 4, .q_len = 4096, .kv_len = 4096, .kv_heads = 32};
-    add(prefill, "full").floor_tflops = 250.0;
-    prefill.causal = true;
-    add(prefill, "causal").floor_tflops = 220.0;
-    add({.dtype = dtype, .batch = 32, .q_len = 1, .kv_len = 8192, .kv_heads = 8}, "decode").floor_share =
-        0.80;
+    std::size_t turn = 0;
+    for (Spec spec : fields().expand(kLarge, {.dtype = dtype, .on_device = true}, turn)) {
+      const bool decodes = spec.q_len == 1;
+      if (!decodes) spec.q_len /= shrink;
+      spec.kv_len /= shrink;
+      cases.push_back(make_large_case(kCases, spec,
+                                      decodes       ? "decode"
+                                      : spec.causal ? "causal"
+                                                    : "full",
+                                      shape_of(spec)));
+      cases.back().floor_share = decodes ? 0.80 : 0.0;
+      cases.back().floor_tflops = decodes ? 0.0 : spec.causal ? 220.0 : 250.0;
+    }
   }
   return cases;
 }
@@ -515,10 +474,6 @@ double smallest_weight(DType dtype, double lse) {
   return std::fabs(lse) < 0x1p19 ? 0x1p-34 : 0x1p-25;
 }
 
-bool is_power_of_two(std::int64_t count) {
-  return count > 0 && (count & (count - 1)) == 0;
-}
-
 // Whether [begin, end) lies in [0, size) and is no longer than `most`, where that is not 0.
 bool is_range(std::int64_t begin, std::int64_t end, std::int64_t size, std::int64_t most) {
   return 0 <= begin && begin <= end && end <= size && (most == 0 || end - begin <= most);
@@ -527,13 +482,6 @@ bool is_range(std::int64_t begin, std::int64_t end, std::int64_t size, std::int6
 std::int64_t index_in(const HostTensors& host, const char* name, std::int64_t at) {
   return static_cast<std::int64_t>(host.values(name)[static_cast<std::size_t>(at)]);
 }
-
-// The keys and values of a sequence, [kv_len, kv_heads, head_dim].
-struct Sequence {
-  std::int64_t kv_len = 0;
-  std::vector<double> k;
-  std::vector<double> v;
-};
 
 // Of sequence b alone; nothing where its length or offsets are bad. A key whose page is bad is
 // NaN, which rows that see it become.
@@ -601,12 +549,11 @@ std::vector<OutputExpectation> expect(const FlashAttentionParams& part, const Ho
     if (part.lse.present()) outputs.push_back({"lse", std::move(lse)});
     return outputs;
   };
+  const auto q_start = [&](std::int64_t b) { return packed ? index_in(host, "q_offsets", b) : b * q_len; };
   for (std::int64_t b = 0; packed && b < batch; ++b) {
-    const std::int64_t begin = index_in(host, "q_offsets", b);
-    const std::int64_t end = index_in(host, "q_offsets", b + 1);
-    if (!is_range(begin, end, q_len, part.max_q_len)) return made();
+    if (!is_range(q_start(b), q_start(b + 1), q_len, part.max_q_len)) return made();
   }
-  if (packed && (index_in(host, "q_offsets", 0) != 0 || index_in(host, "q_offsets", batch) != q_len)) {
+  if (packed && (q_start(0) != 0 || q_start(batch) != q_len)) {
     // Rows of nobody stay.
     const auto before = host.values("o");
     o.value.assign(before.begin(), before.end());
@@ -615,8 +562,8 @@ std::vector<OutputExpectation> expect(const FlashAttentionParams& part, const Ho
   }
 
   for (std::int64_t b = 0; b < batch; ++b) {
-    const std::int64_t q_begin = packed ? index_in(host, "q_offsets", b) : b * q_len;
-    const std::int64_t q_end = packed ? index_in(host, "q_offsets", b + 1) : q_begin + q_len;
+    const std::int64_t q_begin = q_start(b);
+    const std::int64_t q_end = q_start(b + 1);
     const auto first = static_cast<std::size_t>(q_begin * heads * dim);
     const auto count = static_cast<std::size_t>((q_end - q_begin) * heads * dim);
     const auto lse_index = [&](std::int64_t i, std::int64_t head) {
@@ -670,7 +617,7 @@ std::vector<OutputExpectation> expect(const FlashAttentionParams& part, const Ho
         const double lost = matrix ? smallest_weight(dtype, log_sum) : 0x1p-149;
         const auto query =
             q.subspan(first + row * static_cast<std::size_t>(dim), static_cast<std::size_t>(dim));
-        const bool mean = mask_values.empty() && is_power_of_two(visible) &&
+        const bool mean = mask_values.empty() && std::has_single_bit(static_cast<std::uint64_t>(visible)) &&
                           std::all_of(query.begin(), query.end(), [](double x) { return x == 0.0; }) &&
                           are_integers(keys->v);
         for (std::int64_t d = 0; d < dim; ++d) {
@@ -693,284 +640,170 @@ std::vector<OutputExpectation> expect(const FlashAttentionParams& part, const Ho
   return made();
 }
 
-OpSuite flash_attention_suite() {
-  auto suite = make_suite<FlashAttentionParams>(kFlashAttentionBound);
-  suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
-  suite.layouts = {"contiguous", "strided", "packed", "paged"};
-  suite.features = {"full",
-                    "causal",
-                    "sliding_window",
-                    "prefix",
-                    "soft_cap",
-                    "scale",
-                    "additive_mask",
-                    "lse",
-                    "gqa",
-                    "mqa",
-                    "decode",
-                    "q_ne_kv",
-                    "q_gt_kv",
-                    "fully_masked",
-                    "nan_behind_mask",
-                    "head_dim_tile_32",
-                    "head_dim_tile_64",
-                    "head_dim_tile_96",
-                    "head_dim_tile_128",
-                    "head_dim_tile_256",
-                    "head_dim_mult8",
-                    "head_dim_odd",
-                    "large_scores",
-                    "outliers",
-                    "integers",
-                    "equal",
-                    "subnormal",
-                    "one_hot",
-                    "cancel"};
-  for (const char* layout : {"packed", "paged"}) {
-    suite.exclusions.push_back({"additive_mask", layout, "a mask goes with dense queries and keys only"});
-  }
+namespace {
 
-  for (const char* layout : {"packed", "paged"}) {
-    for (const char* relation : {"decode_is_last_row", "chunked_prefill", "batch_mates"}) {
-      suite.exclusions.push_back(
-          {relation, layout, "tried with dense tensors, which this layout must agree with"});
+// Every head_dim around a tile, an access or a power of two, while the rule and the shape rotate. Emulated:
+// causal with more keys than a tile; GQA, MQA, a head_dim that no access divides.
+constexpr std::string_view kHeadDims = R"(
+  $head_dim = {1,2,7,8,16,24,31,32,33,40,63,64,65~,72,80,95,96,97,112,127,128~,129,136,160,192~,251,256}
+  $shape = batch=<1|2> kv_heads=<2|2|1> q_heads=<4|2|2> q_len=<17|1|33|5|20> kv_len=<67|131|33|70>
+  1x1x1x1x1x$head_dim : $shape causal=<on|off> lse=<off|on|off|off>
+)";
+
+// Every rule on shapes that decode, are odd, fill a tile and cross it: five in each line.
+constexpr std::size_t kRuleShapes = 5;
+constexpr std::string_view kRules = R"(
+  $all = 2x2x4x1x150x32 3x1x3x19x83x27 1x2x2x64x64x64 4x2x4x34x129x40 1x1x2x9x100x144
+  $all : lse
+  $all : causal lse
+  $all : window=1
+  $all : window=37 lse
+  $all : window=1000 causal
+  $all : causal prefix_len=41
+  $all : window=9 prefix_len=70 lse
+  $all : causal soft_cap=2.5 lse
+  $all : soft_cap=30 scale=1.5
+  $all : causal scale=-0.37
+  $all : causal wild lse
+  $all : window=21 wild
+  $all : causal wild prefix_len=13
+  2x2x4x3x3x32 3x1x3x19x19x27 1x2x2x64x64x64 4x2x4x34x34x40 1x1x2x9x9x144 : causal lse
+  # More queries than keys: the first rows see nothing.
+  $all : causal lse q_len=21 kv_len=13
+  $all : q_len=90 kv_len=71 q_heads=<2|1|2|2|1>
+  $all : window=5 q_len=40 kv_len=22
+  2x2x4x1x0x32 3x1x3x19x0x27 1x2x2x64x0x64 4x2x4x34x0x40 1x1x2x9x0x144 : lse
+  $all : causal lse q_scale=1e15 k_scale=1e15
+  $all : q_scale=40 k_scale=40 soft_cap=<50|0|50|0|50>
+  $all : mask=f32 mask_broadcast=batch_heads lse
+  $all : mask=same mask_broadcast=<batch_heads|none|batch|heads|batch> causal wild
+  $all : mask=<f32|same|f32|same|f32> masked_rows lse wild soft_cap=3
+  $all : mask=f32 mask_broadcast=heads_rows window=40
+)";
+
+// For each of the families.
+constexpr std::string_view kFamilyShapes = R"(
+  2x2x4x1x150x32
+  3x1x3x19x83x27! : causal lse
+  4x2x4x34x129x40 : lse
+)";
+
+constexpr std::string_view kOthers = R"(
+  $alone = {exact,wild causal} batch=1 kv_len=<256|256|64|64|128|128>
+  2x2x4x1x150x32 3x1x3x19x83x27! 4x2x4x34x129x40 : v_scale=1e30 ; removed_keys lse ; $alone
+  0x1x2x3x70x40 1x2x2x0x65x32
+)";
+
+// What a model asks for: decoding and the chunks of a prefill.
+constexpr std::string_view kBench = R"(
+  $decode = causal ; causal keys=paged page_size=16
+  1x4x8x1x512x32 : $decode
+  1x4x8x64x512x32 : causal
+  4x8x32x1x2048x128 : $decode
+  1x4x4x256x256x64 1x2x8x256x256x128 1x2x2x128x128x256 : causal
+)";
+
+void settle(Spec& spec) {
+  if (spec.dtype != DType::kF16) return;
+  for (double* scale : {&spec.q_scale, &spec.k_scale, &spec.v_scale}) *scale = std::min(*scale, 1e4);
+}
+
+// The cases of a dtype and a layout. `quick_from` says which of them are quick, `rule_from` which rules are
+// tried with each shape: together the layouts try all of them.
+void add_cases_of(OpSuite& suite, DType dtype, const std::string& layout, std::size_t quick_from,
+                  std::size_t rule_from) {
+  const Keys keys = layout == "packed" ? Keys::kPacked : layout == "paged" ? Keys::kPaged : Keys::kDense;
+  const Spec base{
+      .dtype = dtype, .keys = keys, .packed_q = keys == Keys::kPacked, .strided = layout == "strided"};
+  const bool dense = keys == Keys::kDense;
+  std::size_t turn = 0;
+  const auto laid_out = [&](Spec spec) {
+    constexpr std::array<std::int64_t, 6> kPageSizes = {16, 1, 7, 4, 5, 64};
+    if (keys == Keys::kPaged) {
+      spec.packed_q = turn % 2 == 1;
+      spec.page_size = kPageSizes[turn % kPageSizes.size()];
+    }
+    if (!dense) spec.strided = turn % 3 == 2;
+    ++turn;
+    settle(spec);
+    return make_case(kCases, spec);
+  };
+  const auto add = [&](const Spec& spec) { suite.cases.push_back(laid_out(spec)); };
+  const auto specs = [&](std::string_view table) {
+    std::size_t own_turn = 0;
+    return fields().expand(table, base, own_turn);
+  };
+
+  std::size_t at = 0;
+  for (Spec spec : specs(kHeadDims)) {
+    spec.quick = (at + quick_from) % 6 == 0;
+    if (dense || at % 3 != 1) add(spec);
+    ++at;
+  }
+  // A rule takes three of the shapes in this layout, and others in the next.
+  const std::vector<Spec> rules = specs(kRules);
+  for (std::size_t shape = 0; shape < kRuleShapes; ++shape) {
+    for (std::size_t rule = 0; rule < rules.size() / kRuleShapes; ++rule) {
+      Spec spec = rules[rule * kRuleShapes + shape];
+      const std::size_t turned = shape + rule + rule_from;
+      if (turned % 5 > 2 || (!dense && spec.mask != Mask::kNone)) continue;
+      spec.quick = turned % 5 == 0 && (rule + 1 + rule_from + quick_from) % 2 == 0;
+      add(spec);
     }
   }
-  for (const char* layout : {"contiguous", "strided", "paged"}) {
-    suite.exclusions.push_back({"packed_is_dense", layout, "a relation of packed to dense tensors"});
+  for (Family family : {Family::kOutliers, Family::kIntegers, Family::kEqual, Family::kSubnormal,
+                        Family::kOneHot, Family::kCancel, Family::kUniform}) {
+    for (Spec spec : specs(kFamilyShapes)) {
+      spec.family = family;
+      spec.quick = spec.quick && (static_cast<std::size_t>(family) + quick_from) % 2 == 0;
+      add(spec);
+    }
   }
-  for (const char* layout : {"contiguous", "strided", "packed"}) {
-    suite.exclusions.push_back({"page_order", layout, "only paged tensors have pages"});
+  for (const Spec& spec : specs(kOthers)) {
+    if (dense || spec.batch > 0) add(spec);
   }
+  fill_edges(suite, dtype, layout, [&](const std::string& dimension, std::int64_t size) {
+    Spec spec = specs("1x1x2x3x21x12").front();
+    fields().resize(spec, dimension, size);
+    spec.causal = dimension == "q_len";
+    return laid_out(spec);
+  });
+}
+
+}  // namespace
+
+OpSuite flash_attention_suite() {
+  auto suite = make_suite<FlashAttentionParams>(kFlashAttentionBound);
+  suite.layouts = {"contiguous", "strided", "packed", "paged"};
+  suite.features = words_of(
+      "full causal sliding_window prefix soft_cap scale additive_mask lse gqa mqa decode q_ne_kv q_gt_kv "
+      "fully_masked nan_behind_mask head_dim_tile_32 head_dim_tile_64 head_dim_tile_96 head_dim_tile_128 "
+      "head_dim_tile_256 head_dim_mult8 head_dim_odd large_scores outliers integers equal subnormal one_hot "
+      "cancel");
+  using Names = std::initializer_list<const char*>;
+  const auto exclude = [&](Names layouts, Names features, const char* reason) {
+    for (const char* layout : layouts) {
+      for (const char* feature : features) suite.exclusions.push_back({feature, layout, reason});
+    }
+  };
+  exclude({"packed", "paged"}, {"additive_mask"}, "a mask goes with dense queries and keys only");
+  exclude({"packed", "paged"}, {"decode_is_last_row", "chunked_prefill", "batch_mates"},
+          "tried with dense tensors, which this layout must agree with");
+  exclude({"contiguous", "strided", "paged"}, {"packed_is_dense"}, "a relation of packed to dense tensors");
+  exclude({"contiguous", "strided", "packed"}, {"page_order"}, "only paged tensors have pages");
   // The rows of a wave's tile and of blocks; tiles of keys and a segment; packs and the tiles of head_dim.
   for (std::int64_t at : {16, 32, 64}) suite.edges.push_back({"q_len", at});
   for (std::int64_t at : {32, 64, 1024}) suite.edges.push_back({"kv_len", at});
   for (std::int64_t at : {8, 32, 64, 96, 128, 256}) suite.edges.push_back({"head_dim", at, 256});
 
-  const std::array<std::int64_t, 6> page_sizes = {16, 1, 7, 4, 5, 64};
   for (std::size_t dtype_at = 0; dtype_at < suite.dtypes.size(); ++dtype_at) {
     const DType dtype = suite.dtypes[dtype_at];
     for (std::size_t layout_at = 0; layout_at < suite.layouts.size(); ++layout_at) {
       const std::string& layout = suite.layouts[layout_at];
-      const bool dense = layout == "contiguous" || layout == "strided";
-      std::size_t turn = 0;
-      const auto laid_out = [&](Spec spec) {
-        spec.dtype = dtype;
-        if (layout == "packed") {
-          spec.keys = Keys::kPacked;
-          spec.packed_q = true;
-        } else if (layout == "paged") {
-          spec.keys = Keys::kPaged;
-          spec.packed_q = turn % 2 == 1;
-          spec.page_size = page_sizes[turn % page_sizes.size()];
-        }
-        spec.strided = dense ? layout == "strided" : turn % 3 == 2;
-        ++turn;
-        return make_case(kCases, spec);
-      };
-      const auto add = [&](const Spec& spec) { suite.cases.push_back(laid_out(spec)); };
-
-      // Every head_dim around a tile, an access or a power of two, while the rule and the shape rotate.
-      std::size_t at = 0;
-      for (std::int64_t head_dim : {1,  2,  7,  8,  16,  24,  31,  32,  33,  40,  63,  64,  65, 72,
-                                    80, 95, 96, 97, 112, 127, 128, 129, 136, 160, 192, 251, 256}) {
-        constexpr std::array<std::int64_t, 5> kQueries = {17, 1, 33, 5, 20};
-        constexpr std::array<std::int64_t, 4> kKeyCounts = {67, 131, 33, 70};
-        Spec spec{.batch = 1 + static_cast<std::int64_t>(at % 2),
-                  .q_len = kQueries[at % 5],
-                  .kv_len = kKeyCounts[at % 4]};
-        spec.head_dim = head_dim;
-        spec.q_heads = at % 3 == 0 ? 4 : 2;
-        spec.kv_heads = at % 3 == 2 ? 1 : 2;
-        spec.causal = at % 2 == 0;
-        spec.lse = at % 4 == 1;
-        spec.quick = (at + dtype_at + layout_at) % 6 == 0;
-        // Causal with more keys than a tile; GQA, MQA, a head_dim that no access divides.
-        spec.emulated = layout == "contiguous" && (head_dim == 65 || head_dim == 128 || head_dim == 192);
-        if (dense || at % 3 != 1) add(spec);
-        ++at;
-      }
-
-      // Every rule on shapes that decode, are odd, fill a tile and cross it.
-      const std::array<Spec, 5> shapes = {
-          Spec{.batch = 2, .q_len = 1, .kv_len = 150, .q_heads = 4, .kv_heads = 2, .head_dim = 32},
-          Spec{.batch = 3, .q_len = 19, .kv_len = 83, .q_heads = 3, .kv_heads = 1, .head_dim = 27},
-          Spec{.batch = 1, .q_len = 64, .kv_len = 64, .q_heads = 2, .kv_heads = 2, .head_dim = 64},
-          Spec{.batch = 4, .q_len = 34, .kv_len = 129, .q_heads = 4, .kv_heads = 2, .head_dim = 40},
-          Spec{.batch = 1, .q_len = 9, .kv_len = 100, .q_heads = 2, .kv_heads = 1, .head_dim = 144},
-      };
-      std::size_t shape = 0;
-      for (const Spec& base : shapes) {
-        std::size_t rule = layout_at;
-        // A rule takes three of the shapes in this layout, and others in the next.
-        const auto with = [&](auto&& change) {
-          if ((shape + rule++) % 5 > 2) return;
-          Spec spec = base;
-          change(spec);
-          spec.quick = (shape + rule) % 5 == 1 && (rule + dtype_at + layout_at) % 2 == 0;
-          add(spec);
-        };
-        with([](Spec& s) { s.lse = true; });
-        with([](Spec& s) { s.causal = s.lse = true; });
-        with([](Spec& s) { s.window = 1; });
-        with([](Spec& s) {
-          s.window = 37;
-          s.lse = true;
-        });
-        with([](Spec& s) {
-          s.window = 1000;
-          s.causal = true;
-        });
-        with([](Spec& s) {
-          s.causal = true;
-          s.prefix_len = 41;
-        });
-        with([](Spec& s) {
-          s.window = 9;
-          s.prefix_len = 70;
-          s.lse = true;
-        });
-        with([](Spec& s) {
-          s.causal = true;
-          s.soft_cap = 2.5f;
-          s.lse = true;
-        });
-        with([](Spec& s) {
-          s.soft_cap = 30.0f;
-          s.scale = 1.5f;
-        });
-        with([](Spec& s) {
-          s.causal = true;
-          s.scale = -0.37f;
-        });
-        with([](Spec& s) { s.causal = s.wild = s.lse = true; });
-        with([](Spec& s) {
-          s.window = 21;
-          s.wild = true;
-        });
-        with([](Spec& s) {
-          s.causal = s.wild = true;
-          s.prefix_len = 13;
-        });
-        with([](Spec& s) {
-          s.causal = s.lse = true;
-          s.kv_len = s.q_len = std::max<std::int64_t>(s.q_len, 3);
-        });
-        // More queries than keys: the first rows see nothing.
-        with([](Spec& s) {
-          s.causal = s.lse = true;
-          s.kv_len = 13;
-          s.q_len = 21;
-        });
-        with([](Spec& s) {
-          s.q_len = 90;
-          s.kv_len = 71;
-          s.q_heads = s.kv_heads;
-        });
-        with([](Spec& s) {
-          s.window = 5;
-          s.q_len = 40;
-          s.kv_len = 22;
-        });
-        with([](Spec& s) {
-          s.kv_len = 0;
-          s.lse = true;
-        });
-        with([&](Spec& s) {
-          s.causal = s.lse = true;
-          s.q_scale = s.k_scale = dtype == DType::kF16 ? 1e4 : 1e15;
-        });
-        with([&](Spec& s) {
-          s.q_scale = s.k_scale = 40.0;
-          s.soft_cap = shape % 2 == 0 ? 50.0f : 0.0f;
-        });
-        if (dense) {
-          std::size_t mask = shape;
-          with([&](Spec& s) {
-            s.mask = Mask::kF32;
-            s.mask_broadcast = {true, true, false};
-            s.lse = true;
-          });
-          with([&](Spec& s) {
-            s.mask = Mask::kSame;
-            s.mask_broadcast = {mask % 2 == 0, mask % 3 == 0, false};
-            s.causal = s.wild = true;
-          });
-          with([&](Spec& s) {
-            s.mask = mask % 2 == 0 ? Mask::kF32 : Mask::kSame;
-            s.masked_rows = s.lse = s.wild = true;
-            s.soft_cap = 3.0f;
-          });
-          with([&](Spec& s) {
-            s.mask = Mask::kF32;
-            s.mask_broadcast = {false, true, true};
-            s.window = 40;
-          });
-        }
-        ++shape;
-      }
-
-      for (Family family : {Family::kOutliers, Family::kIntegers, Family::kEqual, Family::kSubnormal,
-                            Family::kOneHot, Family::kCancel, Family::kUniform}) {
-        for (std::size_t i : {std::size_t{0}, std::size_t{1}, std::size_t{3}}) {
-          Spec spec = shapes[i];
-          spec.family = family;
-          spec.causal = i == 1;
-          spec.lse = i != 0;
-          spec.quick = i == 1 && (static_cast<std::size_t>(family) + dtype_at + layout_at) % 2 == 0;
-          add(spec);
-        }
-      }
-      for (std::size_t i : {std::size_t{0}, std::size_t{1}, std::size_t{3}}) {
-        Spec spec = shapes[i];
-        spec.quick = i == 1;
-        spec.v_scale = dtype == DType::kF16 ? 1e4 : 1e30;
-        add(spec);
-        spec.v_scale = 1.0;
-        spec.removed_keys = spec.lse = true;
-        add(spec);
-        spec.removed_keys = spec.lse = false;
-        spec.exact = true;
-        spec.batch = 1;
-        spec.kv_len = i == 0 ? 256 : i == 1 ? 64 : 128;
-        add(spec);
-        spec.exact = false;
-        spec.wild = spec.causal = true;
-        add(spec);
-      }
-      for (const Spec& empty :
-           {Spec{.batch = 0, .q_len = 3, .kv_len = 70, .q_heads = 2, .kv_heads = 1, .head_dim = 40},
-            Spec{.batch = 1, .q_len = 0, .kv_len = 65, .q_heads = 2, .kv_heads = 2, .head_dim = 32}}) {
-        if (dense || empty.batch > 0) add(empty);
-      }
-      fill_edges(suite, dtype, layout, [&](const std::string& dimension, std::int64_t size) {
-        Spec spec{.batch = 1, .q_len = 3, .kv_len = 21, .q_heads = 2, .kv_heads = 1, .head_dim = 12};
-        if (dimension == "q_len") spec.q_len = size;
-        if (dimension == "kv_len") spec.kv_len = size;
-        if (dimension == "head_dim") spec.head_dim = size;
-        spec.causal = dimension == "q_len";
-        return laid_out(spec);
-      });
+      add_cases_of(suite, dtype, layout, dtype_at + layout_at, layout_at);
     }
-
-    // What a model asks for: decoding and the chunks of a prefill.
-    const std::array<Spec, 6> timed = {
-        Spec{.q_len = 1, .kv_len = 512, .q_heads = 8, .kv_heads = 4, .head_dim = 32},
-        Spec{.q_len = 64, .kv_len = 512, .q_heads = 8, .kv_heads = 4, .head_dim = 32},
-        Spec{.batch = 4, .q_len = 1, .kv_len = 2048, .q_heads = 32, .kv_heads = 8, .head_dim = 128},
-        Spec{.q_len = 256, .kv_len = 256, .q_heads = 4, .kv_heads = 4, .head_dim = 64},
-        Spec{.q_len = 256, .kv_len = 256, .q_heads = 8, .kv_heads = 2, .head_dim = 128},
-        Spec{.q_len = 128, .kv_len = 128, .q_heads = 2, .kv_heads = 2, .head_dim = 256},
-    };
-    for (Spec spec : timed) {
-      spec.dtype = dtype;
-      spec.causal = true;
-      suite.bench_cases.push_back(make_case(kCases, spec));
-      if (spec.q_len > 1) continue;
-      spec.keys = Keys::kPaged;
-      spec.page_size = 16;
-      suite.bench_cases.push_back(make_case(kCases, spec));
-    }
+    std::size_t turn = 0;
+    add_cases(suite.bench_cases, kCases, kBench, {.dtype = dtype}, settle, turn);
   }
   add_metamorphic(suite, flash_attention_metamorphic_cases());
   suite.large_cases = large_cases;

@@ -3,13 +3,14 @@
 #include "harness/sweep/op_cases.h"
 #include "kernels/runtime/device_error.h"
 #include "reference/kv_append.h"
+#include "reference/not_finite.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
+#include <sstream>
 #include <utility>
 
 namespace hipforge::harness {
@@ -73,9 +74,22 @@ bool fits(const Spec& wanted) {
   return spec.fault == Fault::kNone || spec.added.back() > 0;
 }
 
+// "3+1*4" is 3, 1, 1, 1, 1.
+bool read_list(const std::string& text, std::vector<std::int64_t>& list) {
+  list.clear();
+  std::istringstream parts(text);
+  for (std::string part; std::getline(parts, part, '+');) {
+    const std::size_t times = std::min(part.find('*'), part.size());
+    const auto value = parse_number<std::int64_t>(part.substr(0, times));
+    const auto count = parse_number<std::size_t>(times < part.size() ? part.substr(times + 1) : "1");
+    if (!value || !count) return false;
+    list.insert(list.end(), *count, *value);
+  }
+  return true;
+}
+
 std::vector<double> non_finite_values(const Shape& shape) {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  const double cycle[] = {1.5, kInfinity, -0.0, std::nan(""), -kInfinity, 0.0, -2.0};
+  const double cycle[] = {1.5, kInfinity, -0.0, kNaN, -kInfinity, 0.0, -2.0};
   std::vector<double> values;
   for (std::int64_t i = 0; i < shape[0] * shape[1] * shape[2]; ++i) {
     values.push_back(cycle[static_cast<std::size_t>(i) % std::size(cycle)]);
@@ -170,10 +184,21 @@ const Fields<Spec>& fields() {
     made.size("head_dim", &Spec::head_dim).size("page_size", &Spec::page_size);
     made.number("max_pages", &Spec::max_pages).number("padding", &Spec::padding, 0);
     made.number("added", &Spec::most_added, 0).number("past", &Spec::most_past, 0);
-    made.alias([](const Spec&) { return "tokens"; }, tokens);
+    made.alias([](const Spec&) { return "tokens"; }, tokens,
+               [](Spec& spec, std::int64_t size) { spec.added = {size}; });
     made.layout("layout", &Spec::layout).family("family", &Spec::family, false);
     made.scalar("scale", &Spec::scale, 1.0).flag("non_finite", &Spec::non_finite);
-    made.choice<Fault>("fault", &Spec::fault, {{"none", Fault::kNone}});
+    made.choice<Fault>("fault", &Spec::fault,
+                       {{"none", Fault::kNone},
+                        {"page_negative", Fault::kPageNegative},
+                        {"page_too_large", Fault::kPageTooLarge},
+                        {"over_capacity", Fault::kOverCapacity},
+                        {"shorter_than_rows", Fault::kShorterThanRows},
+                        {"offsets_decrease", Fault::kOffsetsDecrease},
+                        {"offsets_leave_tensor", Fault::kOffsetsLeaveTensor}});
+    made.word("what", [](Spec& spec, const std::string& what) { return !(spec.what = what).empty(); });
+    made.word("appended", [](Spec& spec, const std::string& text) { return read_list(text, spec.added); });
+    made.word("cached", [](Spec& spec, const std::string& text) { return read_list(text, spec.past); });
     made.special({"non_finite", "minus_infinity"}, [](const Spec& spec) { return spec.non_finite; });
     made.special({"large"}, large);
     made.shape_text([tokens](const Spec& spec) {
@@ -201,99 +226,6 @@ Work work(const Spec& spec, const KvAppendParams& params) {
 
 const OpCases<Spec, KvAppendParams> kCases{kv_append, fields, make, expect, work};
 
-Case make_case(const Spec& spec) {
-  return make_case(kCases, trimmed(spec));
-}
-
-std::vector<Spec> scenarios() {
-  std::vector<Spec> specs;
-  // A new sequence, up to exactly full pages (chronicle 001: page_size 4, max_pages 10, tokens [1, 2, 3, 4]).
-  specs.push_back({.what = "new_sequence", .added = {4}, .past = {0}, .max_pages = 10, .quick = true});
-  specs.push_back({.what = "new_sequence", .added = {7}, .past = {0}, .kv_heads = 3, .head_dim = 5});
-  specs.push_back({.what = "new_sequence", .added = {16}, .past = {0}, .kv_heads = 2, .head_dim = 64});
-  // One token for each sequence: decode.
-  specs.push_back({.what = "decode", .added = {1, 1, 1}, .past = {3, 0, 12}, .kv_heads = 2, .head_dim = 16});
-  specs.push_back(
-      {.what = "decode", .added = {1, 1}, .past = {8, 7}, .kv_heads = 8, .head_dim = 128, .quick = true});
-  specs.push_back({.what = "decode",
-                   .added = std::vector<std::int64_t>(300, 1),
-                   .past = std::vector<std::int64_t>(300, 5),
-                   .kv_heads = 1,
-                   .head_dim = 7,
-                   .max_pages = 2});
-  // A chunk that starts and ends inside pages.
-  specs.push_back(
-      {.what = "chunk", .added = {9, 2}, .past = {3, 6}, .kv_heads = 2, .head_dim = 24, .quick = true});
-  specs.push_back({.what = "chunk", .added = {6, 1, 5}, .past = {1, 15, 11}, .kv_heads = 5, .head_dim = 40});
-  specs.push_back(
-      {.what = "chunk", .added = {37}, .past = {13}, .kv_heads = 1, .head_dim = 257, .page_size = 16});
-  // The last slot of the last page.
-  specs.push_back({.what = "to_capacity", .added = {3, 1}, .past = {13, 15}, .kv_heads = 2, .head_dim = 8});
-  specs.push_back(
-      {.what = "to_capacity", .added = {5}, .past = {10}, .head_dim = 33, .page_size = 5, .max_pages = 3});
-  specs.push_back({.what = "to_capacity",
-                   .added = {64},
-                   .past = {0},
-                   .kv_heads = 4,
-                   .head_dim = 32,
-                   .page_size = 16,
-                   .quick = true});
-  // Sequences without rows, in front, between and behind.
-  specs.push_back({.what = "empty_sequences",
-                   .added = {0, 2, 0, 0, 3, 0},
-                   .past = {4, 1, 0, 9, 5, 2},
-                   .kv_heads = 3,
-                   .head_dim = 8,
-                   .quick = true});
-  specs.push_back(
-      {.what = "empty_sequences", .added = {0, 1}, .past = {0, 0}, .kv_heads = 2, .head_dim = 80});
-  specs.push_back({.what = "empty_sequences", .added = {0, 0}, .past = {1, 2}, .head_dim = 16});
-  specs.push_back({.what = "empty_sequences", .added = {11, 0}, .past = {5, 16}, .head_dim = 3});
-  // Rows of nobody around the sequences.
-  specs.push_back({.what = "padding_rows",
-                   .added = {2, 3},
-                   .past = {0, 4},
-                   .kv_heads = 2,
-                   .head_dim = 8,
-                   .padding = 2,
-                   .quick = true});
-  specs.push_back(
-      {.what = "padding_rows", .added = {1}, .past = {6}, .kv_heads = 3, .head_dim = 17, .padding = 1});
-  specs.push_back(
-      {.what = "padding_rows", .added = {0}, .past = {6}, .kv_heads = 3, .head_dim = 9, .padding = 3});
-  // Pages of one slot.
-  specs.push_back(
-      {.what = "chunk", .added = {3, 2}, .past = {1, 0}, .kv_heads = 2, .head_dim = 8, .page_size = 1});
-  specs.push_back(
-      {.what = "decode", .added = {1}, .past = {2}, .kv_heads = 3, .head_dim = 20, .page_size = 1});
-  specs.push_back(
-      {.what = "new_sequence", .added = {9}, .past = {0}, .head_dim = 96, .page_size = 1, .max_pages = 9});
-  // Faults: each at the last of several sequences, the others stay right.
-  const std::pair<const char*, std::vector<Fault>> faults[] = {
-      {"bad_page", {Fault::kPageNegative, Fault::kPageTooLarge, Fault::kPageTooLarge}},
-      {"bad_length", {Fault::kOverCapacity, Fault::kShorterThanRows, Fault::kOverCapacity}},
-      {"bad_offsets", {Fault::kOffsetsDecrease, Fault::kOffsetsLeaveTensor, Fault::kOffsetsDecrease}},
-  };
-  for (const auto& [what, kinds] : faults) {
-    specs.push_back({.what = what,
-                     .added = {3, 5},
-                     .past = {2, 6},
-                     .kv_heads = 2,
-                     .head_dim = 16,
-                     .fault = kinds[0],
-                     .quick = true});
-    specs.push_back({.what = what,
-                     .added = {1, 1, 2},
-                     .past = {2, 6, 0},
-                     .kv_heads = 3,
-                     .head_dim = 7,
-                     .fault = kinds[1]});
-    specs.push_back(
-        {.what = what, .added = {8}, .past = {0}, .kv_heads = 1, .head_dim = 64, .fault = kinds[2]});
-  }
-  return specs;
-}
-
 }  // namespace
 
 std::vector<OutputExpectation> expect(const KvAppendParams& part, const HostTensors& host, const Target&,
@@ -317,10 +249,63 @@ std::vector<OutputExpectation> expect(const KvAppendParams& part, const HostTens
   return {appended("k", "k_cache"), appended("v", "v_cache")};
 }
 
+// kv_heads x head_dim x page_size
+constexpr std::string_view kTable = R"(
+  # Up to exactly full pages (chronicle 001: page_size 4, max_pages 10, tokens [1, 2, 3, 4]).
+  $new = what=new_sequence cached=0
+  1x8x4! : $new appended=4 max_pages=10
+  3x5x4 : $new appended=7
+  2x64x4 : $new appended=16
+  # One token for each sequence.
+  2x16x4 : what=decode appended=1+1+1 cached=3+0+12
+  8x128x4! : what=decode appended=1+1 cached=8+7
+  1x7x4 : what=decode appended=1*300 cached=5*300 max_pages=2
+  # From inside a page to inside a page.
+  2x24x4! : what=chunk appended=9+2 cached=3+6
+  5x40x4 : what=chunk appended=6+1+5 cached=1+15+11
+  1x257x16 : what=chunk appended=37 cached=13
+  # The last slot of the last page.
+  2x8x4 : what=to_capacity appended=3+1 cached=13+15
+  1x33x5 : what=to_capacity appended=5 cached=10 max_pages=3
+  4x32x16! : what=to_capacity appended=64 cached=0
+  # Sequences without rows, in front, between and behind.
+  3x8x4! : what=empty_sequences appended=0+2+0+0+3+0 cached=4+1+0+9+5+2
+  2x80x4 : what=empty_sequences appended=0+1 cached=0+0
+  1x16x4 : what=empty_sequences appended=0+0 cached=1+2
+  1x3x4 : what=empty_sequences appended=11+0 cached=5+16
+  # Rows of nobody around the sequences.
+  2x8x4! : what=padding_rows appended=2+3 cached=0+4 padding=2
+  3x17x4 : what=padding_rows appended=1 cached=6 padding=1
+  3x9x4 : what=padding_rows appended=0 cached=6 padding=3
+  # Pages of one slot.
+  2x8x1 : what=chunk appended=3+2 cached=1+0
+  3x20x1 : what=decode appended=1 cached=2
+  1x96x1 : $new appended=9 max_pages=9
+  # Each fault at the last of several sequences: the others stay right.
+  2x16x4! : appended=3+5 cached=2+6 {what=bad_page page_negative,what=bad_length over_capacity}
+  2x16x4! : appended=3+5 cached=2+6 what=bad_offsets offsets_decrease
+  3x7x4 : appended=1+1+2 cached=2+6+0 {what=bad_page page_too_large,what=bad_length shorter_than_rows}
+  3x7x4 : appended=1+1+2 cached=2+6+0 what=bad_offsets offsets_leave_tensor
+  1x64x4 : appended=8 cached=0 {what=bad_page page_too_large,what=bad_length over_capacity}
+  1x64x4 : appended=8 cached=0 what=bad_offsets offsets_decrease
+  $family = uniform,outliers,subnormal,equal,one_hot,integers
+  2x8x4 : what=chunk appended=2+5 cached=3+0 {$family,non_finite,scale=1e30}
+  3x8x4 : $new appended=11 {$family,non_finite,scale=1e30}
+  1x65x4 : what=decode appended=1+1 cached=3+8 {$family}
+  1x65x4! : what=decode appended=1+1 cached=3+8 {non_finite,scale=1e30}
+  0x8x4 : what=chunk appended=0 cached=2
+  0x16x4 : what=chunk appended=3 cached=2
+  2x0x4 : what=chunk appended=5 cached=2
+)";
+
+constexpr std::string_view kBench = R"(
+  8x128x16 : what=decode appended=1*32 cached=200*32 max_pages=16
+  8x128x16 : what=new_sequence appended=2048 cached=0 max_pages=128
+  4x32x16 : what=decode appended=1 cached=100 max_pages=32
+)";
+
 OpSuite kv_append_suite() {
   auto suite = make_suite<KvAppendParams>(kKvAppendBound);
-  suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
-  suite.layouts = {"contiguous", "strided"};
   suite.features = {"new_sequence",    "decode",       "chunk",    "to_capacity", "page_size_1",
                     "empty_sequences", "padding_rows", "bad_page", "bad_length",  "bad_offsets"};
   exclude_families(suite, {"cancel"}, "bits are copied, nothing is added");
@@ -328,80 +313,11 @@ OpSuite kv_append_suite() {
   // A pack, a wave's lanes, a block; a page of 4 and four of them.
   for (std::int64_t at : {8, 32, 64, 256}) suite.edges.push_back({"head_dim", at});
   for (std::int64_t at : {4, 16}) suite.edges.push_back({"tokens", at});
-  for (DType dtype : suite.dtypes) {
-    for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
-      for (Spec spec : scenarios()) {
-        spec.dtype = dtype;
-        spec.layout = layout;
-        suite.cases.push_back(make_case(spec));
-      }
-      for (const Spec& base : {Spec{.what = "chunk", .added = {2, 5}, .past = {3, 0}, .kv_heads = 2},
-                               Spec{.what = "decode", .added = {1, 1}, .past = {3, 8}, .head_dim = 65},
-                               Spec{.what = "new_sequence", .added = {11}, .past = {0}, .kv_heads = 3}}) {
-        Spec spec = base;
-        spec.dtype = dtype;
-        spec.layout = layout;
-        for (Family family : {Family::kUniform, Family::kOutliers, Family::kSubnormal, Family::kEqual,
-                              Family::kOneHot, Family::kIntegers}) {
-          spec.family = family;
-          suite.cases.push_back(make_case(spec));
-        }
-        spec.family = Family::kNormal;
-        spec.non_finite = true;
-        spec.quick = base.head_dim == 65;
-        suite.cases.push_back(make_case(spec));
-        spec.non_finite = false;
-        spec.scale = dtype == DType::kF16 ? 1e4 : 1e30;
-        suite.cases.push_back(make_case(spec));
-      }
-      for (const Shape& shape : {Shape{0, 0, 8}, Shape{3, 0, 16}, Shape{5, 2, 0}}) {
-        suite.cases.push_back(make_case({.what = "chunk",
-                                         .added = {shape[0]},
-                                         .past = {2},
-                                         .kv_heads = shape[1],
-                                         .head_dim = shape[2],
-                                         .dtype = dtype,
-                                         .layout = layout}));
-      }
-      fill_edges(suite, dtype, layout_name(layout), [&](const std::string& dimension, std::int64_t size) {
-        const bool is_dim = dimension == "head_dim";
-        return make_case({.what = "chunk",
-                          .added = {is_dim ? 3 : size},
-                          .past = {1},
-                          .head_dim = is_dim ? size : 6,
-                          .max_pages = 6,
-                          .dtype = dtype,
-                          .layout = layout});
-      });
-    }
-    const std::vector<std::int64_t> ones(32, 1);
-    const std::vector<std::int64_t> past(32, 200);
-    Spec decode{.what = "decode",
-                .added = ones,
-                .past = past,
-                .kv_heads = 8,
-                .head_dim = 128,
-                .page_size = 16,
-                .max_pages = 16,
-                .dtype = dtype};
-    Spec prefill{.what = "new_sequence",
-                 .added = {2048},
-                 .past = {0},
-                 .kv_heads = 8,
-                 .head_dim = 128,
-                 .page_size = 16,
-                 .max_pages = 128,
-                 .dtype = dtype};
-    Spec small{.what = "decode",
-               .added = {1},
-               .past = {100},
-               .kv_heads = 4,
-               .head_dim = 32,
-               .page_size = 16,
-               .max_pages = 32,
-               .dtype = dtype};
-    for (const Spec& spec : {decode, prefill, small}) suite.bench_cases.push_back(make_case(spec));
-  }
+  fill_suite(suite, kCases,
+             {kTable, "1x6x4 : what=chunk appended=3 cached=1 max_pages=6", kBench, [](Spec& spec) {
+                if (spec.dtype == DType::kF16 && spec.scale > 1e4) spec.scale = 1e4;
+                spec = trimmed(spec);
+              }});
   return suite;
 }
 

@@ -11,10 +11,6 @@
 namespace hipforge::harness {
 namespace {
 
-bool is_power_of_two(double value) {
-  return value > 0.0 && std::exp2(std::ilogb(value)) == value;
-}
-
 // One row's part of the bound.
 struct RowError {
   double apart = 0.0;         // of the mean, and so of every difference from it
@@ -35,15 +31,13 @@ RowError row_error(std::span<const double> s, double mean, double variance, doub
   RowError row;
   double magnitude = 0.0;
   double squares = 0.0;
-  bool integers = mean == std::floor(mean);
   for (double value : s) {
     magnitude += std::fabs(value);
     squares += (value - mean) * (value - mean);
-    integers = integers && value == std::floor(value);
   }
   row.overflows = std::isfinite(squares) && squares >= overflow_threshold(DType::kF32);
-  row.exact = eps == 0.0 && integers && magnitude <= 0x1p24 && squares <= 0x1p24 && is_power_of_two(n) &&
-              is_power_of_two(std::sqrt(variance));
+  row.exact = eps == 0.0 && are_integers({&mean, 1}) && are_integers(s) && magnitude <= 0x1p24 &&
+              squares <= 0x1p24 && is_power_of_two(n) && is_power_of_two(std::sqrt(variance));
   row.apart = dot_bound(1.0, depth, magnitude, static_cast<std::int64_t>(s.size())) / n +
               (fused ? kF32Roundoff * magnitude / n : 0.0) + kF32Roundoff * std::fabs(mean) + 0x1p-149;
   double r = 0.0;
@@ -114,9 +108,7 @@ std::vector<OutputExpectation> expect(const LayerNormParams& params, const HostT
       normed.bound.push_back(bound + store_rounding(y_dtype, y));
     }
   }
-  if (!fused) return {{"y", std::move(normed)}};
-  Expected sum = expect_sums(params.residual_out.dtype, normed.shape, oracle.sum);
-  return {{"y", std::move(normed)}, {"residual_out", std::move(sum)}};
+  return norm_outputs(params, std::move(normed), oracle.sum);
 }
 
 std::vector<Case> layer_norm_metamorphic_cases(const OpLauncher<LayerNormParams>& launcher) {

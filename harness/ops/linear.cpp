@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 
@@ -17,9 +16,9 @@ namespace {
 enum class Bias { kNone, kOfWeight, kF32 };
 
 struct Spec {
-  std::int64_t rows;
-  std::int64_t in_features;
-  std::int64_t out_features;
+  std::int64_t rows = 1;
+  std::int64_t in_features = 1;
+  std::int64_t out_features = 1;
   DType x = DType::kF32;
   DType weight = DType::kF32;
   bool y_f32 = false;
@@ -70,58 +69,48 @@ bool is_over_tile(const Spec& spec) {
 
 // Small numbers with a NaN, an infinity and zeros here and there: some rows and columns stay finite.
 std::vector<double> non_finite_values(const Shape& shape, std::int64_t every) {
-  std::vector<double> values;
-  for (std::int64_t row = 0; row < shape[0]; ++row) {
-    for (std::int64_t col = 0; col < shape[1]; ++col) {
-      double value = static_cast<double>((row * 5 + col * 3) % 11 - 5) / 4.0;
-      if (row % every == 1 && col == shape[1] - 1) value = std::nan("");
-      if (row % every == 2 && col == shape[1] / 2) value = -std::numeric_limits<double>::infinity();
-      values.push_back(value);
-    }
-  }
-  return values;
+  return values_of(shape, [&](std::int64_t i) {
+    const std::int64_t row = i / shape[1];
+    const std::int64_t col = i % shape[1];
+    if (row % every == 2 && col == shape[1] / 2) return -std::numeric_limits<double>::infinity();
+    if (row % every == 1 && col == shape[1] - 1) return std::nan("");
+    return static_cast<double>((row * 5 + col * 3) % 11 - 5) / 4.0;
+  });
 }
 
 // What the family is about lies in x; in these, weights are of its kind as well.
 Family weight_family(Family family) {
-  for (Family both :
-       {Family::kOutliers, Family::kIntegers, Family::kPositive, Family::kEqual, Family::kUniform}) {
-    if (family == both) return family;
-  }
-  return family == Family::kCancel ? Family::kEqual : Family::kNormal;
+  if (family == Family::kCancel) return Family::kEqual;
+  constexpr Family kBoth[] = {Family::kOutliers, Family::kIntegers, Family::kPositive, Family::kEqual,
+                              Family::kUniform};
+  return std::find(std::begin(kBoth), std::end(kBoth), family) == std::end(kBoth) ? Family::kNormal : family;
 }
 
 LinearParams make(const Spec& spec, Rig& rig) {
-  // The whole matrix, of which the operand is some columns where the spec asks for that.
-  const auto shape = [&](std::int64_t rows, std::int64_t columns, const Slice& slice) {
-    return Shape{rows, columns + (spec.column_slice ? slice.gap : 0)};
+  // Some columns of a larger matrix, where the spec asks for that.
+  const auto columns = [&](std::int64_t rows, std::int64_t count, const Slice& slice, auto&& whole) {
+    if (!spec.column_slice) return whole(Shape{rows, count});
+    return slice_axis(whole(Shape{rows, count + slice.gap}), 1, slice.first, count);
   };
-  const auto columns = [&](const TensorView& whole, std::int64_t count, const Slice& slice) {
-    return spec.column_slice ? slice_axis(whole, 1, slice.first, count) : whole;
-  };
-  const Shape x_shape = shape(spec.rows, spec.in_features, kXSlice);
-  const Shape weight_shape = shape(spec.out_features, spec.in_features, kWeightSlice);
   const Layout weight_layout = spec.mixed_alignment ? other_layout(spec.layout) : spec.layout;
   LinearParams params;
   params.batch_invariant = spec.batch_invariant;
-  if (spec.non_finite) {
-    params.x = rig.input_values("x", spec.x, x_shape, non_finite_values(x_shape, 4), spec.layout);
-    params.weight = rig.input_values("weight", spec.weight, weight_shape, non_finite_values(weight_shape, 7),
-                                     weight_layout);
-  } else {
-    params.x = rig.input("x", spec.x, x_shape, spec.family, spec.scale, spec.layout);
-    params.weight =
-        rig.input("weight", spec.weight, weight_shape, weight_family(spec.family), 1.0, weight_layout);
-  }
+  params.x = columns(spec.rows, spec.in_features, kXSlice, [&](const Shape& shape) {
+    return spec.non_finite ? rig.input_values("x", spec.x, shape, non_finite_values(shape, 4), spec.layout)
+                           : rig.input("x", spec.x, shape, spec.family, spec.scale, spec.layout);
+  });
+  params.weight = columns(spec.out_features, spec.in_features, kWeightSlice, [&](const Shape& shape) {
+    return spec.non_finite
+               ? rig.input_values("weight", spec.weight, shape, non_finite_values(shape, 7), weight_layout)
+               : rig.input("weight", spec.weight, shape, weight_family(spec.family), 1.0, weight_layout);
+  });
   if (spec.bias != Bias::kNone) {
     const DType dtype = spec.bias == Bias::kF32 ? DType::kF32 : spec.weight;
     const Family family = spec.family == Family::kIntegers ? Family::kIntegers : Family::kNormal;
     params.bias = rig.input("bias", dtype, {spec.out_features}, family, 3.0, spec.layout);
   }
-  params.y = rig.output("y", y_dtype(spec), shape(spec.rows, spec.out_features, kYSlice), spec.layout);
-  params.x = columns(params.x, spec.in_features, kXSlice);
-  params.weight = columns(params.weight, spec.in_features, kWeightSlice);
-  params.y = columns(params.y, spec.out_features, kYSlice);
+  params.y = columns(spec.rows, spec.out_features, kYSlice,
+                     [&](const Shape& shape) { return rig.output("y", y_dtype(spec), shape, spec.layout); });
   return params;
 }
 
@@ -131,7 +120,8 @@ const Fields<Spec>& fields() {
     Fields<Spec> made;
     made.dtype(&Spec::x).size("rows", &Spec::rows).size("in_features", &Spec::in_features);
     made.size("out_features", &Spec::out_features).layout("layout", &Spec::layout);
-    made.alias([](const Spec& spec) { return is_tiled(spec) ? "tiled_rows" : "dot_rows"; }, &Spec::rows);
+    made.alias([](const Spec& spec) { return is_tiled(spec) ? "tiled_rows" : "dot_rows"; }, &Spec::rows,
+               [](Spec& spec, std::int64_t rows) { spec.rows = rows; });
     made.feature([](const Spec& spec) { return fmt::format("weight_{}", dtype_name(spec.weight)); });
     made.feature("y_f32", [](const Spec& spec) { return y_dtype(spec) == DType::kF32; });
     made.feature("bias", [](const Spec& spec) { return spec.bias != Bias::kNone; });
@@ -140,8 +130,10 @@ const Fields<Spec>& fields() {
     made.feature("column_slice", &Spec::column_slice).feature("mixed_alignment", &Spec::mixed_alignment);
     made.feature("non_finite", &Spec::non_finite).family("family", &Spec::family);
     made.scalar("scale", &Spec::scale, 1.0).feature("large", is_large);
-    made.choice<Bias>("bias", &Spec::bias, {{"none", Bias::kNone}});
-    made.flag("y_f32", &Spec::y_f32).flag("batch_invariant", &Spec::batch_invariant, true);
+    made.choice<Bias>("bias", &Spec::bias,
+                      {{"none", Bias::kNone}, {"weight", Bias::kOfWeight}, {"f32", Bias::kF32}});
+    made.floats("weight", &Spec::weight).flag("y_f32", &Spec::y_f32);
+    made.flag("batch_invariant", &Spec::batch_invariant, true);
     made.flag("column_slice", &Spec::column_slice).flag("non_finite", &Spec::non_finite);
     made.flag("mixed_alignment", &Spec::mixed_alignment);
     made.special({"non_finite", "minus_infinity"}, &Spec::non_finite);
@@ -184,12 +176,14 @@ std::vector<Case> large_cases(std::int64_t shrink) {
   std::vector<Case> cases;
   const auto add = [&](DType dtype, Shape shape, bool batch_invariant) -> Case& {
     for (std::int64_t& size : shape) size = size > shrink ? size / shrink : size;
-    Spec spec{
-        .rows = shape[0], .in_features = shape[1], .out_features = shape[2], .x = dtype, .weight = dtype};
-    spec.batch_invariant = batch_invariant;
+    const Spec spec{.rows = shape[0],
+                    .in_features = shape[1],
+                    .out_features = shape[2],
+                    .x = dtype,
+                    .weight = dtype,
+                    .batch_invariant = batch_invariant};
     const char* const what = batch_invariant ? "batch_invariant" : "any_order";
-    cases.push_back(make_large_case(kCases, spec, what, shape));
-    return cases.back();
+    return cases.emplace_back(make_large_case(kCases, spec, what, shape));
   };
   for (DType dtype : {DType::kBF16, DType::kF16}) {
     add(dtype, {8192, 8192, 8192}, false).floor_tflops = 400.0;
@@ -250,15 +244,61 @@ std::vector<OutputExpectation> expect(const LinearParams& part, const HostTensor
   return {{"y", std::move(y)}};
 }
 
+// rows x in_features x out_features. Weights and biases take turns through all their dtypes.
+constexpr std::string_view kInTurn = R"(
+  $bias = bias=<none|weight|f32|none>
+  $of_x = $bias y_f32=<on|off|off|off|off>
+  $any = weight=<f32|f16|bf16> $of_x
+)";
+
+constexpr std::string_view kTable = R"(
+  # Around packs, groups of lanes, waves, blocks and tiles.
+  1x1x1 1x7x3 1x8x4 1x31x5 1x255x64 1x256x129! 1x257x31 1x513x40 1x688x67 1x2049x6 1x4100x3 2x33x7 : $any
+  3x256x130 4x129x66 5x65x133! 9x300x20 17x40x35 33x72x70 130x17x9 1x1024x1031 200x90x150 : $any
+  32x32x64 67x45x75! 40x129x66 129x8x5 200x90x150 : $any batch_invariant=off
+  1x0x5 : $any ; weight=bf16 bias=weight y_f32
+  3x0x131 : $any ; weight=f32 bias=weight y_f32
+  6x0x2 : $any ; weight=f16 bias=weight y_f32
+  0x16x8 4x16x0 : $any
+)";
+
+constexpr std::string_view kOtherTable = R"(
+  # Fewer rows than a tile is worth: the invariant kernel although it was not asked for.
+  31x24x9 : $any batch_invariant=off
+  $odd = bias=f32 column_slice,mixed_alignment,non_finite,scale=1e30
+  $family = outliers,integers,subnormal,cancel,one_hot,equal,positive y_f32,uniform
+  $all = weight={f32,f16,bf16} {,bias=weight y_f32} ; weight=<f32|f16|bf16> {$odd,$family}
+  1x96x20 6x37x45! 3x272x12 : $all
+  70x40x72 : $any batch_invariant=off column_slice ; weight=f32 batch_invariant=off {non_finite,integers}
+)";
+
+// Of the matrix cores, around packs, steps, stages and the tiles of every target; some of 1 row or column
+// more than whole tiles, some whose rows take no 16-byte accesses.
+constexpr std::string_view kMmaTable = R"(
+  32x1x1 32x8x8 33x16x17 63x31x63 64x32x64 65x33x65! 66x64x130 70x72x136~ 67x129x75 97x200x33 : $of_x
+  128x64x128 127x40x129 129x65x127 130x136x130!~ 131x328x257 200x90x150 257x520x193 40x0x70 : $of_x
+  $odd = {column_slice,mixed_alignment,non_finite,scale=1e30}
+  $family = {outliers,integers,subnormal,cancel y_f32,one_hot,equal,positive y_f32}
+  70x72x136 133x136x131 35x37x45 : $of_x $odd ; $bias $family
+)";
+
+// Enough of the largest tiles for a target that has them to take them.
+constexpr std::string_view kLargestTiles = "1500x72x2820 : $of_x \n 1410x200x2565 : $of_x column_slice";
+
+// The embedded model's products, one token and a prefill.
+constexpr std::string_view kBench =
+    "1x256x{256,688} 1x688x256 1x256x4096 \n 64x256x688 : ; batch_invariant=off";
+
+void settle(Spec& spec) {
+  if (spec.x == DType::kF16 && spec.scale > 1e4) spec.scale = spec.batch_invariant ? 1e4 : 1e3;
+  if (spec.family == Family::kOneHot || spec.family == Family::kEqual) spec.quick = false;
+}
+
 OpSuite linear_suite() {
   auto suite = make_suite<LinearParams>(kLinearBound);
-  suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
-  suite.layouts = {"contiguous", "strided"};
-  suite.features = {"weight_f32",   "weight_f16",     "weight_bf16", "y_f32",     "bias",
-                    "bias_f32",     "one_row",        "rows",        "tiled",     "mma",
-                    "no_inputs",    "outliers",       "integers",    "subnormal", "cancel",
-                    "one_hot",      "equal",          "positive",    "large",     "non_finite",
-                    "column_slice", "mixed_alignment"};
+  suite.features = words_of(
+      "weight_f32 weight_f16 weight_bf16 y_f32 bias bias_f32 one_row rows tiled mma no_inputs outliers "
+      "integers subnormal cancel one_hot equal positive large non_finite column_slice mixed_alignment");
   suite.exclusions = {{"mma", "", "matrix cores take f16 and bf16", {DType::kF32}}};
   exclude_families(suite, {"masked_rows", "nan_behind_mask"}, "there is no mask");
   // Rows of a dot kernel's tile; those from which on tiles are taken, and the tiles; packs, a wave's lanes,
@@ -268,172 +308,34 @@ OpSuite linear_suite() {
   for (std::int64_t at : {8, 32, 64, 256, 2048}) suite.edges.push_back({"in_features", at});
   for (std::int64_t at : {4, 64, 128}) suite.edges.push_back({"out_features", at});
 
-  const std::array<DType, 3> floats = {DType::kF32, DType::kF16, DType::kBF16};
   for (DType x : suite.dtypes) {
     for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
       std::size_t turn = 0;
-      const auto add = [&](Spec spec) {
-        spec.x = x;
-        spec.layout = layout;
-        suite.cases.push_back(make_case(kCases, spec));
+      const Spec base{.x = x, .layout = layout};
+      const Spec of_mma{.x = x, .weight = x, .batch_invariant = false, .layout = layout};
+      const auto add = [&](std::string_view table, const Spec& of) {
+        add_cases(suite.cases, kCases, std::string(kInTurn).append(table), of, settle, turn);
       };
-      // Weights and biases rotate through all their dtypes.
-      const auto rotated = [&](const Shape& shape) {
-        Spec spec{.rows = shape[0], .in_features = shape[1], .out_features = shape[2]};
-        spec.weight = floats[turn % 3];
-        spec.bias = std::array{Bias::kNone, Bias::kOfWeight, Bias::kF32, Bias::kNone}[turn % 4];
-        spec.y_f32 = turn % 5 == 0;
-        ++turn;
-        return spec;
-      };
-      // Around packs, groups of lanes, waves, blocks and tiles.
-      for (const Shape& shape :
-           {Shape{1, 1, 1},     Shape{1, 7, 3},     Shape{1, 8, 4},    Shape{1, 31, 5},
-            Shape{1, 255, 64},  Shape{1, 256, 129}, Shape{1, 257, 31}, Shape{1, 513, 40},
-            Shape{1, 688, 67},  Shape{1, 2049, 6},  Shape{1, 4100, 3}, Shape{2, 33, 7},
-            Shape{3, 256, 130}, Shape{4, 129, 66},  Shape{5, 65, 133}, Shape{9, 300, 20},
-            Shape{17, 40, 35},  Shape{33, 72, 70},  Shape{130, 17, 9}, Shape{1, 1024, 1031},
-            Shape{200, 90, 150}}) {
-        Spec spec = rotated(shape);
-        spec.quick = shape[2] == 129 || shape[2] == 133;
-        add(spec);
-      }
-      for (const Shape& shape : {Shape{32, 32, 64}, Shape{67, 45, 75}, Shape{40, 129, 66}, Shape{129, 8, 5},
-                                 Shape{200, 90, 150}}) {
-        Spec spec = rotated(shape);
-        spec.batch_invariant = false;
-        spec.quick = shape[0] == 67;
-        add(spec);
-      }
-      for (const Shape& shape : {Shape{1, 0, 5}, Shape{3, 0, 131}, Shape{6, 0, 2}}) {
-        Spec spec = rotated(shape);
-        add(spec);
-        spec.bias = Bias::kOfWeight;
-        spec.y_f32 = !spec.y_f32;
-        add(spec);
-      }
-      add(rotated({0, 16, 8}));
-      add(rotated({4, 16, 0}));
+      add(kTable, base);
       fill_edges(suite, x, layout_name(layout), [&](const std::string& dimension, std::int64_t size) {
-        Spec spec = rotated({3, 20, 5});
-        spec.x = x;
-        spec.layout = layout;
-        if (dimension == "dot_rows" || dimension == "tiled_rows") spec.rows = size;
+        const std::string edge = std::string(kInTurn) + "3x20x5 : $any";
+        Spec spec = fields().expand(edge, base, turn).front();
         if (dimension == "tiled_rows") {
+          spec.rows = size;
           spec.batch_invariant = false;
           spec.weight = x;
+        } else {
+          fields().resize(spec, dimension, size);
         }
-        if (dimension == "in_features") spec.in_features = size;
-        if (dimension == "out_features") spec.out_features = size;
         return make_case(kCases, spec);
       });
-      // Fewer rows than a tile is worth: the invariant kernel although it was not asked for.
-      for (const Shape& shape : {Shape{31, 24, 9}}) {
-        Spec spec = rotated(shape);
-        spec.batch_invariant = false;
-        add(spec);
-      }
-
-      for (const Shape& shape : {Shape{1, 96, 20}, Shape{6, 37, 45}, Shape{3, 272, 12}}) {
-        Spec base{.rows = shape[0], .in_features = shape[1], .out_features = shape[2]};
-        base.quick = shape[0] == 6;
-        const auto next_weight = [&] { return floats[turn++ % 3]; };
-        for (DType weight : floats) {
-          Spec spec = base;
-          spec.weight = weight;
-          add(spec);
-          spec.bias = Bias::kOfWeight;
-          spec.y_f32 = true;
-          add(spec);
-        }
-        Spec spec = base;
-        spec.weight = next_weight();
-        spec.bias = Bias::kF32;
-        spec.column_slice = true;
-        add(spec);
-        spec = base;
-        spec.weight = next_weight();
-        spec.mixed_alignment = true;
-        add(spec);
-        spec = base;
-        spec.weight = next_weight();
-        spec.non_finite = true;
-        add(spec);
-        spec = base;
-        spec.weight = next_weight();
-        spec.scale = x == DType::kF16 ? 1e4 : 1e30;
-        add(spec);
-        for (Family family : {Family::kOutliers, Family::kIntegers, Family::kSubnormal, Family::kCancel,
-                              Family::kOneHot, Family::kEqual, Family::kPositive, Family::kUniform}) {
-          spec = base;
-          spec.weight = next_weight();
-          spec.family = family;
-          spec.quick = base.quick && family != Family::kOneHot && family != Family::kEqual;
-          spec.y_f32 = family == Family::kPositive;
-          add(spec);
-        }
-      }
-      for (const Shape& shape : {Shape{70, 40, 72}}) {
-        Spec spec = rotated(shape);
-        spec.batch_invariant = false;
-        spec.column_slice = true;
-        add(spec);
-        spec.column_slice = false;
-        spec.non_finite = true;
-        add(spec);
-        spec.non_finite = false;
-        spec.family = Family::kIntegers;
-        add(spec);
-      }
-      if (x == DType::kF32) continue;
-      // Of the matrix cores, around packs, steps, stages and the tiles of every target; some of 1 row or
-      // column more than whole tiles, some whose rows take no 16-byte accesses.
-      const auto add_mma = [&](const Shape& shape, auto... changes) {
-        Spec spec = rotated(shape);
-        spec.weight = x;
-        spec.batch_invariant = false;
-        (changes(spec), ...);
-        add(spec);
-      };
-      for (const Shape& shape :
-           {Shape{32, 1, 1}, Shape{32, 8, 8}, Shape{33, 16, 17}, Shape{63, 31, 63}, Shape{64, 32, 64},
-            Shape{65, 33, 65}, Shape{66, 64, 130}, Shape{70, 72, 136}, Shape{67, 129, 75}, Shape{97, 200, 33},
-            Shape{128, 64, 128}, Shape{127, 40, 129}, Shape{129, 65, 127}, Shape{130, 136, 130},
-            Shape{131, 328, 257}, Shape{200, 90, 150}, Shape{257, 520, 193}, Shape{40, 0, 70}}) {
-        add_mma(shape, [&](Spec& spec) {
-          spec.quick = shape[0] == 65 || shape[0] == 130;
-          spec.emulated = layout == Layout::kContiguous && (shape[0] == 70 || shape[0] == 130);
-        });
-      }
-      for (const Shape& shape : {Shape{70, 72, 136}, Shape{133, 136, 131}, Shape{35, 37, 45}}) {
-        add_mma(shape, [](Spec& spec) { spec.column_slice = true; });
-        add_mma(shape, [](Spec& spec) { spec.mixed_alignment = true; });
-        add_mma(shape, [](Spec& spec) { spec.non_finite = true; });
-        add_mma(shape, [&](Spec& spec) { spec.scale = x == DType::kF16 ? 1e3 : 1e30; });
-        for (Family family : {Family::kOutliers, Family::kIntegers, Family::kSubnormal, Family::kCancel,
-                              Family::kOneHot, Family::kEqual, Family::kPositive}) {
-          add_mma(shape, [&](Spec& spec) {
-            spec.family = family;
-            spec.y_f32 = family == Family::kPositive || family == Family::kCancel;
-          });
-        }
-      }
-      // Enough of the largest tiles for a target that has them to take them.
-      if (layout == Layout::kContiguous) {
-        add_mma({1500, 72, 2820});
-        add_mma({1410, 200, 2565}, [](Spec& spec) { spec.column_slice = true; });
-      }
+      add(kOtherTable, base);
+      if (x != DType::kF32) add(kMmaTable, of_mma);
+      if (x != DType::kF32 && layout == Layout::kContiguous) add(kLargestTiles, of_mma);
     }
-    // The embedded model's products, one token and a prefill.
-    const DType weight = x == DType::kBF16 ? DType::kBF16 : DType::kF16;
-    for (const Shape& shape : {Shape{1, 256, 256}, Shape{1, 256, 688}, Shape{1, 688, 256},
-                               Shape{1, 256, 4096}, Shape{64, 256, 688}}) {
-      Spec spec{
-          .rows = shape[0], .in_features = shape[1], .out_features = shape[2], .x = x, .weight = weight};
-      suite.bench_cases.push_back(make_case(kCases, spec));
-      spec.batch_invariant = false;
-      if (shape[0] > 1) suite.bench_cases.push_back(make_case(kCases, spec));
-    }
+    std::size_t turn = 0;
+    const Spec timed{.x = x, .weight = x == DType::kBF16 ? DType::kBF16 : DType::kF16};
+    add_cases(suite.bench_cases, kCases, kBench, timed, settle, turn);
   }
   add_metamorphic(suite, linear_metamorphic_cases());
   suite.large_cases = large_cases;

@@ -5,9 +5,10 @@
 
 #include <fmt/format.h>
 
-#include <array>
+#include <cmath>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -23,8 +24,8 @@ enum class NormSpecial {
 };
 
 struct NormSpec {
-  std::int64_t rows;
-  std::int64_t hidden;
+  std::int64_t rows = 1;
+  std::int64_t hidden = 1;
   DType x = DType::kF32;
   DType stream = DType::kF32;
   DType weight = DType::kF32;
@@ -47,17 +48,12 @@ inline constexpr bool kHasBias = requires(Params params) {
 
 inline const Fields<NormSpec>& norm_fields() {
   static const auto all = [] {
-    const auto weight = [](const NormSpec& spec) {
-      return fmt::format("weight_{}", dtype_name(spec.weight));
-    };
-    const auto stream_f32 = [](const NormSpec& spec) { return spec.fused && spec.stream == DType::kF32; };
     Fields<NormSpec> made;
-    made.dtype(&NormSpec::x)
-        .size("rows", &NormSpec::rows)
-        .size("hidden", &NormSpec::hidden)
-        .layout("layout", &NormSpec::layout);
-    made.flag("residual", &NormSpec::fused).says("residual", "plain").feature(weight);
-    made.feature("residual_f32", stream_f32);
+    made.dtype(&NormSpec::x).size("rows", &NormSpec::rows).size("hidden", &NormSpec::hidden);
+    made.layout("layout", &NormSpec::layout).flag("residual", &NormSpec::fused).says("residual", "plain");
+    made.feature([](const NormSpec& spec) { return fmt::format("weight_{}", dtype_name(spec.weight)); });
+    made.feature("residual_f32",
+                 [](const NormSpec& spec) { return spec.fused && spec.stream == DType::kF32; });
     made.feature("y_other_dtype", [](const NormSpec& spec) { return spec.y != spec.x; });
     made.flag("in_place", &NormSpec::in_place).says("in_place").family("family", &NormSpec::family);
     made.choice<NormSpecial>(
@@ -66,6 +62,8 @@ inline const Fields<NormSpec>& norm_fields() {
          {"exact", NormSpecial::kExact, "integers", {"integers"}},
          {"non_finite", NormSpecial::kNonFinite, "non_finite", {"non_finite", "minus_infinity"}},
          {"cancel", NormSpecial::kCancel, "cancel", {"cancel"}}});
+    made.floats("weight", &NormSpec::weight).floats("stream", &NormSpec::stream);
+    made.floats("y", &NormSpec::y).choice<float>("eps", &NormSpec::eps, {{"1e-5", 1e-5f}, {"0", 0.0f}}, 0);
     made.flag("bias", &NormSpec::bias).says("bias");
     made.feature("eps_0", [](const NormSpec& spec) { return spec.eps == 0.0f; });
     made.scalar("scale", &NormSpec::scale, 1.0);
@@ -90,11 +88,8 @@ template <class Params>
     return (kHasBias<Params> ? (row + col) % 2 : (row * 7 + col * 5) % 3) == 0 ? -2.0 : 2.0;
   };
   if (spec.special == NormSpecial::kNonFinite) return non_finite_rows(spec.rows, spec.hidden, ordinary);
-  std::vector<double> values;
-  for (std::int64_t i = 0; i < spec.rows * spec.hidden; ++i) {
-    values.push_back(ordinary(i / spec.hidden, i % spec.hidden));
-  }
-  return values;
+  return values_of({spec.rows, spec.hidden},
+                   [&](std::int64_t i) { return ordinary(i / spec.hidden, i % spec.hidden); });
 }
 
 template <class Params>
@@ -128,25 +123,41 @@ template <class Params>
   return sample_rows(params, {"x", "residual", "residual_out", "y"}, params.x.shape[0], kSampledRows, seed);
 }
 
+[[nodiscard]] inline NormSpec norm_base(DType dtype, Layout layout) {
+  return {.x = dtype, .stream = dtype, .weight = dtype, .y = dtype, .layout = layout};
+}
+
 template <class Params>
 [[nodiscard]] std::vector<Case> norm_large_cases(const OpCases<NormSpec, Params>& op, std::int64_t shrink) {
   std::vector<Case> cases;
   for (DType dtype : {DType::kF16, DType::kBF16, DType::kF32}) {
-    for (std::int64_t hidden : {4096, 8192}) {
-      for (bool fused : {false, true}) {
-        if (fused && hidden != 4096) continue;
-        // 256 MiB or more in and out.
-        const std::int64_t rows =
-            (std::int64_t{128} << 20) / (hidden * static_cast<std::int64_t>(dtype_size(dtype)) * shrink);
-        NormSpec spec{
-            .rows = rows, .hidden = hidden, .x = dtype, .stream = dtype, .weight = dtype, .y = dtype};
-        spec.fused = fused;
-        cases.push_back(make_large_case(op, spec, fused ? "fused_add" : "plain", {rows, hidden}));
-        cases.back().floor_share = 0.85;
-      }
+    for (const auto& [hidden, fused] : {std::pair{4096, false}, {4096, true}, {8192, false}}) {
+      NormSpec spec = norm_base(dtype, Layout::kContiguous);
+      spec.hidden = hidden;
+      spec.fused = fused;
+      // 256 MiB or more in and out.
+      spec.rows =
+          (std::int64_t{128} << 20) / (hidden * static_cast<std::int64_t>(dtype_size(dtype)) * shrink);
+      cases.push_back(make_large_case(op, spec, fused ? "fused_add" : "plain", {spec.rows, hidden}));
+      cases.back().floor_share = 0.85;
     }
   }
   return cases;
+}
+
+/// The outputs of a norm, with the sums of x and the residual where there is one.
+template <class Params>
+[[nodiscard]] std::vector<OutputExpectation> norm_outputs(const Params& params, Expected normed,
+                                                          const std::vector<double>& sums) {
+  std::vector<OutputExpectation> outputs{{"y", std::move(normed)}};
+  if (!params.residual.present()) return outputs;
+  outputs.push_back(
+      {"residual_out", expect_sums(params.residual_out.dtype, shape_of(params.residual_out), sums)});
+  return outputs;
+}
+
+[[nodiscard]] inline bool is_power_of_two(double value) {
+  return value > 0.0 && std::exp2(std::ilogb(value)) == value;
 }
 
 /// y of x · factor + term beside y of x: how far they may be apart, in bounds of y; 0: not a bit, but for the signs of
@@ -159,188 +170,98 @@ struct NormTwin {
 };
 
 template <class Params>
-[[nodiscard]] PreparedCase prepare_norm_relation(const NormSpec& spec, const std::vector<NormTwin>& twins,
-                                                 const CaseEnvironment& environment,
-                                                 const Launcher<Params>& launcher) {
-  PreparedCase prepared;
-  prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
-  Rig& rig = *prepared.rig;
-  const Shape shape{spec.rows, spec.hidden};
-  Params plain;
-  plain.eps = 0.0f;
-  plain.weight = rig.input("weight", DType::kF32, {spec.hidden});
-  plain.x = rig.input("x", spec.x, shape, Family::kIntegers, 1.0, spec.layout);
-  if (spec.fused) plain.residual = rig.input("residual", spec.x, shape, Family::kIntegers, 2.0, spec.layout);
-  std::vector<std::function<Status(hipStream_t)>> launches;
-  const auto add = [&](Params params, const std::string& name) {
-    params.y = rig.output("y" + name, spec.x, shape, spec.layout);
-    if (spec.fused) params.residual_out = rig.output("sum" + name, spec.x, shape, spec.layout);
-    launches.emplace_back([=](hipStream_t stream) { return launcher(params, stream); });
-    return params;
-  };
-  const Params first = add(plain, "");
-  for (const NormTwin& twin : twins) {
-    Params params = plain;
-    const auto changed = [&](const char* operand, double term) {
-      return rig.input_values(std::string(operand) + twin.name, spec.x, shape,
-                              shifted(scaled(rig.values(operand), twin.factor), term), spec.layout);
-    };
-    params.x = changed("x", twin.term);
-    if (spec.fused) params.residual = changed("residual", 0.0);
-    add(params, twin.name);
-  }
-  prepared.launch = launch_all(std::move(launches));
-  prepared.judge = [first, twins, target = environment.target](const Rig& launched) {
-    const HostTensors host(first, [&](const TensorView& view) { return launched.before(view); });
-    const std::vector<double> bound = expect(first, host, target, first).front().expected.bound;
-    const std::vector<double> y = launched.read("y");
-    std::vector<Agreement> agreements;
-    for (const NormTwin& twin : twins) {
-      const bool same_bits = twin.bounds == 0.0 && twin.factor > 0.0;
-      agreements.push_back(
-          {fmt::format("{}({})", op_name(first), twin.name), y,
-           scaled(launched.read(std::string("y") + twin.name), twin.factor < 0.0 ? -1.0 : 1.0),
-           same_bits ? std::vector<double>() : scaled(bound, twin.bounds)});
-    }
-    return judge_agreements(agreements);
-  };
-  return prepared;
-}
-
-template <class Params>
-[[nodiscard]] std::vector<Case> norm_relations(const std::string& relation,
-                                               const std::vector<NormTwin>& twins,
+[[nodiscard]] std::vector<Case> norm_relations(const std::string& name, const std::vector<NormTwin>& twins,
                                                const OpLauncher<Params>& launcher) {
   std::vector<Case> cases;
-  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
-    for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
-      for (const Shape& shape : {Shape{3, 65}, Shape{5, 1000}, Shape{2, 4099}}) {
-        NormSpec spec{.rows = shape[0], .hidden = shape[1], .x = dtype};
-        spec.fused = shape[0] == 5;
-        spec.layout = layout;
-        cases.push_back(metamorphic_case(
-            op_name(Params{}), dtype, layout_name(layout), relation, shape, spec.fused ? "residual" : "",
-            shape[0] == 3, [=](const CaseEnvironment& environment) {
-              return prepare_norm_relation(spec, twins, environment, launcher_of(environment, launcher));
-            }));
+  const auto add = [&](DType dtype, Layout layout, const Shape& shape) {
+    const bool fused = shape[0] == 5;
+    const auto prepare = [=](Relation<Params>& relation) {
+      Rig& rig = relation.rig;
+      Params plain;
+      plain.eps = 0.0f;
+      plain.weight = rig.input("weight", DType::kF32, {shape[1]});
+      plain.x = rig.input("x", dtype, shape, Family::kIntegers, 1.0, layout);
+      if (fused) plain.residual = rig.input("residual", dtype, shape, Family::kIntegers, 2.0, layout);
+      const auto launch = [&](Params params, const std::string& suffix) {
+        params.y = rig.output("y" + suffix, dtype, shape, layout);
+        if (fused) params.residual_out = rig.output("sum" + suffix, dtype, shape, layout);
+        relation.launch(params);
+        return params;
+      };
+      const Params first = launch(plain, "");
+      for (const NormTwin& twin : twins) {
+        Params params = plain;
+        const auto changed = [&](const char* operand, double term) {
+          return rig.input_values(std::string(operand) + twin.name, dtype, shape,
+                                  shifted(scaled(rig.values(operand), twin.factor), term), layout);
+        };
+        params.x = changed("x", twin.term);
+        if (fused) params.residual = changed("residual", 0.0);
+        launch(params, twin.name);
       }
-    }
-  }
+      return [first, twins, target = relation.target](const Rig& launched) {
+        const HostTensors host(first, [&](const TensorView& view) { return launched.before(view); });
+        const std::vector<double> bound = expect(first, host, target, first).front().expected.bound;
+        const std::vector<double> y = launched.read("y");
+        std::vector<Agreement> agreements;
+        for (const NormTwin& twin : twins) {
+          const bool same_bits = twin.bounds == 0.0 && twin.factor > 0.0;
+          agreements.push_back(
+              {fmt::format("{}({})", op_name(first), twin.name), y,
+               scaled(launched.read(std::string("y") + twin.name), twin.factor < 0.0 ? -1.0 : 1.0),
+               same_bits ? std::vector<double>() : scaled(bound, twin.bounds)});
+        }
+        return agreements;
+      };
+    };
+    cases.push_back(
+        relation_case(launcher, dtype, layout, name, shape, fused ? "residual" : "", shape[0] == 3, prepare));
+  };
+  for_each_form({{3, 65}, {5, 1000}, {2, 4099}}, add);
   return cases;
 }
+
+// rows x hidden. A weight of its own dtype, unless a line says more.
+inline constexpr std::string_view kNormTable = R"(
+  # The weight's dtype and the stream's take turns through all pairs as sizes grow.
+  $fused = residual weight=<f32|f16|bf16> <bias|> <|stream=f32>
+  5x{1,2,7,8,31,64,127,256,257!,511,1024} 2x{2047,2048,2056!,4099} : ; $fused
+  $fused = residual stream=f32 in_place weight={f32,f16,bf16}
+  $family = in_place,outliers,integers,equal,subnormal,one_hot,uniform,non_finite,scale=1e30,eps=0 bias
+  1x96 3x130! 7x2050 : $fused ; weight=bf16 {$family} ; weight=bf16 residual {special=cancel,scale=1e30}
+  # Above what an unscaled sum of squares in f16 would hold.
+  3x515 : weight=f32 scale=1e3
+  0x{64,7,2049} : weight=f32
+  1x8 2x4096 : special=exact eps=0 bias
+  5x256! : special=exact eps=0
+)";
+
+inline constexpr std::string_view kNormCasts = "1x96 3x130! 7x2050 : weight=bf16 y={f16,bf16}";
 
 /// The suite of a norm, of its cases and its relations.
 template <class Params>
 [[nodiscard]] OpSuite norm_suite(const OpCases<NormSpec, Params>& op, const char* bound,
                                  std::vector<Case> relations) {
   auto suite = make_suite<Params>(bound);
-  suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
-  suite.layouts = {"contiguous", "strided"};
-  suite.features = {"plain",    "residual", "residual_f32", "weight_f32", "weight_f16", "weight_bf16",
-                    "in_place", "outliers", "integers",     "equal",      "subnormal",  "eps_0"};
-  suite.features.emplace_back("y_other_dtype");
+  suite.features = {"plain",       "residual", "residual_f32", "weight_f32", "weight_f16",
+                    "weight_bf16", "in_place", "outliers",     "integers",   "equal",
+                    "subnormal",   "eps_0",    "y_other_dtype"};
   if (kHasBias<Params>) suite.features.emplace_back("bias");
   // A pack, a wave's lanes, what a wave takes at once and what it holds, and what the largest block holds.
   for (std::int64_t at : {8, 32, 64, 256, 512, 1024, 2048, 16384}) suite.edges.push_back({"hidden", at});
   suite.exclusions = {
       {"y_other_dtype", "", "y takes another dtype from an f32 x alone", {DType::kF16, DType::kBF16}}};
   exclude_families(suite, {"masked_rows", "nan_behind_mask"}, "there is no mask");
-
-  const Shape hiddens{1, 2, 7, 8, 31, 64, 127, 256, 257, 511, 1024, 2047, 2048, 2056, 4099};
-  for (DType x : suite.dtypes) {
-    for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
-      std::size_t turn = 0;
-      for (std::int64_t hidden : hiddens) {
-        NormSpec spec{
-            .rows = hidden > 1024 ? 2 : 5, .hidden = hidden, .x = x, .stream = x, .weight = x, .y = x};
-        spec.layout = layout;
-        spec.quick = hidden == 257 || hidden == 2056;
-        suite.cases.push_back(make_case(op, spec));
-        // The weight's dtype and the stream's rotate through all pairs as sizes grow.
-        const std::array<DType, 3> floats = {DType::kF32, DType::kF16, DType::kBF16};
-        spec.fused = true;
-        spec.weight = floats[turn % 3];
-        spec.stream = turn % 2 == 0 ? x : DType::kF32;
-        spec.bias = kHasBias<Params> && turn % 2 == 0;
-        ++turn;
-        suite.cases.push_back(make_case(op, spec));
-      }
-      for (Shape shape : {Shape{1, 96}, Shape{3, 130}, Shape{7, 2050}}) {
-        NormSpec spec{
-            .rows = shape[0], .hidden = shape[1], .x = x, .stream = x, .weight = DType::kF32, .y = x};
-        spec.layout = layout;
-        spec.quick = shape[0] == 3;
-        for (DType weight : {DType::kF32, DType::kF16, DType::kBF16}) {
-          spec.weight = weight;
-          spec.fused = true;
-          spec.stream = DType::kF32;
-          spec.in_place = true;
-          suite.cases.push_back(make_case(op, spec));
-        }
-        spec.stream = x;
-        spec.fused = false;
-        suite.cases.push_back(make_case(op, spec));
-        spec.in_place = false;
-        for (Family family : {Family::kOutliers, Family::kIntegers, Family::kEqual, Family::kSubnormal,
-                              Family::kOneHot, Family::kUniform}) {
-          spec.family = family;
-          suite.cases.push_back(make_case(op, spec));
-        }
-        spec.family = Family::kNormal;
-        spec.special = NormSpecial::kNonFinite;
-        suite.cases.push_back(make_case(op, spec));
-        spec.special = NormSpecial::kCancel;
-        spec.fused = true;
-        suite.cases.push_back(make_case(op, spec));
-        spec.special = NormSpecial::kNone;
-        spec.scale = x == DType::kF16 ? 1e4 : 1e30;
-        suite.cases.push_back(make_case(op, spec));
-        spec.fused = false;
-        suite.cases.push_back(make_case(op, spec));
-        spec.scale = 1.0;
-        spec.eps = 0.0f;
-        spec.bias = kHasBias<Params>;
-        suite.cases.push_back(make_case(op, spec));
-        spec.eps = 1e-5f;
-        spec.bias = false;
-        if (x == DType::kF32) {
-          for (DType y : {DType::kF16, DType::kBF16}) {
-            spec.y = y;
-            suite.cases.push_back(make_case(op, spec));
-          }
-        }
-      }
-      // Above what an unscaled sum of squares in f16 would hold.
-      NormSpec large{.rows = 3, .hidden = 515, .x = x, .stream = x, .weight = DType::kF32, .y = x};
-      large.layout = layout;
-      large.scale = 1e3;
-      suite.cases.push_back(make_case(op, large));
-      for (std::int64_t hidden : {64, 7, 2049}) {
-        NormSpec no_rows{.rows = 0, .hidden = hidden, .x = x, .stream = x, .weight = DType::kF32, .y = x};
-        no_rows.layout = layout;
-        suite.cases.push_back(make_case(op, no_rows));
-      }
-      for (const Shape& shape : {Shape{1, 8}, Shape{5, 256}, Shape{2, 4096}}) {
-        NormSpec exact{.rows = shape[0], .hidden = shape[1], .x = x, .stream = x, .weight = x, .y = x};
-        exact.layout = layout;
-        exact.special = NormSpecial::kExact;
-        exact.eps = 0.0f;
-        exact.bias = kHasBias<Params> && shape[0] != 5;
-        exact.quick = shape[1] == 256;
-        suite.cases.push_back(make_case(op, exact));
-      }
-      fill_edges(suite, x, layout_name(layout), [&](const std::string&, std::int64_t hidden) {
-        NormSpec spec{.rows = 2, .hidden = hidden, .x = x, .stream = x, .weight = x, .y = x};
-        spec.layout = layout;
-        return make_case(op, spec);
-      });
-    }
-    for (Shape shape : {Shape{1, 4096}, Shape{64, 1024}, Shape{32, 4096}}) {
-      NormSpec spec{.rows = shape[0], .hidden = shape[1], .x = x, .stream = x, .weight = x, .y = x};
-      suite.bench_cases.push_back(make_case(op, spec));
-      spec.fused = true;
-      suite.bench_cases.push_back(make_case(op, spec));
-    }
+  const Sweep<NormSpec> sweep{kNormTable, "2x9", "1x4096 64x1024 32x4096 : ; residual",
+                              [](NormSpec& spec) {
+                                spec.bias = spec.bias && kHasBias<Params>;
+                                if (spec.x == DType::kF16 && spec.scale > 1e4) spec.scale = 1e4;
+                              },
+                              norm_base};
+  fill_suite(suite, op, sweep);
+  for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
+    std::size_t turn = 0;
+    add_cases(suite.cases, op, kNormCasts, norm_base(DType::kF32, layout), sweep.settle, turn);
   }
   add_metamorphic(suite, std::move(relations));
   suite.large_cases = [&op](std::int64_t shrink) { return norm_large_cases(op, shrink); };

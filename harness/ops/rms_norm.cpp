@@ -11,18 +11,12 @@
 namespace hipforge::harness {
 namespace {
 
-bool is_power_of_two(double value) {
-  return value > 0.0 && std::exp2(std::ilogb(value)) == value;
-}
-
 // Whether a row of squares, whatever their order, adds up in f32 without an error, and its inverse root is a
 // power of two.
 bool is_exact(std::span<const double> s, double mean_square, double eps) {
   const auto hidden = static_cast<double>(s.size());
-  if (eps != 0.0 || !is_power_of_two(hidden)) return false;
-  const double root = std::sqrt(mean_square);
-  if (!is_power_of_two(root) || mean_square * hidden > 0x1p24) return false;
-  return std::all_of(s.begin(), s.end(), [](double value) { return std::nearbyint(value) == value; });
+  return eps == 0.0 && is_power_of_two(hidden) && is_power_of_two(std::sqrt(mean_square)) &&
+         mean_square * hidden <= 0x1p24 && are_integers(s);
 }
 
 Work work(const NormSpec& spec, const RmsNormParams&) {
@@ -66,9 +60,7 @@ std::vector<OutputExpectation> expect(const RmsNormParams& params, const HostTen
       normed.bound.push_back(relative * std::fabs(y) + underflow + store_rounding(y_dtype, y));
     }
   }
-  if (!fused) return {{"y", std::move(normed)}};
-  Expected sum = expect_sums(params.residual_out.dtype, normed.shape, oracle.sum);
-  return {{"y", std::move(normed)}, {"residual_out", std::move(sum)}};
+  return norm_outputs(params, std::move(normed), oracle.sum);
 }
 
 std::vector<Case> rms_norm_metamorphic_cases(const OpLauncher<RmsNormParams>& launcher) {

@@ -4,13 +4,13 @@
 #include "harness/sweep/op_cases.h"
 #include "kernels/runtime/check.h"
 #include "kernels/runtime/device_error.h"
+#include "reference/not_finite.h"
 #include "reference/rope.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numbers>
 #include <utility>
 
@@ -44,7 +44,7 @@ constexpr RopeStyle kStyles[] = {RopeStyle::kInterleaved, RopeStyle::kHalfSplit}
 constexpr std::int64_t kSampledTokens = 48;
 
 struct Spec {
-  Shape shape;                  // batch, seq, heads, head_dim
+  Shape shape{1, 1, 1, 2};      // batch, seq, heads, head_dim
   std::int64_t rotary_dim = 0;  // 0: head_dim
   RopeStyle style = RopeStyle::kInterleaved;
   DType dtype = DType::kF32;
@@ -96,8 +96,7 @@ std::vector<double> make_positions(const Spec& spec) {
 // A NaN or an infinity in some pairs: it must not leave its pair, and at position 0 not even reach its
 // partner.
 std::vector<double> special_values(const Shape& shape) {
-  constexpr double kInf = std::numeric_limits<double>::infinity();
-  const double cycle[] = {1.0, -0.0, kInf, 2.0, 0.5, -3.0, std::nan(""), 0.0, -kInf, 1.5, -0.25};
+  const double cycle[] = {1.0, -0.0, kInfinity, 2.0, 0.5, -3.0, kNaN, 0.0, -kInfinity, 1.5, -0.25};
   std::vector<double> values;
   for (std::int64_t i = 0; i < shape[0] * shape[1] * shape[2] * shape[3]; ++i) {
     values.push_back(cycle[static_cast<std::size_t>(i) % std::size(cycle)]);
@@ -186,10 +185,23 @@ const Fields<Spec>& fields() {
     made.feature("in_place", &Spec::in_place);
     made.layout("layout", &Spec::layout).family("family", &Spec::family).scalar("scale", &Spec::scale, 1.0);
     made.feature("large", is_large).special({"large"}, is_large);
-    made.choice<RopeScaling>("scaling", &Spec::scaling, {{"none", RopeScaling::kNone}});
+    std::vector<Value<RopeScaling>> scalings;
+    for (const Scaling& one : kScalings) {
+      scalings.push_back({one.name, static_cast<RopeScaling>(scalings.size())});
+    }
+    made.choice<RopeScaling>("scaling", &Spec::scaling, scalings);
     made.choice<PositionKind>("positions", &Spec::positions,
-                              {{"zero", PositionKind::kZero}, {"counting", PositionKind::kCounting}}, 2);
-    made.choice<float>("magnitude", &Spec::magnitude, {{"own", 0.0f}});
+                              {{"zero", PositionKind::kZero},
+                               {"counting", PositionKind::kCounting},
+                               {"131072", PositionKind::kLong},
+                               {"limit", PositionKind::kLimit},
+                               {"glm", PositionKind::kGlm},
+                               {"bad", PositionKind::kBad}},
+                              2);
+    made.choice<float>("magnitude", &Spec::magnitude, {{"own", 0.0f}, {"1.25", 1.25f}});
+    made.choice<RopeStyle>("style", &Spec::style,
+                           {{"interleaved", RopeStyle::kInterleaved}, {"half_split", RopeStyle::kHalfSplit}},
+                           0);
     made.flag("own_positions", &Spec::own_positions).flag("in_place", &Spec::in_place);
     made.flag("special", &Spec::special).says("special");
     made.special({"non_finite", "minus_infinity"}, &Spec::special);
@@ -227,11 +239,6 @@ std::vector<RopeParams> samples(const RopeParams& params, std::uint64_t seed) {
 
 const OpCases<Spec, RopeParams> kCases{rope, fields, make, expect, work, samples};
 
-Case case_of(Spec spec) {
-  if (spec.rotary_dim == 0) spec.rotary_dim = spec.shape[3];
-  return make_case(kCases, spec);
-}
-
 std::vector<Case> large_cases(std::int64_t shrink) {
   std::vector<Case> cases;
   for (DType dtype : {DType::kF16, DType::kBF16, DType::kF32}) {
@@ -247,92 +254,6 @@ std::vector<Case> large_cases(std::int64_t shrink) {
     }
   }
   return cases;
-}
-
-// Every size that matters, in both styles.
-void add_shapes(OpSuite& suite, DType dtype, Layout layout) {
-  const std::vector<Shape> shapes{
-      {1, 1, 1, 2},   {1, 2, 3, 6},    {1, 3, 2, 16},    {2, 5, 3, 32},   {1, 7, 4, 64},
-      {2, 3, 5, 40},  {1, 17, 1, 96},  {1, 5, 2, 128},   {3, 2, 1, 256},  {1, 2, 40, 128},
-      {1, 2, 2, 514}, {1, 1100, 1, 4}, {1, 1030, 5, 16}, {1, 1, 2, 8192},
-  };
-  bool own = false;
-  for (const Shape& shape : shapes) {
-    for (RopeStyle style : kStyles) {
-      Spec spec{.shape = shape, .style = style, .dtype = dtype, .layout = layout};
-      spec.own_positions = own;
-      spec.quick = shape[3] == 64;
-      suite.cases.push_back(case_of(spec));
-      own = !own;
-    }
-    own = !own;
-  }
-  const std::vector<std::pair<Shape, std::int64_t>> partials{
-      {{2, 3, 2, 64}, 32}, {{1, 5, 3, 80}, 20}, {{2, 2, 2, 33}, 2}, {{1, 4, 9, 128}, 64}};
-  for (const auto& [shape, rotary_dim] : partials) {
-    for (RopeStyle style : kStyles) {
-      Spec spec{.shape = shape, .rotary_dim = rotary_dim, .style = style, .dtype = dtype, .layout = layout};
-      spec.own_positions = shape[0] > 1;
-      spec.quick = rotary_dim == 64;
-      suite.cases.push_back(case_of(spec));
-    }
-  }
-  for (const Shape& shape : {Shape{2, 0, 3, 16}, Shape{0, 3, 1, 34}, Shape{1, 1, 0, 128}}) {
-    Spec empty{.shape = shape, .dtype = dtype, .layout = layout};
-    suite.cases.push_back(case_of(empty));
-  }
-}
-
-// Every option at three shapes.
-void add_options(OpSuite& suite, DType dtype, Layout layout) {
-  std::vector<Spec> options;
-  const Spec plain{.shape = {}, .dtype = dtype, .layout = layout};
-  const auto option = [&]() -> Spec& { return options.emplace_back(plain); };
-  option().in_place = true;
-  option().magnitude = 1.25f;
-  for (PositionKind kind : {PositionKind::kZero, PositionKind::kLong, PositionKind::kLimit,
-                            PositionKind::kGlm, PositionKind::kBad}) {
-    option().positions = kind;
-  }
-  for (RopeScaling scaling : {RopeScaling::kLinear, RopeScaling::kNtk, RopeScaling::kYarn,
-                              RopeScaling::kLlama3, RopeScaling::kFactors}) {
-    Spec& spec = option();
-    spec.scaling = scaling;
-    spec.positions = PositionKind::kLong;
-  }
-  for (Family family : {Family::kOutliers, Family::kSubnormal, Family::kUniform, Family::kEqual,
-                        Family::kOneHot, Family::kIntegers}) {
-    option().family = family;
-  }
-  // The identity: exact.
-  Spec& integers_at_zero = option();
-  integers_at_zero.family = Family::kIntegers;
-  integers_at_zero.positions = PositionKind::kZero;
-  for (PositionKind kind : {PositionKind::kCounting, PositionKind::kLong}) {
-    Spec& cancel = option();
-    cancel.cancel = true;
-    cancel.positions = kind;
-  }
-  option().scale = dtype == DType::kF16 ? 1e4 : 1e30;
-  option().special = true;
-  Spec& special_at_zero = option();
-  special_at_zero.special = true;
-  special_at_zero.positions = PositionKind::kZero;
-
-  std::size_t turn = 0;
-  for (const Spec& base : options) {
-    for (const Shape& shape : {Shape{1, 3, 2, 16}, Shape{2, 5, 3, 34}, Shape{2, 4, 5, 128}}) {
-      Spec spec = base;
-      spec.shape = shape;
-      spec.style = turn % 2 == 0 ? RopeStyle::kInterleaved : RopeStyle::kHalfSplit;
-      spec.own_positions = turn % 3 != 0;
-      // Where the whole vector is turned, and where a tail is copied as well.
-      if (shape[3] == 128 && base.positions != PositionKind::kCounting) spec.rotary_dim = 96;
-      spec.quick = shape[3] == (turn % 4 == 0 ? 34 : 0);
-      suite.cases.push_back(case_of(spec));
-      ++turn;
-    }
-  }
 }
 
 }  // namespace
@@ -358,10 +279,43 @@ std::vector<OutputExpectation> expect(const RopeParams& part, const HostTensors&
   return {{"y", std::move(y)}};
 }
 
+// batch x seq x heads x head_dim
+constexpr std::string_view kTable = R"(
+  # Every size that matters, in both styles.
+  $own_second = interleaved ; half_split own_positions
+  $own_first = interleaved own_positions ; half_split
+  1x1x1x2 1x3x2x16 1x7x4x64! 1x17x1x96 3x2x1x256 1x2x2x514 1x1030x5x16 : $own_second
+  1x2x3x6 2x5x3x32 2x3x5x40 1x5x2x128 1x2x40x128 1x1100x1x4 1x1x2x8192 : $own_first
+  2x3x2x64 : rotary_dim=32 own_positions {interleaved,half_split}
+  1x5x3x80 : rotary_dim=20 {interleaved,half_split}
+  2x2x2x33 : rotary_dim=2 own_positions {interleaved,half_split}
+  1x4x9x128! : rotary_dim=64 {interleaved,half_split}
+  2x0x3x16 0x3x1x34 1x1x0x128
+  # Every option at three shapes; at integers at position 0 the identity: exact.
+  $some = in_place,positions=zero,limit,bad,ntk 131072,llama3 131072,outliers,uniform,one_hot
+  $more = integers positions=zero,cancel 131072,special
+  $quick = magnitude=1.25,glm,yarn 131072,subnormal,integers,scale=1e30
+  $rest = 131072,scaling=linear 131072,factors 131072,equal,cancel,special positions=zero
+  1x3x2x16 : interleaved {$some,$more} ; half_split {$quick,$rest}
+  2x5x3x34 : own_positions half_split {$some,$more} ; own_positions interleaved {$rest}
+  2x5x3x34! : own_positions interleaved {$quick}
+  2x4x5x128 : own_positions interleaved {$some,$more} ; own_positions half_split {$quick,$rest}
+)";
+
+constexpr std::string_view kBench =
+    "1x512x32x128 16x1x32x128 : {interleaved,half_split} 131072 rotary_dim=128 \n"
+    "1x256x8x64 : {interleaved,half_split} 131072";
+
+// Where the whole vector is turned, and where a tail is copied as well.
+void settle(Spec& spec) {
+  const std::int64_t head_dim = spec.shape[3];
+  const bool tail = head_dim == 128 && spec.positions != PositionKind::kCounting;
+  if (spec.rotary_dim == 0) spec.rotary_dim = tail ? 96 : head_dim / 2 * 2;
+  if (spec.dtype == DType::kF16 && spec.scale > 1e4) spec.scale = 1e4;
+}
+
 OpSuite rope_suite() {
   auto suite = make_suite<RopeParams>(kRopeBound);
-  suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
-  suite.layouts = {"contiguous", "strided"};
   suite.features = {"interleaved",     "half_split",        "partial",       "positions_seq",
                     "in_place",        "magnitude",         "position_zero", "positions_batch_seq",
                     "position_131072", "position_limit",    "position_glm",  "position_bad",
@@ -372,25 +326,7 @@ OpSuite rope_suite() {
   // A pack, half a wave's and a wave's lanes in pairs, and the heads that a thread takes together.
   for (std::int64_t at : {8, 32, 64, 128, 512}) suite.edges.push_back({"head_dim", at});
   for (std::int64_t at : {4, 16}) suite.edges.push_back({"heads", at});
-  for (DType dtype : suite.dtypes) {
-    for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
-      add_shapes(suite, dtype, layout);
-      add_options(suite, dtype, layout);
-      fill_edges(suite, dtype, layout_name(layout), [&](const std::string& dimension, std::int64_t size) {
-        Spec spec{.shape = {1, 3, 2, 10}, .dtype = dtype, .layout = layout};
-        spec.shape[dimension == "heads" ? 2 : 3] = size;
-        spec.rotary_dim = spec.shape[3] / 2 * 2;
-        return case_of(spec);
-      });
-    }
-    for (RopeStyle style : kStyles) {
-      for (const Shape& shape : {Shape{1, 512, 32, 128}, Shape{16, 1, 32, 128}, Shape{1, 256, 8, 64}}) {
-        Spec spec{.shape = shape, .style = style, .dtype = dtype};
-        spec.positions = PositionKind::kLong;
-        suite.bench_cases.push_back(case_of(spec));
-      }
-    }
-  }
+  fill_suite(suite, kCases, {kTable, "1x3x2x10", kBench, settle});
   add_metamorphic(suite, rope_metamorphic_cases());
   suite.large_cases = large_cases;
   return suite;

@@ -2,13 +2,13 @@
 
 #include "harness/core/tolerance.h"
 #include "harness/sweep/op_cases.h"
+#include "reference/not_finite.h"
 #include "reference/sample.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 #include <random>
 #include <utility>
@@ -16,8 +16,7 @@
 namespace hipforge::harness {
 namespace {
 
-constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kWrong = kInf;
+constexpr double kWrong = kInfinity;
 
 enum class Data {
   kNormal,        // a language model's spread: 4 · N(0, 1)
@@ -65,16 +64,16 @@ std::vector<double> special_values(const Spec& spec, std::uint64_t seed) {
       const bool chosen = col == first || col == second;
       switch (spec.data) {
         case Data::kMasked:
-          values.push_back(chosen || engine() % 16 == 0 ? number : -kInf);
+          values.push_back(chosen || engine() % 16 == 0 ? number : -kInfinity);
           break;
         case Data::kPlusInfinity:
-          values.push_back(chosen ? kInf : number);
+          values.push_back(chosen ? kInfinity : number);
           break;
         case Data::kNaN:
-          values.push_back(col % 3 == 1 ? std::nan("") : number);
+          values.push_back(col % 3 == 1 ? kNaN : number);
           break;
         case Data::kNone:
-          values.push_back(engine() % 2 == 0 ? -kInf : std::nan(""));
+          values.push_back(engine() % 2 == 0 ? -kInfinity : kNaN);
           break;
         default:
           values.push_back(number);
@@ -147,7 +146,7 @@ void seek_edge(std::span<const double> logits, SampleParams& params) {
   const int tries = logits.size() > 100 ? 2 : 24;
   const reference::SampleDistribution at_one = reference::sample_distribution(logits, 1.0, 0);
   const std::uint64_t first = params.position;
-  double best = kInf;
+  double best = kInfinity;
   for (int attempt = 0; attempt < tries; ++attempt) {
     const std::uint64_t position = first + (static_cast<std::uint64_t>(attempt) << 32);
     const double u = reference::philox_uniform(params.seed, position);
@@ -255,7 +254,7 @@ const Fields<Spec>& fields() {
     made.feature("far_position", [](const Spec& spec) { return spec.position >= 1u << 16; });
     made.says("", "ids_only").feature("long_row", [](const Spec& spec) { return spec.vocab >= 32000; });
     made.scalar("temperature", &Spec::temperature, 1.0f).scalar("top_p", &Spec::top_p, 1.0f);
-    made.number("top_k", &Spec::top_k, 0).choice<std::uint64_t>("position", &Spec::position, {{"0", 0}});
+    made.number("top_k", &Spec::top_k, 0).scalar("position", &Spec::position, std::uint64_t{0});
     made.option([](const Spec& spec) {
       return spec.temperature == 1.0f ? "" : fmt::format("t_{:g}", spec.temperature);
     });
@@ -392,10 +391,44 @@ std::vector<OutputExpectation> expect(const SampleParams& part, const HostTensor
   return outputs;
 }
 
+// rows x vocab
+constexpr std::string_view kTable = R"(
+  5x1 : draws=off temperature=0.7
+  5x2
+  5x{9,33,257!,513} : draws=off temperature=0.7
+  2x2048
+  2x4099 : temperature=0.7
+  $data = flat,ties,equal,masked,plus_infinity,nan,none,outliers,large,subnormal,one_hot
+  # Ties at the edges of both cuts.
+  $ties = ties top_k=5,ties top_p=0.4,equal top_k=6 top_p=0.4
+  # The third of a vocabulary, and more than there are candidates.
+  $cut = top_p=0.9 temperature=1.5
+  $sharp = temperature=1e-6 ; top_k=1 temperature=1.5
+  # At the far positions the row number carries over.
+  3x7 : data={$data} ; {$ties} ; $cut top_k=3 ; nan $cut top_k=6 ; $sharp ; position=7700876361726
+  4x130! : data={$data} ; {$ties} ; $cut top_k=44 ; nan $cut top_k=129
+  4x130 : $sharp ; position=142940806578174
+  2x2051 : data={$data} ; {$ties} ; $cut top_k=684 ; nan $cut top_k=2050 ; $sharp ; position=2255102643535870
+  # Where rounding decides: one row, several draws.
+  $both = edge=draw ; edge=top_p
+  $five = edge=draw ; edge=draw ; edge=draw ; edge=draw ; edge=draw
+  1x2 : $both ; $both top_k=2 ; $both ; $five
+  1x3 : $both ; $both top_k=3 ; $both ; $five
+  1x33 : $both ; $both top_k=33 ; $both
+  1x1031 : $both ; $both top_k=1031 ; $both
+  3x515 : edge=top_p ; edge=draw
+  # Vocabularies.
+  1x32003 : top_p=0.95
+  1x50257 : top_p=0.95 top_k=50
+  1x128256 : flat
+  0x{64,1,2049}
+)";
+
+constexpr std::string_view kBench =
+    "1x4096 8x32000 : position=1 ; position=1 top_k=40 top_p=0.95 temperature=0.8";
+
 OpSuite sample_suite() {
   auto suite = make_suite<SampleParams>(kSampleBound);
-  suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
-  suite.layouts = {"contiguous", "strided"};
   suite.features = {"normal",       "flat",          "ties",         "equal",    "masked",  "plus_infinity",
                     "nan",          "cold",          "temperature",  "top_k",    "top_p",   "no_distribution",
                     "edge_at_draw", "edge_at_top_p", "far_position", "ids_only", "long_row"};
@@ -403,127 +436,12 @@ OpSuite sample_suite() {
   exclude_families(suite, {"nan_behind_mask"}, "there is no mask but -infinity itself");
   // A pack, a wave's lanes, what a wave takes before a row gets another, and what the largest block takes.
   for (std::int64_t at : {4, 32, 64, 512, 1024, 8192}) suite.edges.push_back({"vocab", at});
-  const Shape vocabs{1, 2, 9, 33, 257, 513, 2048, 4099};
+  // Each case draws at a position of its own.
   std::uint64_t position = 0;
-  for (DType dtype : suite.dtypes) {
-    for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
-      const Spec plain{.dtype = dtype, .layout = layout};
-      const auto add = [&](Spec spec) {
-        if (spec.position == 0) spec.position = ++position;
-        suite.cases.push_back(make_case(kCases, spec));
-      };
-      for (std::int64_t vocab : vocabs) {
-        Spec spec = plain;
-        spec.rows = vocab > 1000 ? 2 : 5;
-        spec.vocab = vocab;
-        spec.temperature = vocab % 2 == 0 ? 1.0f : 0.7f;
-        spec.draws = vocab % 4 != 1;
-        spec.quick = vocab == 257;
-        add(spec);
-      }
-      for (const Shape& shape : {Shape{3, 7}, Shape{4, 130}, Shape{2, 2051}}) {
-        Spec spec = plain;
-        spec.rows = shape[0];
-        spec.vocab = shape[1];
-        spec.quick = shape[1] == 130;
-        for (Data data :
-             {Data::kFlat, Data::kTies, Data::kEqual, Data::kMasked, Data::kPlusInfinity, Data::kNaN,
-              Data::kNone, Data::kOutliers, Data::kLarge, Data::kSubnormal, Data::kOneHot}) {
-          spec.data = data;
-          add(spec);
-        }
-        // Ties at the edges of both cuts.
-        spec.data = Data::kTies;
-        spec.top_k = 5;
-        add(spec);
-        spec.top_k = 0;
-        spec.top_p = 0.4f;
-        add(spec);
-        spec.data = Data::kEqual;
-        spec.top_k = 6;
-        add(spec);
-        spec.data = Data::kNormal;
-        spec.top_k = shape[1] / 3 + 1;
-        spec.top_p = 0.9f;
-        spec.temperature = 1.5f;
-        add(spec);
-        spec.data = Data::kNaN;
-        spec.top_k = shape[1] - 1;  // more than there are candidates
-        add(spec);
-        spec = plain;
-        spec.rows = shape[0];
-        spec.vocab = shape[1];
-        spec.temperature = 1e-6f;
-        add(spec);
-        spec.temperature = 1.5f;
-        spec.top_k = 1;
-        add(spec);
-        spec.top_k = 0;
-        spec.temperature = 1.0f;
-        spec.position =
-            0xfffffffeull + (static_cast<std::uint64_t>(shape[1]) << 40);  // the row number carries over
-        add(spec);
-      }
-      // Where rounding decides: one row, several draws.
-      for (std::int64_t vocab : {2, 3, 33, 1031}) {
-        for (int repeat = 0; repeat < (vocab < 4 ? 8 : 3); ++repeat) {
-          Spec spec = plain;
-          spec.rows = 1;
-          spec.vocab = vocab;
-          spec.edge = Edge::kDraw;
-          add(spec);
-          if (repeat >= 3) continue;
-          spec.edge = Edge::kTopP;
-          spec.top_k = repeat % 2 == 0 ? 0 : vocab;
-          add(spec);
-        }
-      }
-      Spec wide_edge = plain;
-      wide_edge.rows = 3;
-      wide_edge.vocab = 515;
-      wide_edge.edge = Edge::kTopP;
-      add(wide_edge);
-      wide_edge.edge = Edge::kDraw;
-      add(wide_edge);
-      // Vocabularies.
-      Spec long_row = plain;
-      long_row.rows = 1;
-      long_row.vocab = 32003;
-      long_row.top_p = 0.95f;
-      add(long_row);
-      long_row.rows = 1;
-      long_row.vocab = 50257;
-      long_row.top_k = 50;
-      add(long_row);
-      long_row.rows = 1;
-      long_row.vocab = 128256;
-      long_row.top_k = 0;
-      long_row.top_p = 1.0f;
-      long_row.data = Data::kFlat;
-      add(long_row);
-      for (std::int64_t vocab : {64, 1, 2049}) {
-        Spec no_rows = plain;
-        no_rows.rows = 0;
-        no_rows.vocab = vocab;
-        add(no_rows);
-      }
-      fill_edges(suite, dtype, layout_name(layout), [&](const std::string&, std::int64_t vocab) {
-        Spec spec = plain;
-        spec.rows = 2;
-        spec.vocab = vocab;
-        spec.position = ++position;
-        return make_case(kCases, spec);
-      });
-    }
-    for (const Shape& shape : {Shape{1, 4096}, Shape{8, 32000}}) {
-      Spec spec{.rows = shape[0], .vocab = shape[1], .position = 1, .dtype = dtype};
-      suite.bench_cases.push_back(make_case(kCases, spec));
-      spec.top_k = 40;
-      spec.top_p = 0.95f;
-      spec.temperature = 0.8f;
-      suite.bench_cases.push_back(make_case(kCases, spec));
-    }
-  }
+  const auto settle = [&](Spec& spec) {
+    if (spec.position == 0) spec.position = ++position;
+  };
+  fill_suite(suite, kCases, {kTable, "2x1", kBench, settle});
   return suite;
 }
 

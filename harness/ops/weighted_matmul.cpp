@@ -6,9 +6,8 @@
 
 #include <fmt/format.h>
 
-#include <array>
-#include <cmath>
 #include <limits>
+#include <string_view>
 #include <utility>
 
 namespace hipforge::harness {
@@ -54,56 +53,39 @@ std::string heads_of(const Spec& spec) {
 }
 
 // The feature of the values' family, where it counts as one.
-std::string values_of(const Spec& spec) {
+std::string family_of_values(const Spec& spec) {
   if (spec.values == Family::kEqual) return "drift";
   return spec.values == Family::kNormal || spec.values == Family::kPositive ? "" : family_name(spec.values);
 }
 
-// NaN, both infinities and zeros among small integers, some weights 0: 0 · NaN and 0 · inf must show.
-double non_finite_value(std::size_t i, std::size_t head_dim) {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  const double ordinary = static_cast<double>(i % 5) - 2.0;
-  // Columns apart, so that each kind decides some outputs alone.
-  const double kinds[] = {ordinary, std::numeric_limits<double>::quiet_NaN(), kInfinity, -kInfinity};
-  return i % 11 == 3 ? kinds[i % head_dim % 4] : ordinary;
-}
-
-double weight_of_masked_rows(std::size_t i, std::size_t kv_len) {
-  return i / kv_len % 3 == 0 ? 0.0 : static_cast<double>(i * 7919 % 1009) / 1009.0;
-}
-
 WeightedMatmulParams make(const Spec& spec, Rig& rig) {
-  const Shape weights_shape{spec.batch, spec.q_heads, spec.q_len, spec.kv_len};
-  const Shape values_shape{spec.batch, spec.kv_len, spec.kv_heads, spec.head_dim};
-  const Layout values_layout = spec.mixed_alignment ? other_layout(spec.layout) : spec.layout;
-  // An operand of the value that `at` gives for each index.
-  const auto given = [&](const char* name, const Shape& shape, Layout layout, auto at) {
-    std::int64_t count = 1;
-    for (std::int64_t size : shape) count *= size;
-    std::vector<double> values(static_cast<std::size_t>(count));
-    for (std::size_t i = 0; i < values.size(); ++i) values[i] = at(i);
-    return rig.input_values(name, spec.dtype, shape, values, layout);
+  const auto weight_at = [&](std::int64_t i) {
+    // Some are 0: 0 · NaN and 0 · inf must show.
+    if (spec.non_finite) return i / 7 % 3 == 0 ? 0.0 : 0.5;
+    return i / spec.kv_len % 3 == 0 ? 0.0 : static_cast<double>(i * 7919 % 1009) / 1009.0;
   };
+  // NaN, both infinities and zeros among small integers. Columns apart, so that each kind decides some alone.
+  const auto value_at = [&](std::int64_t i) {
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    const double ordinary = static_cast<double>(i % 5) - 2.0;
+    const double kinds[] = {ordinary, std::numeric_limits<double>::quiet_NaN(), kInfinity, -kInfinity};
+    return i % 11 == 3 ? kinds[i % spec.head_dim % 4] : ordinary;
+  };
+  const Shape weights{spec.batch, spec.q_heads, spec.q_len, spec.kv_len};
+  const Shape values{spec.batch, spec.kv_len, spec.kv_heads, spec.head_dim};
+  const Layout values_layout = spec.mixed_alignment ? other_layout(spec.layout) : spec.layout;
+  // Large values, not weights: the product stays in f32.
+  const double scale =
+      spec.sum_to_1 ? 2.0 / static_cast<double>(spec.kv_len) : (is_large(spec) ? 1.0 : spec.scale);
   WeightedMatmulParams params;
-  if (spec.non_finite) {
-    params.weights = given("weights", weights_shape, spec.layout,
-                           [](std::size_t i) { return i / 7 % 3 == 0 ? 0.0 : 0.5; });
-    params.values = given("values", values_shape, values_layout, [&](std::size_t i) {
-      return non_finite_value(i, static_cast<std::size_t>(spec.head_dim));
-    });
-  } else {
-    if (spec.masked_rows) {
-      params.weights = given("weights", weights_shape, spec.layout, [&](std::size_t i) {
-        return weight_of_masked_rows(i, static_cast<std::size_t>(spec.kv_len));
-      });
-    } else {
-      // Large values, not weights: the product stays in f32.
-      const double scale =
-          spec.sum_to_1 ? 2.0 / static_cast<double>(spec.kv_len) : (is_large(spec) ? 1.0 : spec.scale);
-      params.weights = rig.input("weights", spec.dtype, weights_shape, spec.weights, scale, spec.layout);
-    }
-    params.values = rig.input("values", spec.dtype, values_shape, spec.values, spec.scale, values_layout);
-  }
+  params.weights =
+      spec.non_finite || spec.masked_rows
+          ? rig.input_values("weights", spec.dtype, weights, values_of(weights, weight_at), spec.layout)
+          : rig.input("weights", spec.dtype, weights, spec.weights, scale, spec.layout);
+  params.values =
+      spec.non_finite
+          ? rig.input_values("values", spec.dtype, values, values_of(values, value_at), values_layout)
+          : rig.input("values", spec.dtype, values, spec.values, spec.scale, values_layout);
   params.out =
       rig.output("out", spec.dtype, {spec.batch, spec.q_len, spec.q_heads, spec.head_dim}, spec.layout);
   return params;
@@ -125,7 +107,7 @@ const Fields<Spec>& fields() {
     made.feature("empty_kv", [](const Spec& spec) { return spec.kv_len == 0; });
     made.feature("spans", [](const Spec& spec) { return spec.kv_len > kSpan; });
     made.feature("mixed_alignment", &Spec::mixed_alignment).feature("non_finite", &Spec::non_finite);
-    made.feature("masked_rows", &Spec::masked_rows).feature("large", is_large).feature(values_of);
+    made.feature("masked_rows", &Spec::masked_rows).feature("large", is_large).feature(family_of_values);
     made.feature("one_hot_weights", [](const Spec& spec) { return spec.weights == Family::kOneHot; });
     made.plain().family("weights", &Spec::weights, false).family("values", &Spec::values, false);
     made.scalar("scale", &Spec::scale, 1.0).flag("non_finite", &Spec::non_finite);
@@ -171,11 +153,17 @@ const OpCases<Spec, WeightedMatmulParams> kCases{weighted_matmul, fields, make, 
 
 std::vector<Case> large_cases(std::int64_t shrink) {
   std::vector<Case> cases;
+  const std::int64_t length = 4096 / shrink;
   for (DType dtype : {DType::kBF16, DType::kF16}) {
-    Spec spec{.batch = 4, .q_heads = 32, .kv_heads = 32, .head_dim = 128, .dtype = dtype, .sum_to_1 = true};
-    spec.q_len = spec.kv_len = 4096 / shrink;
-    const Shape shape{spec.batch, spec.q_heads, spec.q_len, spec.kv_len, spec.head_dim};
-    cases.push_back(make_large_case(kCases, spec, "plain", shape));
+    const Spec spec{.batch = 4,
+                    .q_heads = 32,
+                    .kv_heads = 32,
+                    .q_len = length,
+                    .kv_len = length,
+                    .head_dim = 128,
+                    .dtype = dtype,
+                    .sum_to_1 = true};
+    cases.push_back(make_large_case(kCases, spec, "plain", {4, 32, length, length, 128}));
     cases.back().floor_share = 0.80;
   }
   return cases;
@@ -185,13 +173,9 @@ std::vector<Case> large_cases(std::int64_t shrink) {
 
 std::vector<OutputExpectation> expect(const WeightedMatmulParams& part, const HostTensors& host,
                                       const Target& target, const WeightedMatmulParams&) {
-  reference::WeightedMatmulSizes sizes;
-  sizes.batch = part.weights.shape[0];
-  sizes.q_heads = part.weights.shape[1];
-  sizes.q_len = part.weights.shape[2];
-  sizes.kv_len = part.weights.shape[3];
-  sizes.kv_heads = part.values.shape[2];
-  sizes.head_dim = part.values.shape[3];
+  const auto [batch, q_heads, q_len, kv_len] = part.weights.shape;
+  const reference::WeightedMatmulSizes sizes{
+      batch, q_len, kv_len, q_heads, part.values.shape[2], part.values.shape[3]};
   const auto weights = host.values("weights");
   const auto values = host.values("values");
   const DType dtype = part.out.dtype;
@@ -219,189 +203,80 @@ std::vector<OutputExpectation> expect(const WeightedMatmulParams& part, const Ho
   return {{"out", std::move(out)}};
 }
 
+// batch x kv_heads x q_heads x q_len x kv_len x head_dim
+constexpr std::string_view kTable = R"(
+  # Few rows, then around the edges of a tile of 64 x 64 and a chunk of 32 keys.
+  1x1x1x{3x5x7,8x31x16,16x32x33,17x33x64,63x64x65,64x65x64,65x63x66!~,70x100x128~,33x96x80,5x127x96}
+  1x1x1x{18x300x256,128x40x8,66x129x1}
+  1x1x1x1x{1x1,31x64,32x128,33x80!,513x65,700x256,777x129!}
+  # Heads, GQA and MQA; batches; one row, few rows and several tiles of rows per kv head.
+  1x3x3x4x17x9! 2x2x2x33x40x64 1x5x5x1x70x24
+  1x2x4x1x65x64 1x3x6x3x33x40 1x2x8x20x45x16~ 2x3x9x25x37x72! 1x8x32x1x100x128 3x2x4x5x31x8
+  1x1x7x1x50x32! 1x1x3x30x35x65! 2x1x4x5x64x128
+  # More than one span of 64 chunks, in both kernels.
+  1x1x1x{1x2049x3!,17x2080x5}
+  1x1x1x2x4100x16 : values=positive
+  # Equal terms: their roundings all go one way, and a long plain sum drifts.
+  1x1x1x{1x2048x3,20x4097x2!,2x30000x5} : weights=equal values=equal scale=0.1
+  1x1x2x1x0x5 2x1x2x3x0x64 3x1x2x40x0x70! 0x2x2x3x5x8 1x2x2x0x5x8
+  $rule = {non_finite,masked_rows,scale=1e30,weights=one_hot}
+  $family = {outliers,uniform,subnormal,integers weights=integers,cancel weights=equal}
+  1x1x2x{1x45x16,4x100x65!,20x37x9} : $rule ; values=$family
+)";
+
+// Once for each dtype.
+constexpr std::string_view kLongest = R"(
+  1x1x1x1x131072x2 : values=positive
+  1x1x1x1x131072x2! : weights=equal values=equal scale=0.1
+)";
+
+// Of the matrix cores, around packs, steps, stages and the tiles of every target; rows of several heads in
+// one tile; more than one span.
+constexpr std::string_view kMmaTable = R"(
+  1x1x1x{63x15x63,64x16x64,65x17x65!,127x63x127,128x64x128,129x65x129,130x72x136!~,128x128x256,131x200x264}
+  1x1x1x257x328x72 2x2x6x45x72x136!~ 2x2x4x67x129x80 1x2x2x1x400x128 2x2x8x1x336x136 1x1x2x17x8x8
+  1x1x1x130x2056x72! 1x1x2x66x2113x130 1x3x3x1x4104x128
+  $family = {outliers,subnormal,equal,integers weights=integers,cancel weights=equal}
+  1x1x1x130x72x136 2x2x4x67x136x131 1x1x4x1x200x72 : mixed_alignment ; non_finite ; values=$family
+)";
+
+constexpr std::string_view kBench = "1x8x32x1x1024x128 4x2x8x1x512x64 1x4x4x128x256x64 1x2x8x64x512x128";
+
+void settle(Spec& spec) {
+  if (spec.dtype == DType::kF16 && is_large(spec)) spec.scale = 1e4;
+}
+
 OpSuite weighted_matmul_suite() {
   auto suite = make_suite<WeightedMatmulParams>(kWeightedMatmulBound);
-  suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
-  suite.layouts = {"contiguous", "strided"};
-  suite.features = {"plain",    "decode",          "batch", "heads",           "gqa",      "mqa",
-                    "empty_kv", "spans",           "drift", "non_finite",      "integers", "outliers",
-                    "cancel",   "one_hot_weights", "mma",   "mixed_alignment", "subnormal"};
+  suite.features = words_of(
+      "plain decode batch heads gqa mqa empty_kv spans drift non_finite integers outliers cancel "
+      "one_hot_weights mma mixed_alignment subnormal");
   // Few rows and those of a decoding block, tiles; a chunk, a stage, a span; a pack and tiles.
   for (std::int64_t at : {4, 16, 64, 128}) suite.edges.push_back({"q_len", at});
   for (std::int64_t at : {16, 32, 64, 2048}) suite.edges.push_back({"kv_len", at});
   for (std::int64_t at : {8, 64, 128}) suite.edges.push_back({"head_dim", at});
-  suite.exclusions = {
-      {"mma", "", "matrix cores take f16 and bf16", {DType::kF32}},
-      {"mixed_alignment", "", "staging for matrix cores, of f16 and bf16", {DType::kF32}},
-  };
+  suite.exclusions = {{"mma", "", "matrix cores take f16 and bf16", {DType::kF32}},
+                      {"mixed_alignment", "", "staging for matrix cores, of f16 and bf16", {DType::kF32}}};
   exclude_families(suite, {"nan_behind_mask"}, "it does not mask: 0 · NaN is NaN");
 
   for (DType dtype : suite.dtypes) {
+    std::size_t turn = 0;
     for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
-      const auto sized = [&](std::int64_t batch, std::int64_t q_heads, std::int64_t kv_heads,
-                             std::int64_t q_len, std::int64_t kv_len, std::int64_t head_dim) {
-        return Spec{.batch = batch,
-                    .q_heads = q_heads,
-                    .kv_heads = kv_heads,
-                    .q_len = q_len,
-                    .kv_len = kv_len,
-                    .head_dim = head_dim,
-                    .dtype = dtype,
-                    .layout = layout};
+      Spec base{.dtype = dtype, .layout = layout};
+      const auto add = [&](std::string_view table) {
+        add_cases(suite.cases, kCases, table, base, settle, turn);
       };
-      const auto add = [&](const Spec& spec) { suite.cases.push_back(make_case(kCases, spec)); };
-
-      // Few rows, then around the edges of a tile of 64 × 64 and a chunk of 32 keys.
-      const std::array<std::int64_t, 3> plains[] = {
-          {3, 5, 7},      {8, 31, 16},  {16, 32, 33},   {17, 33, 64}, {63, 64, 65},
-          {64, 65, 64},   {65, 63, 66}, {70, 100, 128}, {33, 96, 80}, {5, 127, 96},
-          {18, 300, 256}, {128, 40, 8}, {66, 129, 1}};
-      for (const auto& [q_len, kv_len, head_dim] : plains) {
-        Spec spec = sized(1, 1, 1, q_len, kv_len, head_dim);
-        spec.quick = q_len == 65;
-        spec.emulated = layout == Layout::kContiguous && (q_len == 65 || q_len == 70);
-        add(spec);
-      }
-
-      const std::array<std::int64_t, 2> decodes[] = {{1, 1},    {31, 64},   {32, 128}, {33, 80},
-                                                     {513, 65}, {700, 256}, {777, 129}};
-      for (const auto& [kv_len, head_dim] : decodes) {
-        Spec spec = sized(1, 1, 1, 1, kv_len, head_dim);
-        spec.quick = kv_len == 777 || kv_len == 33;
-        add(spec);
-      }
-
-      // Heads, GQA and MQA; batches; one row, few rows and several tiles of rows per kv head.
-      const std::array<std::int64_t, 6> heads[] = {
-          {1, 3, 3, 4, 17, 9},   {2, 2, 2, 33, 40, 64},   {1, 5, 5, 1, 70, 24},   // heads
-          {1, 4, 2, 1, 65, 64},  {1, 6, 3, 3, 33, 40},    {1, 8, 2, 20, 45, 16},  // gqa
-          {2, 9, 3, 25, 37, 72}, {1, 32, 8, 1, 100, 128}, {3, 4, 2, 5, 31, 8},
-          {1, 7, 1, 1, 50, 32},  {1, 3, 1, 30, 35, 65},   {2, 4, 1, 5, 64, 128}};  // mqa
-      for (const auto& [batch, q_heads, kv_heads, q_len, kv_len, head_dim] : heads) {
-        Spec spec = sized(batch, q_heads, kv_heads, q_len, kv_len, head_dim);
-        spec.quick = q_heads == 9 || q_heads == 7 || q_heads == 3;
-        spec.emulated = layout == Layout::kContiguous && q_heads == 8;
-        add(spec);
-      }
-
-      // More than one span of 64 chunks, in both kernels; the longest once for each dtype.
-      for (const Shape& shape : {Shape{1, 2049, 3}, Shape{2, 4100, 16}, Shape{17, 2080, 5}}) {
-        Spec spec = sized(1, 1, 1, shape[0], shape[1], shape[2]);
-        spec.values = shape[0] == 2 ? Family::kPositive : Family::kNormal;
-        spec.quick = shape[1] == 2049;
-        add(spec);
-      }
-      // Equal terms: their roundings all go one way, and a long plain sum drifts.
-      for (const Shape& shape : {Shape{1, 2048, 3}, Shape{20, 4097, 2}, Shape{2, 30000, 5}}) {
-        Spec spec = sized(1, 1, 1, shape[0], shape[1], shape[2]);
-        spec.weights = spec.values = Family::kEqual;
-        spec.scale = 0.1;
-        spec.quick = shape[1] == 4097;
-        add(spec);
-      }
-      if (layout == Layout::kContiguous) {
-        Spec spec = sized(1, 1, 1, 1, 131072, 2);
-        spec.values = Family::kPositive;
-        add(spec);
-        spec.weights = spec.values = Family::kEqual;
-        spec.scale = 0.1;
-        spec.quick = true;
-        add(spec);
-      }
-
-      for (const Shape& shape : {Shape{1, 1, 5}, Shape{3, 2, 64}, Shape{40, 3, 70}}) {
-        Spec spec = sized(shape[1], 2, 1, shape[0], 0, shape[2]);
-        spec.quick = shape[0] == 40;
-        add(spec);
-      }
-      add(sized(0, 2, 2, 3, 5, 8));
-      add(sized(1, 2, 2, 0, 5, 8));
-
-      for (const Shape& shape : {Shape{1, 45, 16}, Shape{4, 100, 65}, Shape{20, 37, 9}}) {
-        Spec spec = sized(1, 2, 1, shape[0], shape[1], shape[2]);
-        spec.quick = shape[0] == 4;
-        Spec non_finite = spec;
-        non_finite.non_finite = true;
-        add(non_finite);
-        for (Family family : {Family::kIntegers, Family::kOutliers, Family::kCancel}) {
-          Spec other = spec;
-          other.values = family;
-          if (family == Family::kIntegers) other.weights = family;
-          if (family == Family::kCancel) other.weights = Family::kEqual;
-          add(other);
-        }
-        Spec one_hot = spec;
-        one_hot.weights = Family::kOneHot;
-        add(one_hot);
-        Spec masked = spec;
-        masked.masked_rows = true;
-        add(masked);
-        Spec large = spec;
-        large.scale = dtype == DType::kF16 ? 1e4 : 1e30;
-        add(large);
-        Spec uniform = spec;
-        uniform.values = Family::kUniform;
-        add(uniform);
-        Spec subnormal = spec;
-        subnormal.values = Family::kSubnormal;
-        add(subnormal);
-      }
+      add(kTable);
+      if (layout == Layout::kContiguous) add(kLongest);
       fill_edges(suite, dtype, layout_name(layout), [&](const std::string& dimension, std::int64_t size) {
-        Spec spec = sized(1, 2, 1, 3, 10, 12);
-        if (dimension == "q_len") spec.q_len = size;
-        if (dimension == "kv_len") spec.kv_len = size;
-        if (dimension == "head_dim") spec.head_dim = size;
+        Spec spec = fields().expand("1x1x2x3x10x12", base, turn).front();
+        fields().resize(spec, dimension, size);
         return make_case(kCases, spec);
       });
-      if (dtype == DType::kF32) continue;
-
-      // Of the matrix cores, around packs, steps, stages and the tiles of every target; rows of several heads
-      // in one tile; more than one span.
-      const auto add_mma = [&](const std::array<std::int64_t, 6>& sizes, auto... changes) {
-        Spec spec = sized(sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]);
-        spec.mma = true;
-        (changes(spec), ...);
-        add(spec);
-      };
-      const std::array<std::int64_t, 6> tiles[] = {
-          {1, 1, 1, 63, 15, 63},    {1, 1, 1, 64, 16, 64},    {1, 1, 1, 65, 17, 65},
-          {1, 1, 1, 127, 63, 127},  {1, 1, 1, 128, 64, 128},  {1, 1, 1, 129, 65, 129},
-          {1, 1, 1, 130, 72, 136},  {1, 1, 1, 128, 128, 256}, {1, 1, 1, 131, 200, 264},
-          {1, 1, 1, 257, 328, 72},  {2, 6, 2, 45, 72, 136},   {2, 4, 2, 67, 129, 80},
-          {1, 2, 2, 1, 400, 128},   {2, 8, 2, 1, 336, 136},   {1, 2, 1, 17, 8, 8},
-          {1, 1, 1, 130, 2056, 72}, {1, 2, 1, 66, 2113, 130}, {1, 3, 3, 1, 4104, 128}};
-      for (const auto& tile : tiles) {
-        add_mma(tile, [&](Spec& spec) {
-          spec.quick = tile[3] == 65 || tile[3] == 130 || tile[3] == 45;
-          spec.emulated = layout == Layout::kContiguous && tile[4] == 72 && spec.quick;
-        });
-      }
-      for (const auto& tile : {std::array<std::int64_t, 6>{1, 1, 1, 130, 72, 136},
-                               {2, 4, 2, 67, 136, 131},
-                               {1, 4, 1, 1, 200, 72}}) {
-        add_mma(tile, [](Spec& spec) { spec.mixed_alignment = true; });
-        add_mma(tile, [](Spec& spec) { spec.non_finite = true; });
-        for (Family family :
-             {Family::kIntegers, Family::kOutliers, Family::kCancel, Family::kSubnormal, Family::kEqual}) {
-          add_mma(tile, [&](Spec& spec) {
-            spec.values = family;
-            if (family == Family::kIntegers) spec.weights = family;
-            if (family == Family::kCancel) spec.weights = Family::kEqual;
-          });
-        }
-      }
+      base.mma = true;
+      if (dtype != DType::kF32) add(kMmaTable);
     }
-    const std::array<std::int64_t, 6> benches[] = {
-        {1, 32, 8, 1, 1024, 128}, {4, 8, 2, 1, 512, 64}, {1, 4, 4, 128, 256, 64}, {1, 8, 2, 64, 512, 128}};
-    for (const auto& [batch, q_heads, kv_heads, q_len, kv_len, head_dim] : benches) {
-      suite.bench_cases.push_back(make_case(kCases, Spec{.batch = batch,
-                                                         .q_heads = q_heads,
-                                                         .kv_heads = kv_heads,
-                                                         .q_len = q_len,
-                                                         .kv_len = kv_len,
-                                                         .head_dim = head_dim,
-                                                         .dtype = dtype}));
-    }
+    add_cases(suite.bench_cases, kCases, kBench, Spec{.dtype = dtype}, settle, turn);
   }
   add_metamorphic(suite, weighted_matmul_metamorphic_cases());
   suite.large_cases = large_cases;

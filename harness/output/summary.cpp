@@ -14,17 +14,17 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Verdict = Entry::Verdict;
 
-Json json_of(const Fields& fields) {
+Json json_of(const JsonFields& fields) {
   Json object = Json::object();
-  for (const Field& field : fields) {
+  for (const JsonField& field : fields) {
     object[field.name] = std::visit(
         [](const auto& value) -> Json {
           using T = std::decay_t<decltype(value)>;
-          if constexpr (std::is_same_v<T, Fields>) {
+          if constexpr (std::is_same_v<T, JsonFields>) {
             return json_of(value);
-          } else if constexpr (std::is_same_v<T, std::vector<Fields>>) {
+          } else if constexpr (std::is_same_v<T, std::vector<JsonFields>>) {
             Json rows = Json::array();
-            for (const Fields& row : value) rows.push_back(json_of(row));
+            for (const JsonFields& row : value) rows.push_back(json_of(row));
             return rows;
           } else {
             return value;
@@ -60,7 +60,7 @@ std::string xml(const std::string& text) {
 
 }  // namespace
 
-std::string json_text(const Fields& fields) {
+std::string json_text(const JsonFields& fields) {
   return json_of(fields).dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -77,11 +77,11 @@ std::string closing_line(const Summary& summary) {
 }
 
 std::string summary_json(const Summary& summary) {
-  Fields root = summary.head;
+  JsonFields root = summary.head;
   root.emplace_back("passed", summary.count(Verdict::kPassed));
   root.emplace_back("failed", summary.count(Verdict::kFailed));
   root.emplace_back("skipped", summary.count(Verdict::kSkipped));
-  std::vector<Fields> rows;
+  std::vector<JsonFields> rows;
   for (const Entry& entry : summary.entries) rows.push_back(entry.fields);
   root.emplace_back(summary.rows, std::move(rows));
   return json_text(root);

@@ -12,15 +12,15 @@
 
 namespace hipforge::harness {
 
-struct Field;
+struct JsonField;
 /// Named values in order, as a file of JSON nests them.
-using Fields = std::vector<Field>;
-struct Field {
+using JsonFields = std::vector<JsonField>;
+struct JsonField {
   using Value = std::variant<std::nullptr_t, bool, std::int64_t, std::uint64_t, double, std::string,
-                             std::vector<std::string>, Fields, std::vector<Fields>>;
+                             std::vector<std::string>, JsonFields, std::vector<JsonFields>>;
   /// A number that is not finite is null: JSON has no infinity.
   template <class T>
-  Field(std::string field_name, T field_value) : name(std::move(field_name)) {
+  JsonField(std::string field_name, T field_value) : name(std::move(field_name)) {
     if constexpr (std::signed_integral<T>) {
       value = std::int64_t{field_value};
     } else if constexpr (std::unsigned_integral<T> && !std::same_as<T, bool>) {
@@ -32,13 +32,13 @@ struct Field {
     }
   }
   template <class T>
-  Field(const std::pair<const std::string, T>& named) : Field(named.first, named.second) {}
+  JsonField(const std::pair<const std::string, T>& named) : JsonField(named.first, named.second) {}
   std::string name;
   Value value;
 };
 
 /// As JSON, one value a line. Bytes that are no UTF-8 become U+FFFD.
-[[nodiscard]] std::string json_text(const Fields& fields);
+[[nodiscard]] std::string json_text(const JsonFields& fields);
 
 /// What a run found out of one case, launch or kernel.
 struct Entry {
@@ -49,12 +49,12 @@ struct Entry {
   double seconds = 0.0;
   std::string message;
   std::string repeat;  ///< a shell command that does it again
-  Fields fields;       ///< its row in a JSON file
+  JsonFields fields;   ///< its row in a JSON file
 };
 
 /// What a run has to say, in whichever form it is printed.
 struct Summary {
-  Fields head;                   ///< of the JSON file: on which device, with which seed
+  JsonFields head;               ///< of the JSON file: on which device, with which seed
   std::string rows = "results";  ///< what the entries are called there
   std::vector<Entry> entries;
   Sheet groups;                    ///< the table that a reader sees first

@@ -272,14 +272,14 @@ Summary replay_summary(const ReplayOptions& options, const Recording& recording,
                        const std::map<std::string, std::size_t>& skips) {
   Summary summary;
   summary.head.emplace_back("recorded_on",
-                            Fields{{"platform", recording.platform()}, {"device", recording.device()}});
+                            JsonFields{{"platform", recording.platform()}, {"device", recording.device()}});
   if (options.emulate.empty()) {
     const DeviceInfo info = device_info();
-    summary.head.emplace_back("replayed_on", Fields{{"platform", info.platform}, {"device", info.name}});
+    summary.head.emplace_back("replayed_on", JsonFields{{"platform", info.platform}, {"device", info.name}});
   } else {
     summary.head.emplace_back("emulated", options.emulate);
   }
-  summary.head.emplace_back("skips", Fields(skips.begin(), skips.end()));  // how many by reason
+  summary.head.emplace_back("skips", JsonFields(skips.begin(), skips.end()));  // how many by reason
   summary.rows = "launches";
   for (const LaunchRecord& record : records) summary.entries.push_back(entry_of(record));
   summary.groups = kernel_sheet(records);

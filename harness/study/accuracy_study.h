@@ -1,7 +1,5 @@
 #pragma once
 
-#include "kernels/runtime/target.h"
-
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -43,17 +41,12 @@ struct StudySeries {
 /// Slope of a straight line through the logarithms of kv_len and error, by least squares.
 [[nodiscard]] double log_log_slope(const std::vector<StudyPoint>& points);
 
-/// Runs attention, softmax and weighted_matmul and their controls. Throws Error where a launch fails.
-[[nodiscard]] std::vector<StudySeries> run_study(const StudyOptions& options, const Target& target);
-
 /// What is wrong with a study: a slope over kMaxErrorSlope, or a control that shows none. Empty where
 /// nothing.
 [[nodiscard]] std::vector<std::string> study_problems(const std::vector<StudySeries>& series);
 
-/// A plot of all series, both axes logarithmic; light and dark by the reader's preference.
-[[nodiscard]] std::string study_svg(const std::vector<StudySeries>& series);
-
-/// `hipforge accuracy-study`: prints a table, writes what is asked for; returns an exit code.
+/// `hipforge accuracy-study`: runs attention, softmax and weighted_matmul and their controls, prints a table,
+/// writes what is asked for; returns an exit code. Throws Error where a launch fails.
 [[nodiscard]] int run_accuracy_study(const StudyOptions& options);
 
 }  // namespace hipforge::harness

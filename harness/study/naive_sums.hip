@@ -16,10 +16,10 @@ struct NaiveArgs {
   const float* b;
   const float* c;
   float* out;
-  std::int64_t rows;
-  std::int64_t kv_len;
-  std::int64_t head_dim;
-  float scale;
+  std::int64_t rows = 0;
+  std::int64_t kv_len = 0;
+  std::int64_t head_dim = 1;
+  float scale = 1.0f;
 };
 
 __device__ inline std::int64_t thread_index() {
@@ -108,21 +108,29 @@ Status launch_threads(const KernelEntry& entry, const NaiveArgs& args, std::int6
 
 using namespace naive_detail;
 
-Status naive_weighted_matmul(const float* weights, const float* values, float* out, std::int64_t rows,
-                             std::int64_t kv_len, std::int64_t head_dim, hipStream_t stream) {
-  const NaiveArgs args{weights, values, nullptr, out, rows, kv_len, head_dim, 1.0f};
-  return launch_threads(kWeightedMatmulEntry<f32>, args, rows * head_dim, stream);
+Status naive_weighted_matmul(const WeightedMatmulParams& params, hipStream_t stream) {
+  const auto& [weights, values, out] = params;
+  NaiveArgs args{weights.as<float>(), values.as<float>(), nullptr, out.as<float>()};
+  args.rows = weights.shape[2];
+  args.kv_len = weights.shape[3];
+  args.head_dim = values.shape[3];
+  return launch_threads(kWeightedMatmulEntry<f32>, args, args.rows * args.head_dim, stream);
 }
 
-Status naive_softmax(const float* x, float* y, std::int64_t rows, std::int64_t kv_len, hipStream_t stream) {
-  const NaiveArgs args{x, nullptr, nullptr, y, rows, kv_len, 1, 1.0f};
-  return launch_threads(kSoftmaxEntry<f32>, args, rows, stream);
+Status naive_softmax(const SoftmaxParams& params, hipStream_t stream) {
+  NaiveArgs args{params.x.as<float>(), nullptr, nullptr, params.y.as<float>()};
+  args.rows = params.x.shape[2];
+  args.kv_len = params.x.shape[3];
+  return launch_threads(kSoftmaxEntry<f32>, args, args.rows, stream);
 }
 
-Status naive_attention(const float* q, const float* k, const float* v, float* o, std::int64_t rows,
-                       std::int64_t kv_len, std::int64_t head_dim, hipStream_t stream) {
-  const NaiveArgs args{q, k, v, o, rows, kv_len, head_dim, 1.0f / std::sqrt(static_cast<float>(head_dim))};
-  return launch_threads(kAttentionEntry<f32>, args, rows, stream);
+Status naive_attention(const FlashAttentionParams& params, hipStream_t stream) {
+  NaiveArgs args{params.q.as<float>(), params.k.as<float>(), params.v.as<float>(), params.o.as<float>()};
+  args.rows = params.q.shape[1];
+  args.kv_len = params.k.shape[1];
+  args.head_dim = params.q.shape[3];
+  args.scale = 1.0f / std::sqrt(static_cast<float>(args.head_dim));
+  return launch_threads(kAttentionEntry<f32>, args, args.rows, stream);
 }
 
 }  // namespace hipforge::harness

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
+#include <numeric>
 
 namespace hipforge::harness {
 namespace {
@@ -32,18 +34,23 @@ const char* input_family(Family family) {
   return family == Family::kPositive ? "uniform" : family_name(family);
 }
 
+std::vector<double> values_of(const Shape& shape, const std::function<double(std::int64_t)>& at) {
+  const std::int64_t count =
+      std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>());
+  std::vector<double> values;
+  for (std::int64_t i = 0; i < count; ++i) values.push_back(at(i));
+  return values;
+}
+
 std::vector<double> non_finite_rows(std::int64_t rows, std::int64_t cols,
                                     const std::function<double(std::int64_t, std::int64_t)>& ordinary) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   constexpr double kPlanted[] = {0.0, std::numeric_limits<double>::quiet_NaN(), -kInfinity, kInfinity};
-  std::vector<double> values;
-  for (std::int64_t row = 0; row < rows; ++row) {
-    for (std::int64_t col = 0; col < cols; ++col) {
-      const bool hit = (row + 1) % 4 != 0 && col % 37 == cols / 2 % 37;
-      values.push_back(hit ? kPlanted[(row + 1) % 4] : ordinary(row, col));
-    }
-  }
-  return values;
+  return values_of({rows, cols}, [&](std::int64_t i) {
+    const std::int64_t row = i / cols;
+    const bool hit = (row + 1) % 4 != 0 && i % cols % 37 == cols / 2 % 37;
+    return hit ? kPlanted[(row + 1) % 4] : ordinary(row, i % cols);
+  });
 }
 
 std::vector<double> nearly_opposite(const std::vector<double>& x) {

@@ -34,6 +34,10 @@ inline constexpr std::array<const char*, 15> kInputFamilies = {
 /// The family's name among the above.
 [[nodiscard]] const char* input_family(Family family);
 
+/// The values of a row-major tensor: at(index).
+[[nodiscard]] std::vector<double> values_of(const Shape& shape,
+                                            const std::function<double(std::int64_t)>& at);
+
 /// Row-major values of which rows 1, 2 and 3 of every four hold a NaN, −infinity or +infinity here and there: what
 /// `ordinary(row, col)` says elsewhere.
 [[nodiscard]] std::vector<double> non_finite_rows(

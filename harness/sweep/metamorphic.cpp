@@ -21,44 +21,35 @@ double apart(double left, double right, double bound, bool same_bits) {
 
 Comparison judge_agreements(const std::vector<Agreement>& agreements) {
   Comparison result;
-  for (const Agreement& agreement : agreements) {
-    const bool same_bits = agreement.bound.empty();
+  for (const auto& [what, left, right, bounds] : agreements) {
+    const bool same_bits = bounds.empty();
     result.bounded = result.bounded || !same_bits;
-    result.elements += agreement.left.size();
-    if (agreement.left.size() != agreement.right.size() ||
-        (!same_bits && agreement.bound.size() != agreement.left.size())) {
+    result.elements += left.size();
+    if (left.size() != right.size() || (!same_bits && bounds.size() != left.size())) {
       result.passed = false;
       result.worst_share = std::numeric_limits<double>::infinity();
-      result.message = fmt::format("{}: {} elements against {}", agreement.what, agreement.left.size(),
-                                   agreement.right.size());
+      result.message = fmt::format("{}: {} elements against {}", what, left.size(), right.size());
       return result;
     }
-    for (std::size_t i = 0; i < agreement.left.size(); ++i) {
-      const double bound = same_bits ? 0.0 : agreement.bound[i];
-      const double share = apart(agreement.left[i], agreement.right[i], bound, same_bits);
-      result.judged.push_back({agreement.left[i], agreement.right[i], share});
-      if (!(share <= 1.0)) {
-        ++result.failures;
-        if (result.passed) {
-          result.message =
-              fmt::format("{}: element {} is {:.9g} against {:.9g}, {}", agreement.what, i, agreement.left[i],
-                          agreement.right[i],
-                          same_bits ? "must be the same bits" : fmt::format("may be {:.3g} apart", bound));
-        }
-        result.passed = false;
+    for (std::size_t i = 0; i < left.size(); ++i) {
+      const double bound = same_bits ? 0.0 : bounds[i];
+      const double share = apart(left[i], right[i], bound, same_bits);
+      if (!(share <= 1.0) && result.failures++ == 0) {
+        result.message =
+            fmt::format("{}: element {} is {:.9g} against {:.9g}, {}", what, i, left[i], right[i],
+                        same_bits ? "must be the same bits" : fmt::format("may be {:.3g} apart", bound));
       }
       if (share > result.worst_share || result.where.empty()) {
         result.worst_share = share;
-        result.worst_index = result.judged.size() - 1;
-        result.where = fmt::format("{}[{}]", agreement.what, i);
+        result.worst_index = result.judged.size();
+        result.where = fmt::format("{}[{}]", what, i);
       }
+      result.judged.push_back({left[i], right[i], share});
     }
   }
   // Nothing that agrees with nothing is no agreement.
-  if (result.elements == 0) {
-    result.passed = false;
-    result.message = "the relation compares nothing";
-  }
+  result.passed = result.failures == 0 && result.elements > 0;
+  if (result.elements == 0) result.message = "the relation compares nothing";
   if (result.failures > 1) {
     result.message =
         fmt::format("{} of {} elements disagree; first {}", result.failures, result.elements, result.message);

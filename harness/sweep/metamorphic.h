@@ -79,24 +79,29 @@ struct Relation {
   }
 };
 
-/// A metamorphic_case of `launcher`. `prepare` takes a Relation<Params>& and returns what gets the agreements
-/// out of the rig after the launches.
+/// `prepare` takes a Relation<Params>& and returns what gets the agreements out of the rig after the
+/// launches.
+template <class Params, class Prepare>
+[[nodiscard]] PreparedCase prepare_relation(const CaseEnvironment& environment,
+                                            const OpLauncher<Params>& launcher, const Prepare& prepare) {
+  PreparedCase prepared;
+  prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
+  Relation<Params> made{*prepared.rig, environment.target, launcher_of(environment, launcher)};
+  prepared.judge = [agreements = prepare(made)](const Rig& launched) {
+    return judge_agreements(agreements(launched));
+  };
+  prepared.launch = launch_all(std::move(made.launches));
+  return prepared;
+}
+
+/// A metamorphic_case of `launcher`.
 template <class Params, class Prepare>
 [[nodiscard]] Case relation_case(const OpLauncher<Params>& launcher, DType dtype, Layout layout,
                                  const std::string& relation, const Shape& shape, const std::string& options,
                                  bool quick, Prepare prepare) {
-  const auto prepare_case = [=](const CaseEnvironment& environment) {
-    PreparedCase prepared;
-    prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
-    Relation<Params> made{*prepared.rig, environment.target, launcher_of(environment, launcher)};
-    prepared.judge = [agreements = prepare(made)](const Rig& launched) {
-      return judge_agreements(agreements(launched));
-    };
-    prepared.launch = launch_all(std::move(made.launches));
-    return prepared;
-  };
-  return metamorphic_case(op_name(Params{}), dtype, layout_name(layout), relation, shape, options, quick,
-                          prepare_case);
+  return metamorphic_case(
+      op_name(Params{}), dtype, layout_name(layout), relation, shape, options, quick,
+      [=](const CaseEnvironment& environment) { return prepare_relation(environment, launcher, prepare); });
 }
 
 /// Calls visit(dtype, layout, shape) for f32, f16 and bf16, both layouts and these shapes.

@@ -9,7 +9,10 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -101,8 +104,55 @@ template <class Spec, class Params>
   test.prepare = [&op, spec](const CaseEnvironment& environment) {
     return prepare_case(op, spec, environment);
   };
-  test.variants = op.fields().variants(spec, [&op](const Spec& changed) { return make_case(op, changed); });
+  const auto remake = [](const void* same_op, const Spec& changed) {
+    return make_case(*static_cast<const OpCases<Spec, Params>*>(same_op), changed);
+  };
+  test.variants = op.fields().variants(spec, remake, &op);
   return test;
+}
+
+/// What the cases of a suite are made of, for each of its dtypes and layouts.
+template <class Spec>
+struct Sweep {
+  std::string_view cases;  ///< a table (harness/sweep/case_table.h)
+  std::string_view edge;   ///< one case of a table, to be given each size around an edge that no other has
+  std::string_view bench;  ///< a table, of contiguous tensors
+  std::function<void(Spec&)> settle = [](Spec&) {};  ///< after the words of a table: what it does not say
+  std::function<Spec(DType, Layout)> base{};         ///< before them; empty: the dtype and the layout alone
+};
+
+/// Appends the cases of a table. One that two lines say, since a dtype makes them the same, is there once.
+template <class Spec, class Params, class Settle>
+void add_cases(std::vector<Case>& cases, const OpCases<Spec, Params>& op, std::string_view table,
+               const std::type_identity_t<Spec>& base, Settle&& settle, std::size_t& turn) {
+  std::set<std::string> ids;
+  for (Spec& spec : op.fields().expand(table, base, turn)) {
+    settle(spec);
+    Case test = make_case(op, spec);
+    if (ids.insert(test.id).second) cases.push_back(std::move(test));
+  }
+}
+
+template <class Spec, class Params>
+void fill_suite(OpSuite& suite, const OpCases<Spec, Params>& op, const Sweep<Spec>& sweep) {
+  const auto base_of = [&](DType dtype, Layout layout) {
+    return sweep.base ? sweep.base(dtype, layout) : op.fields().of_form(dtype, layout);
+  };
+  for (DType dtype : suite.dtypes) {
+    for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
+      std::size_t turn = 0;
+      const Spec base = base_of(dtype, layout);
+      add_cases(suite.cases, op, sweep.cases, base, sweep.settle, turn);
+      fill_edges(suite, dtype, layout_name(layout), [&](const std::string& dimension, std::int64_t size) {
+        Spec spec = op.fields().expand(sweep.edge, base, turn).front();
+        op.fields().resize(spec, dimension, size);
+        sweep.settle(spec);
+        return make_case(op, spec);
+      });
+    }
+    std::size_t turn = 0;
+    add_cases(suite.bench_cases, op, sweep.bench, base_of(dtype, Layout::kContiguous), sweep.settle, turn);
+  }
 }
 
 /// A case of a size that a GPU is measured at (harness/sweep/large_cases.h): OP/DTYPE/large/SHAPE/WHAT.
@@ -176,12 +226,15 @@ template <class Params>
       op_name(params), fields);
 }
 
-/// What a suite is filled from: names, the bound in words, and how a candidate takes the op's params.
+/// What a suite is filled from: names, the bound in words, and how a candidate takes the op's params. Of all
+/// floats and both layouts, unless the op says otherwise.
 template <class Params>
 [[nodiscard]] OpSuite make_suite(const char* bound) {
   OpSuite suite;
   suite.op = op_name(Params{});
   suite.bound = bound;
+  suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
+  suite.layouts = {layout_name(Layout::kContiguous), layout_name(Layout::kStrided)};
   suite.candidate_struct = [](const std::any& params) {
     return CandidateStruct(std::any_cast<const Params&>(params)).bytes();
   };

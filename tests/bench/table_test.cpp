@@ -23,8 +23,8 @@ class Table : public ::testing::Test {
   }
 
   const std::filesystem::path folder_ =
-      std::filesystem::path(testing::TempDir()) /
-      ("table." + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
+      std::filesystem::path(::testing::TempDir()) /
+      ("table." + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()));
 };
 
 constexpr const char* kBench =

@@ -14,11 +14,11 @@ using harness::Rig;
 using harness::Shape;
 
 // A legal call; each test spoils one thing.
-struct Fixture {
+struct ArgmaxFixture {
   Rig rig{1, nullptr};
   ArgmaxParams params;
 
-  explicit Fixture(const Shape& shape = {3, 40}, DType dtype = DType::kF32) {
+  explicit ArgmaxFixture(const Shape& shape = {3, 40}, DType dtype = DType::kF32) {
     params.x = rig.input("x", dtype, shape);
     params.ids = rig.output("ids", DType::kI32, {shape[0]});
     params.values = rig.output("values", DType::kF32, {shape[0]});
@@ -26,40 +26,44 @@ struct Fixture {
 };
 
 TEST(Argmax, RefusesWhatItsContractExcludes) {
-  expect_refusals<Fixture>(
+  expect_refusals<ArgmaxFixture>(
       argmax,
       {{kInvalid,
-        [](Fixture& f) { f.params.x.elements = 119; },
+        [](ArgmaxFixture& f) { f.params.x.elements = 119; },
         {"x holds 119 elements, shape [3, 40] needs 120"}},
        {kInvalid,
-        [](Fixture& f) { f.params.ids.shape[0] = 2; },
+        [](ArgmaxFixture& f) { f.params.ids.shape[0] = 2; },
         {"ids has shape [2]", "needs 3 (rows of x)"}},
        {kInvalid,
-        [](Fixture& f) { f.params.values.shape[0] = 2; },
+        [](ArgmaxFixture& f) { f.params.values.shape[0] = 2; },
         {"values has shape [2]", "needs 3 (rows of x)"}},
-       {kInvalid, [](Fixture& f) { f.params.x.rank = 1; }, {"x has rank 1", "needs rank 2"}},
-       {kInvalid, [](Fixture& f) { f.params.x.shape[1] = 0; }, {"cols is 0, needs 1 to 2147483647"}},
+       {kInvalid, [](ArgmaxFixture& f) { f.params.x.rank = 1; }, {"x has rank 1", "needs rank 2"}},
+       {kInvalid, [](ArgmaxFixture& f) { f.params.x.shape[1] = 0; }, {"cols is 0, needs 1 to 2147483647"}},
        {kInvalid,
-        [](Fixture& f) {
+        [](ArgmaxFixture& f) {
           f.params.x.strides[1] = 2;
           f.params.x.elements = 1000;
         },
         {"x has stride 2 along its last axis"}},
        {kUnsupported,
-        [](Fixture& f) { f.params.x.dtype = DType::kU8; },
+        [](ArgmaxFixture& f) { f.params.x.dtype = DType::kU8; },
         {"x has dtype u8", "f32, f16, bf16"}},
-       {kUnsupported, [](Fixture& f) { f.params.ids.dtype = DType::kU32; }, {"ids has dtype u32", "i32"}},
        {kUnsupported,
-        [](Fixture& f) { f.params.values.dtype = DType::kF16; },
+        [](ArgmaxFixture& f) { f.params.ids.dtype = DType::kU32; },
+        {"ids has dtype u32", "i32"}},
+       {kUnsupported,
+        [](ArgmaxFixture& f) { f.params.values.dtype = DType::kF16; },
         {"values has dtype f16", "f32"}},
-       {kInvalid, [](Fixture& f) { f.params.ids.strides[0] = 0; }, {"ids of shape", "overlaps itself"}},
-       {kInvalid, [](Fixture& f) { f.params.values.data = f.params.x.data; }, {"x and values overlap"}},
-       {kInvalid, [](Fixture& f) { f.params.values.data = f.params.ids.data; }, {"ids and values overlap"}}});
-  EXPECT_EQ(expect_operands_checked<Fixture>(argmax), 6);
+       {kInvalid, [](ArgmaxFixture& f) { f.params.ids.strides[0] = 0; }, {"ids of shape", "overlaps itself"}},
+       {kInvalid, [](ArgmaxFixture& f) { f.params.values.data = f.params.x.data; }, {"x and values overlap"}},
+       {kInvalid,
+        [](ArgmaxFixture& f) { f.params.values.data = f.params.ids.data; },
+        {"ids and values overlap"}}});
+  EXPECT_EQ(expect_operands_checked<ArgmaxFixture>(argmax), 6);
 }
 
 TEST(Argmax, PlanIsAPureFunctionOfParamsAndTarget) {
-  Fixture f({3, 5000}, DType::kF16);
+  ArgmaxFixture f({3, 5000}, DType::kF16);
   LaunchPlan first;
   LaunchPlan second;
   LaunchPlan wide;
@@ -72,13 +76,13 @@ TEST(Argmax, PlanIsAPureFunctionOfParamsAndTarget) {
   EXPECT_EQ(first.block.x, 160u);  // 5,000 / (32 lanes · 8 elements · 4 steps), rounded up, is 5 waves
   EXPECT_EQ(wide.block.x, 192u);
   EXPECT_EQ(first.grid.x, 3u);
-  Fixture g({1, 200000}, DType::kF16);
+  ArgmaxFixture g({1, 200000}, DType::kF16);
   ASSERT_OK(argmax_plan(g.params, Target{"gfx942", 64, MatrixUnit::kMfma}, wide));
   EXPECT_EQ(wide.block.x, 1024u);
 }
 
 TEST(Argmax, NoRowsLaunchNothing) {
-  Fixture f({0, 40});
+  ArgmaxFixture f({0, 40});
   LaunchPlan plan;
   ASSERT_OK(argmax_plan(f.params, Target{"cpu", 32, MatrixUnit::kNone}, plan));
   EXPECT_EQ(plan.grid.x, 0u);
@@ -116,7 +120,7 @@ TEST(Argmax, TheLargestIsFoundWhereverItStands) {
 }
 
 TEST(Argmax, ARowMayServeAllRows) {
-  Fixture f({4, 100});
+  ArgmaxFixture f({4, 100});
   f.params.x.strides[0] = 0;
   ASSERT_OK(argmax(f.params, nullptr));
   ASSERT_OK(f.rig.finish());
@@ -125,7 +129,7 @@ TEST(Argmax, ARowMayServeAllRows) {
 }
 
 TEST(Argmax, OutputsMayHaveAnyStride) {
-  Fixture f;
+  ArgmaxFixture f;
   ASSERT_OK(argmax(f.params, nullptr));
   ASSERT_OK(f.rig.finish());
   const std::vector<double> ids = f.rig.read("ids");

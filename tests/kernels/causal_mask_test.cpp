@@ -18,11 +18,11 @@ using harness::Rig;
 
 constexpr std::int64_t kHuge = std::int64_t{1} << 40;
 
-struct Fixture {
+struct CausalMaskFixture {
   Rig rig{1, nullptr};
   CausalMaskParams params;
 
-  explicit Fixture(DType dtype = DType::kF32) { params.mask = rig.output("mask", dtype, {3, 40}); }
+  explicit CausalMaskFixture(DType dtype = DType::kF32) { params.mask = rig.output("mask", dtype, {3, 40}); }
 };
 
 // One character an element of a device buffer of f32: '1' where visible, '.' where −inf, '?' otherwise.
@@ -35,29 +35,31 @@ std::string picture(const DeviceBuffer& buffer) {
 }
 
 TEST(CausalMask, RefusesWhatItsContractExcludes) {
-  expect_refusals<Fixture>(
+  expect_refusals<CausalMaskFixture>(
       causal_mask,
       {{kInvalid,
-        [](Fixture& f) { f.params.mask.elements = 119; },
+        [](CausalMaskFixture& f) { f.params.mask.elements = 119; },
         {"mask holds 119 elements, shape [3, 40] needs 120"}},
-       {kInvalid, [](Fixture& f) { f.params.mask.rank = 3; }, {"mask has rank 3", "needs rank 2"}},
-       {kInvalid, [](Fixture& f) { f.params.mask.strides[0] = 39; }, {"overlaps itself", "stride 39"}},
+       {kInvalid, [](CausalMaskFixture& f) { f.params.mask.rank = 3; }, {"mask has rank 3", "needs rank 2"}},
        {kInvalid,
-        [](Fixture& f) {
+        [](CausalMaskFixture& f) { f.params.mask.strides[0] = 39; },
+        {"overlaps itself", "stride 39"}},
+       {kInvalid,
+        [](CausalMaskFixture& f) {
           f.params.mask.strides[1] = 2;
           f.params.mask.strides[0] = 1;
         },
         {"stride 2 along its last axis"}},
-       {kInvalid, [](Fixture& f) { f.params.window = -1; }, {"window is -1"}},
-       {kInvalid, [](Fixture& f) { f.params.prefix_len = -2; }, {"prefix_len is -2"}},
+       {kInvalid, [](CausalMaskFixture& f) { f.params.window = -1; }, {"window is -1"}},
+       {kInvalid, [](CausalMaskFixture& f) { f.params.prefix_len = -2; }, {"prefix_len is -2"}},
        {kUnsupported,
-        [](Fixture& f) { f.params.mask.dtype = DType::kI32; },
+        [](CausalMaskFixture& f) { f.params.mask.dtype = DType::kI32; },
         {"mask has dtype i32", "f32, f16, bf16"}}});
-  EXPECT_EQ(expect_operands_checked<Fixture>(causal_mask), 1);
+  EXPECT_EQ(expect_operands_checked<CausalMaskFixture>(causal_mask), 1);
 }
 
 TEST(CausalMask, ScalarsOfAnySizeAreLegal) {
-  Fixture f;
+  CausalMaskFixture f;
   f.params.window = f.params.prefix_len = std::numeric_limits<std::int64_t>::max();
   ASSERT_OK(f.rig.reset());
   ASSERT_OK(causal_mask(f.params, nullptr));
@@ -67,7 +69,7 @@ TEST(CausalMask, ScalarsOfAnySizeAreLegal) {
 
 TEST(CausalMask, EmptyMasksLaunchNothing) {
   for (std::size_t axis = 0; axis < 2; ++axis) {
-    Fixture f;
+    CausalMaskFixture f;
     f.params.mask.shape[axis] = 0;
     f.params.mask.data = nullptr;
     ASSERT_OK(causal_mask(f.params, nullptr));
@@ -78,7 +80,7 @@ TEST(CausalMask, EmptyMasksLaunchNothing) {
 }
 
 TEST(CausalMask, PlanIsAPureFunctionOfParamsAndTarget) {
-  Fixture f(DType::kBF16);
+  CausalMaskFixture f(DType::kBF16);
   LaunchPlan first;
   LaunchPlan second;
   LaunchPlan wide;

@@ -16,11 +16,12 @@ namespace {
 using harness::Rig;
 
 // A legal call; each test spoils one thing.
-struct Fixture {
+struct EmbeddingFixture {
   Rig rig{1, nullptr};
   EmbeddingParams params;
 
-  explicit Fixture(std::vector<double> ids = {2, 0, 6}, DType table = DType::kF32, DType y = DType::kF32) {
+  explicit EmbeddingFixture(std::vector<double> ids = {2, 0, 6}, DType table = DType::kF32,
+                            DType y = DType::kF32) {
     const auto tokens = static_cast<std::int64_t>(ids.size());
     params.table = rig.input("table", table, {7, 20});
     params.ids = rig.input_values("ids", DType::kI32, {tokens}, ids);
@@ -29,58 +30,61 @@ struct Fixture {
 };
 
 TEST(Embedding, RefusesWhatItsContractExcludes) {
-  expect_refusals<Fixture>(
-      embedding,
-      {{kInvalid,
-        [](Fixture& f) { f.params.table.elements = 139; },
-        {"table holds 139 elements, shape [7, 20] needs 140"}},
-       {kInvalid, [](Fixture& f) { f.params.ids.elements = 2; }, {"ids holds 2 elements, shape [3] needs 3"}},
-       {kInvalid,
-        [](Fixture& f) { f.params.y.shape[0] = 2; },
-        {"y has shape [2, 20]", "needs 3 (tokens of ids)"}},
-       {kInvalid,
-        [](Fixture& f) { f.params.y.shape[1] = 19; },
-        {"y has shape [3, 19]", "needs 20 (hidden of table)"}},
-       {kInvalid,
-        [](Fixture& f) {
-          f.params.ids.rank = 2;
-          f.params.ids.shape[1] = 1;
-        },
-        {"ids has rank 2", "needs rank 1"}},
-       {kUnsupported,
-        [](Fixture& f) { f.params.ids.dtype = DType::kU32; },
-        {"ids has dtype u32", "supported: i32"}},
-       {kUnsupported,
-        [](Fixture& f) { f.params.table.dtype = DType::kI32; },
-        {"table has dtype i32", "f32, f16, bf16"}},
-       {kUnsupported,
-        [](Fixture& f) { f.params.y.dtype = DType::kU32; },
-        {"y has dtype u32", "f32, f16, bf16"}},
-       {kInvalid,
-        [](Fixture& f) { f.params.y.strides[0] = 19; },
-        {"y of shape", "overlaps itself", "stride 19"}},
-       {kInvalid, [](Fixture& f) { f.params.y.data = f.params.table.data; }, {"table and y overlap"}},
-       {kInvalid,
-        [](Fixture& f) {
-          f.params.table.strides[1] = 2;
-          f.params.table.shape[0] = 3;
-        },
-        {"table has stride 2 along its last axis"}},
-       {kInvalid,
-        [](Fixture& f) { f.params.scale = std::numeric_limits<float>::infinity(); },
-        {"scale is inf", "finite"}}});
-  EXPECT_EQ(expect_operands_checked<Fixture>(embedding), 5);
+  expect_refusals<EmbeddingFixture>(
+      embedding, {{kInvalid,
+                   [](EmbeddingFixture& f) { f.params.table.elements = 139; },
+                   {"table holds 139 elements, shape [7, 20] needs 140"}},
+                  {kInvalid,
+                   [](EmbeddingFixture& f) { f.params.ids.elements = 2; },
+                   {"ids holds 2 elements, shape [3] needs 3"}},
+                  {kInvalid,
+                   [](EmbeddingFixture& f) { f.params.y.shape[0] = 2; },
+                   {"y has shape [2, 20]", "needs 3 (tokens of ids)"}},
+                  {kInvalid,
+                   [](EmbeddingFixture& f) { f.params.y.shape[1] = 19; },
+                   {"y has shape [3, 19]", "needs 20 (hidden of table)"}},
+                  {kInvalid,
+                   [](EmbeddingFixture& f) {
+                     f.params.ids.rank = 2;
+                     f.params.ids.shape[1] = 1;
+                   },
+                   {"ids has rank 2", "needs rank 1"}},
+                  {kUnsupported,
+                   [](EmbeddingFixture& f) { f.params.ids.dtype = DType::kU32; },
+                   {"ids has dtype u32", "supported: i32"}},
+                  {kUnsupported,
+                   [](EmbeddingFixture& f) { f.params.table.dtype = DType::kI32; },
+                   {"table has dtype i32", "f32, f16, bf16"}},
+                  {kUnsupported,
+                   [](EmbeddingFixture& f) { f.params.y.dtype = DType::kU32; },
+                   {"y has dtype u32", "f32, f16, bf16"}},
+                  {kInvalid,
+                   [](EmbeddingFixture& f) { f.params.y.strides[0] = 19; },
+                   {"y of shape", "overlaps itself", "stride 19"}},
+                  {kInvalid,
+                   [](EmbeddingFixture& f) { f.params.y.data = f.params.table.data; },
+                   {"table and y overlap"}},
+                  {kInvalid,
+                   [](EmbeddingFixture& f) {
+                     f.params.table.strides[1] = 2;
+                     f.params.table.shape[0] = 3;
+                   },
+                   {"table has stride 2 along its last axis"}},
+                  {kInvalid,
+                   [](EmbeddingFixture& f) { f.params.scale = std::numeric_limits<float>::infinity(); },
+                   {"scale is inf", "finite"}}});
+  EXPECT_EQ(expect_operands_checked<EmbeddingFixture>(embedding), 5);
 }
 
 TEST(Embedding, EmptyWorkLaunchesNothing) {
-  Fixture f;
+  EmbeddingFixture f;
   f.params.ids.shape[0] = f.params.y.shape[0] = 0;
   f.params.ids.data = f.params.y.data = nullptr;
   ASSERT_OK(embedding(f.params, nullptr));
   LaunchPlan plan;
   ASSERT_OK(embedding_plan(f.params, Target{}, plan));
   EXPECT_EQ(plan.grid.x, 0u);
-  Fixture g({9, 9, 9});
+  EmbeddingFixture g({9, 9, 9});
   g.params.table.shape[1] = g.params.y.shape[1] = 0;
   g.params.error_word = g.rig.error_word();
   ASSERT_OK(embedding(g.params, nullptr));
@@ -89,7 +93,7 @@ TEST(Embedding, EmptyWorkLaunchesNothing) {
 }
 
 TEST(Embedding, PlanIsAPureFunctionOfParamsAndTarget) {
-  Fixture f({1, 2, 3}, DType::kBF16, DType::kF16);
+  EmbeddingFixture f({1, 2, 3}, DType::kBF16, DType::kF16);
   LaunchPlan first;
   LaunchPlan second;
   ASSERT_OK(embedding_plan(f.params, Target{"gfx1030", 32, MatrixUnit::kNone}, first));
@@ -104,7 +108,7 @@ TEST(Embedding, PlanIsAPureFunctionOfParamsAndTarget) {
 }
 
 TEST(Embedding, ABadIdMarksItsRowAndTheErrorWordAndNothingElse) {
-  Fixture f({6, 7, 0, -1, 3});
+  EmbeddingFixture f({6, 7, 0, -1, 3});
   f.params.error_word = f.rig.error_word();
   ASSERT_OK(embedding(f.params, nullptr));
   ASSERT_OK(f.rig.finish());
@@ -121,7 +125,7 @@ TEST(Embedding, ABadIdMarksItsRowAndTheErrorWordAndNothingElse) {
 }
 
 TEST(Embedding, TheErrorWordIsOptionalAndOnlyGainsBits) {
-  Fixture f({7, 0, 0});
+  EmbeddingFixture f({7, 0, 0});
   ASSERT_OK(embedding(f.params, nullptr));  // no error word
   ASSERT_OK(f.rig.finish());
   EXPECT_TRUE(std::isnan(f.rig.read("y")[0]));
@@ -135,7 +139,7 @@ TEST(Embedding, TheErrorWordIsOptionalAndOnlyGainsBits) {
 }
 
 TEST(Embedding, AnEmptyTableMakesEveryIdBad) {
-  Fixture f;
+  EmbeddingFixture f;
   f.params.table.shape[0] = 0;
   f.params.table.data = nullptr;
   f.params.table.elements = 0;

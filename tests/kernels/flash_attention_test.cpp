@@ -2,6 +2,7 @@
 
 #include "harness/core/rig.h"
 #include "kernels/runtime/device_error.h"
+#include "reference/not_finite.h"
 #include "tests/refusals.h"
 
 #include <gtest/gtest.h>
@@ -19,8 +20,6 @@ using harness::Family;
 using harness::Rig;
 using harness::Shape;
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 const Target kCpu32{"cpu", 32, MatrixUnit::kNone};
 
 // A legal dense call; each test spoils one thing.

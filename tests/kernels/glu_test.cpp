@@ -16,11 +16,11 @@ using harness::Family;
 using harness::Rig;
 
 // A legal call; each test spoils one thing.
-struct Fixture {
+struct GluFixture {
   Rig rig{1, nullptr};
   GluParams params;
 
-  explicit Fixture(DType dtype = DType::kF32) {
+  explicit GluFixture(DType dtype = DType::kF32) {
     params.gate = rig.input("gate", dtype, {3, 40});
     params.up = rig.input("up", dtype, {3, 40});
     params.y = rig.output("y", dtype, {3, 40});
@@ -28,63 +28,64 @@ struct Fixture {
 };
 
 TEST(Glu, RefusesWhatItsContractExcludes) {
-  expect_refusals<Fixture>(
-      glu, {{kInvalid,
-             [](Fixture& f) { f.params.up.elements = 119; },
-             {"up holds 119 elements, shape [3, 40] needs 120"}},
-            {kInvalid,
-             [](Fixture& f) {
-               f.params.up = f.rig.input("narrow", DType::kF32, {3, 39});
-             },
-             {"up has shape [3, 39]", "needs 40 (cols of gate)"}},
-            {kInvalid,
-             [](Fixture& f) {
-               f.params.up = f.rig.input("short", DType::kF32, {2, 40});
-             },
-             {"up has shape [2, 40]", "needs 3 (rows of gate)"}},
-            {kInvalid,
-             [](Fixture& f) {
-               f.params.y.shape[0] = 4;
-               f.params.y.elements = 160;
-             },
-             {"y has shape [4, 40]", "needs 3"}},
-            {kInvalid, [](Fixture& f) { f.params.gate.rank = 1; }, {"gate has rank 1", "needs rank 2"}},
-            {kUnsupported,
-             [](Fixture& f) { f.params.gate.dtype = DType::kI32; },
-             {"gate has dtype i32", "f32, f16, bf16"}},
-            {kUnsupported,
-             [](Fixture& f) {
-               f.params.gate.dtype = f.params.y.dtype = DType::kF16;
-               f.params.up.dtype = DType::kBF16;
-             },
-             {"up has dtype bf16", "supported: f16"}},
-            {kUnsupported,
-             [](Fixture& f) {
-               f.params.gate.dtype = f.params.up.dtype = DType::kF16;
-               f.params.y.dtype = DType::kBF16;
-             },
-             {"y has dtype bf16", "supported: f16"}},
-            {kInvalid,
-             [](Fixture& f) {
-               f.params.gate.shape[0] = f.params.up.shape[0] = f.params.y.shape[0] = 2;
-               f.params.y.data = f.params.gate.as<float>() + 1;
-             },
-             {"gate and y overlap"}},
-            {kInvalid, [](Fixture& f) { f.params.up = {}; }, {"up is absent, a gated activation needs it"}},
-            {kInvalid, [](Fixture& f) { f.params.activation = Activation::kRelu2; }, {"kRelu2 takes no up"}},
-            {kUnsupported,
-             [](Fixture& f) { f.params.activation = static_cast<Activation>(9); },
-             {"activation is 9", "kSilu (0), kGeluTanh (1), kRelu2 (2)"}},
-            {kInvalid,
-             [](Fixture& f) { f.params.y.strides[0] = 0; },
-             {"y of shape", "overlaps itself", "stride 0"}},
-            {kInvalid,
-             [](Fixture& f) {
-               f.params.up.strides[1] = 2;
-               f.params.gate.shape[0] = f.params.up.shape[0] = f.params.y.shape[0] = 1;
-             },
-             {"up has stride 2 along its last axis"}}});
-  EXPECT_EQ(expect_operands_checked<Fixture>(glu), 2);
+  expect_refusals<GluFixture>(
+      glu,
+      {{kInvalid,
+        [](GluFixture& f) { f.params.up.elements = 119; },
+        {"up holds 119 elements, shape [3, 40] needs 120"}},
+       {kInvalid,
+        [](GluFixture& f) {
+          f.params.up = f.rig.input("narrow", DType::kF32, {3, 39});
+        },
+        {"up has shape [3, 39]", "needs 40 (cols of gate)"}},
+       {kInvalid,
+        [](GluFixture& f) {
+          f.params.up = f.rig.input("short", DType::kF32, {2, 40});
+        },
+        {"up has shape [2, 40]", "needs 3 (rows of gate)"}},
+       {kInvalid,
+        [](GluFixture& f) {
+          f.params.y.shape[0] = 4;
+          f.params.y.elements = 160;
+        },
+        {"y has shape [4, 40]", "needs 3"}},
+       {kInvalid, [](GluFixture& f) { f.params.gate.rank = 1; }, {"gate has rank 1", "needs rank 2"}},
+       {kUnsupported,
+        [](GluFixture& f) { f.params.gate.dtype = DType::kI32; },
+        {"gate has dtype i32", "f32, f16, bf16"}},
+       {kUnsupported,
+        [](GluFixture& f) {
+          f.params.gate.dtype = f.params.y.dtype = DType::kF16;
+          f.params.up.dtype = DType::kBF16;
+        },
+        {"up has dtype bf16", "supported: f16"}},
+       {kUnsupported,
+        [](GluFixture& f) {
+          f.params.gate.dtype = f.params.up.dtype = DType::kF16;
+          f.params.y.dtype = DType::kBF16;
+        },
+        {"y has dtype bf16", "supported: f16"}},
+       {kInvalid,
+        [](GluFixture& f) {
+          f.params.gate.shape[0] = f.params.up.shape[0] = f.params.y.shape[0] = 2;
+          f.params.y.data = f.params.gate.as<float>() + 1;
+        },
+        {"gate and y overlap"}},
+       {kInvalid, [](GluFixture& f) { f.params.up = {}; }, {"up is absent, a gated activation needs it"}},
+       {kInvalid, [](GluFixture& f) { f.params.activation = Activation::kRelu2; }, {"kRelu2 takes no up"}},
+       {kUnsupported,
+        [](GluFixture& f) { f.params.activation = static_cast<Activation>(9); },
+        {"activation is 9", "kSilu (0), kGeluTanh (1), kRelu2 (2)"}},
+       {kInvalid,
+        [](GluFixture& f) { f.params.y.strides[0] = 0; },
+        {"y of shape", "overlaps itself", "stride 0"}},
+       {kInvalid,
+        [](GluFixture& f) {
+          f.params.up.strides[1] = 2;
+          f.params.gate.shape[0] = f.params.up.shape[0] = f.params.y.shape[0] = 1;
+        },
+        {"up has stride 2 along its last axis"}}});
+  EXPECT_EQ(expect_operands_checked<GluFixture>(glu), 2);
 }
 
 TEST(Glu, ColumnRangesOfOneMatrixMayTouchButNotOverlap) {
@@ -113,7 +114,7 @@ TEST(Glu, ColumnRangesOfOneMatrixMayTouchButNotOverlap) {
 
 TEST(Glu, EmptyWorkLaunchesNothing) {
   for (const std::size_t axis : {0u, 1u}) {
-    Fixture f;
+    GluFixture f;
     f.params.gate.shape[axis] = f.params.up.shape[axis] = f.params.y.shape[axis] = 0;
     f.params.gate.data = f.params.up.data = f.params.y.data = nullptr;
     ASSERT_OK(glu(f.params, nullptr));
@@ -124,7 +125,7 @@ TEST(Glu, EmptyWorkLaunchesNothing) {
 }
 
 TEST(Glu, PlanIsAPureFunctionOfParamsAndTarget) {
-  Fixture f(DType::kBF16);
+  GluFixture f(DType::kBF16);
   LaunchPlan first;
   LaunchPlan second;
   ASSERT_OK(glu_plan(f.params, Target{"sm_90", 32, MatrixUnit::kMma}, first));

@@ -15,11 +15,11 @@ using harness::Rig;
 
 // A legal call: two sequences of 2 and 1 rows onto 3 and 0 tokens, pages of 4 slots. Each test spoils one
 // thing.
-struct Fixture {
+struct KvAppendFixture {
   Rig rig{1, nullptr};
   KvAppendParams params;
 
-  explicit Fixture(DType dtype = DType::kF32) {
+  explicit KvAppendFixture(DType dtype = DType::kF32) {
     params.k = rig.input("k", dtype, {3, 2, 8});
     params.v = rig.input("v", dtype, {3, 2, 8});
     params.k_cache = rig.input("k_cache", dtype, {5, 4, 2, 8});
@@ -35,63 +35,65 @@ struct Fixture {
 };
 
 TEST(KvAppend, RefusesWhatItsContractExcludes) {
-  expect_refusals<Fixture>(
+  expect_refusals<KvAppendFixture>(
       kv_append,
       {{kInvalid,
-        [](Fixture& f) { f.params.v.shape[0] = 2; },
+        [](KvAppendFixture& f) { f.params.v.shape[0] = 2; },
         {"v has shape [2, 2, 8]", "needs 3 (tokens of k)"}},
        {kInvalid,
-        [](Fixture& f) { f.params.k_cache.shape[2] = 1; },
+        [](KvAppendFixture& f) { f.params.k_cache.shape[2] = 1; },
         {"k_cache has shape [5, 4, 1, 8]", "needs 2 (kv_heads of k)"}},
        {kInvalid,
-        [](Fixture& f) { f.params.v_cache.shape[1] = 3; },
+        [](KvAppendFixture& f) { f.params.v_cache.shape[1] = 3; },
         {"v_cache has shape [5, 3, 2, 8]", "needs 4 (page_size of k_cache)"}},
-       {kInvalid, [](Fixture& f) { f.params.offsets.shape[0] = 2; }, {"offsets has shape [2]", "needs 3"}},
        {kInvalid,
-        [](Fixture& f) { f.params.block_table.shape[0] = 1; },
+        [](KvAppendFixture& f) { f.params.offsets.shape[0] = 2; },
+        {"offsets has shape [2]", "needs 3"}},
+       {kInvalid,
+        [](KvAppendFixture& f) { f.params.block_table.shape[0] = 1; },
         {"block_table has shape [1, 2]", "needs 2 (batch of kv_lens)"}},
-       {kInvalid, [](Fixture& f) { f.params.k.rank = 2; }, {"k has rank 2", "needs rank 3"}},
+       {kInvalid, [](KvAppendFixture& f) { f.params.k.rank = 2; }, {"k has rank 2", "needs rank 3"}},
        {kInvalid,
-        [](Fixture& f) { f.params.k_cache.elements = 319; },
+        [](KvAppendFixture& f) { f.params.k_cache.elements = 319; },
         {"k_cache holds 319 elements, shape [5, 4, 2, 8] needs 320"}},
        {kInvalid,
-        [](Fixture& f) { f.params.k_cache.shape[1] = f.params.v_cache.shape[1] = 0; },
+        [](KvAppendFixture& f) { f.params.k_cache.shape[1] = f.params.v_cache.shape[1] = 0; },
         {"page_size is 0"}},
        {kInvalid,
-        [](Fixture& f) {
+        [](KvAppendFixture& f) {
           f.params.v.strides[2] = 2;
           f.params.v.elements = 100;
         },
         {"v has stride 2 along its last axis"}},
        {kInvalid,
-        [](Fixture& f) { f.params.k_cache.strides[0] = 0; },
+        [](KvAppendFixture& f) { f.params.k_cache.strides[0] = 0; },
         {"k_cache of shape", "overlaps itself"}},
        {kUnsupported,
-        [](Fixture& f) { f.params.k.dtype = DType::kI32; },
+        [](KvAppendFixture& f) { f.params.k.dtype = DType::kI32; },
         {"k has dtype i32", "f32, f16, bf16"}},
        {kUnsupported,
-        [](Fixture& f) { f.params.v_cache.dtype = DType::kF16; },
+        [](KvAppendFixture& f) { f.params.v_cache.dtype = DType::kF16; },
         {"v_cache has dtype f16", "f32"}},
        {kUnsupported,
-        [](Fixture& f) { f.params.kv_lens.dtype = DType::kU32; },
+        [](KvAppendFixture& f) { f.params.kv_lens.dtype = DType::kU32; },
         {"kv_lens has dtype u32", "i32"}},
        {kInvalid,
-        [](Fixture& f) { f.params.v_cache.data = f.params.k_cache.data; },
+        [](KvAppendFixture& f) { f.params.v_cache.data = f.params.k_cache.data; },
         {"k_cache and v_cache overlap"}},
        {kInvalid,
-        [](Fixture& f) { f.params.k.data = f.params.v_cache.as<float>() + 8; },
+        [](KvAppendFixture& f) { f.params.k.data = f.params.v_cache.as<float>() + 8; },
         {"k and v_cache overlap"}}});
-  EXPECT_EQ(expect_operands_checked<Fixture>(kv_append), 19);
+  EXPECT_EQ(expect_operands_checked<KvAppendFixture>(kv_append), 19);
 }
 
 TEST(KvAppend, EmptyWorkLaunchesNothing) {
-  Fixture f;
+  KvAppendFixture f;
   f.params.k.shape[0] = f.params.v.shape[0] = 0;
   LaunchPlan plan;
   ASSERT_OK(kv_append_plan(f.params, Target{"cpu", 32, MatrixUnit::kNone}, plan));
   EXPECT_EQ(plan.grid.x, 0u);
   ASSERT_OK(kv_append(f.params, nullptr));
-  Fixture g;
+  KvAppendFixture g;
   g.params.kv_lens.shape[0] = g.params.block_table.shape[0] = 0;
   g.params.offsets.shape[0] = 1;
   ASSERT_OK(kv_append(g.params, nullptr));
@@ -100,7 +102,7 @@ TEST(KvAppend, EmptyWorkLaunchesNothing) {
 }
 
 TEST(KvAppend, PlanIsAPureFunctionOfParamsAndTarget) {
-  Fixture f(DType::kBF16);
+  KvAppendFixture f(DType::kBF16);
   LaunchPlan first;
   LaunchPlan second;
   LaunchPlan wide;
@@ -154,7 +156,7 @@ TEST(KvAppend, PagesHoldTheirTokensAndAFullCacheIsAnErrorThatChangesNothing) {
 }
 
 TEST(KvAppend, ErrorsOfSeveralKindsAddUpAndTheWordIsOptional) {
-  Fixture f;
+  KvAppendFixture f;
   f.params.kv_lens = f.rig.input_values("lens", DType::kI32, {2}, std::vector{5.0, 9.0});
   f.params.block_table = f.rig.input_values("table", DType::kI32, {2, 2}, std::vector{4.0, 5.0, 2.0, 1.0});
   ASSERT_OK(kv_append(f.params, nullptr));
@@ -191,7 +193,7 @@ TEST(KvAppend, BitsAreCopied) {
 }
 
 TEST(KvAppend, IndexTensorsMayHaveAnyStrides) {
-  Fixture f;
+  KvAppendFixture f;
   ASSERT_OK(kv_append(f.params, nullptr));
   ASSERT_OK(f.rig.finish());
   const std::vector<double> plain = f.rig.read("v_cache");
@@ -246,7 +248,7 @@ TEST(KvAppend, AnyChunkingOfAPrefillGivesTheSameCache) {
 TEST(KvAppend, OneBadOffsetKeepsEveryRowOut) {
   for (const std::vector<double>& offsets : {std::vector{0.0, 2.0, 4.0}, std::vector{0.0, 3.0, 1.0},
                                              std::vector{-1.0, 2.0, 3.0}, std::vector{1.0, 0.0, 3.0}}) {
-    Fixture f;
+    KvAppendFixture f;
     f.params.offsets = f.rig.input_values("bad_offsets", DType::kI32, {3}, offsets);
     ASSERT_OK(f.rig.reset());
     ASSERT_OK(kv_append(f.params, nullptr));
@@ -258,7 +260,7 @@ TEST(KvAppend, OneBadOffsetKeepsEveryRowOut) {
 }
 
 TEST(KvAppend, KeysAndValuesMayHaveStridesOfTheirOwn) {
-  Fixture f;
+  KvAppendFixture f;
   ASSERT_OK(f.rig.reset());
   ASSERT_OK(kv_append(f.params, nullptr));
   ASSERT_OK(f.rig.finish());

@@ -16,11 +16,11 @@ using harness::Rig;
 using harness::Shape;
 
 // A legal call; each test spoils one thing.
-struct Fixture {
+struct LayerNormFixture {
   Rig rig{1, nullptr};
   LayerNormParams params;
 
-  explicit Fixture(Shape shape = {3, 40}, DType dtype = DType::kF32) {
+  explicit LayerNormFixture(Shape shape = {3, 40}, DType dtype = DType::kF32) {
     params.x = rig.input("x", dtype, shape);
     params.weight = rig.input("weight", DType::kF32, {shape[1]});
     params.bias = rig.input("bias", DType::kF32, {shape[1]});
@@ -32,51 +32,61 @@ struct Fixture {
     params.residual_out = rig.output("residual_out", dtype, shape);
   }
 };
-struct FusedFixture : Fixture {
+struct FusedFixture : LayerNormFixture {
   FusedFixture() { add_residual(DType::kF32); }
 };
 
 TEST(LayerNorm, RefusesWhatItsContractExcludes) {
-  expect_refusals<Fixture>(
-      layer_norm,
-      {{kInvalid, [](Fixture& f) { f.params.x.elements = 119; }, {"x holds 119 elements", "needs 120"}},
-       {kInvalid, [](Fixture& f) { f.params.weight.shape[0] = 39; }, {"weight has shape [39]", "needs 40"}},
-       {kInvalid, [](Fixture& f) { f.params.bias.shape[0] = 39; }, {"bias has shape [39]", "needs 40"}},
-       {kInvalid,
-        [](Fixture& f) { f.params.y.shape[0] = 2; },
-        {"y has shape [2, 40]", "needs 3 (rows of x)"}},
-       {kInvalid,
-        [](Fixture& f) {
-          f.params.x.shape[1] = f.params.y.shape[1] = f.params.weight.shape[0] = f.params.bias.shape[0] = 0;
-        },
-        {"hidden is 0"}},
-       {kInvalid, [](Fixture& f) { f.params.eps = -1.0f; }, {"eps is -1"}},
-       {kInvalid, [](Fixture& f) { f.params.eps = std::numeric_limits<float>::infinity(); }, {"eps is inf"}},
-       {kUnsupported,
-        [](Fixture& f) { f.params.x.dtype = DType::kI32; },
-        {"x has dtype i32", "f32, f16, bf16"}},
-       {kUnsupported,
-        [](Fixture& f) { f.params.bias.dtype = DType::kF16; },
-        {"bias has dtype f16", "supported: f32"}},
-       {kUnsupported,
-        [](Fixture& f) {
-          f.params.x.dtype = DType::kF16;
-          f.params.y.dtype = DType::kBF16;
-        },
-        {"y has dtype bf16", "supported: f16"}},
-       {kInvalid,
-        [](Fixture& f) {
-          f.add_residual(DType::kF32);
-          f.params.residual = {};
-        },
-        {"residual_out alone"}},
-       {kInvalid, [](Fixture& f) { f.params.y.strides[0] = 39; }, {"overlaps itself", "stride 39"}}});
-  EXPECT_EQ(expect_operands_checked<Fixture>(layer_norm), 5);
+  expect_refusals<LayerNormFixture>(
+      layer_norm, {{kInvalid,
+                    [](LayerNormFixture& f) { f.params.x.elements = 119; },
+                    {"x holds 119 elements", "needs 120"}},
+                   {kInvalid,
+                    [](LayerNormFixture& f) { f.params.weight.shape[0] = 39; },
+                    {"weight has shape [39]", "needs 40"}},
+                   {kInvalid,
+                    [](LayerNormFixture& f) { f.params.bias.shape[0] = 39; },
+                    {"bias has shape [39]", "needs 40"}},
+                   {kInvalid,
+                    [](LayerNormFixture& f) { f.params.y.shape[0] = 2; },
+                    {"y has shape [2, 40]", "needs 3 (rows of x)"}},
+                   {kInvalid,
+                    [](LayerNormFixture& f) {
+                      f.params.x.shape[1] = f.params.y.shape[1] = f.params.weight.shape[0] =
+                          f.params.bias.shape[0] = 0;
+                    },
+                    {"hidden is 0"}},
+                   {kInvalid, [](LayerNormFixture& f) { f.params.eps = -1.0f; }, {"eps is -1"}},
+                   {kInvalid,
+                    [](LayerNormFixture& f) { f.params.eps = std::numeric_limits<float>::infinity(); },
+                    {"eps is inf"}},
+                   {kUnsupported,
+                    [](LayerNormFixture& f) { f.params.x.dtype = DType::kI32; },
+                    {"x has dtype i32", "f32, f16, bf16"}},
+                   {kUnsupported,
+                    [](LayerNormFixture& f) { f.params.bias.dtype = DType::kF16; },
+                    {"bias has dtype f16", "supported: f32"}},
+                   {kUnsupported,
+                    [](LayerNormFixture& f) {
+                      f.params.x.dtype = DType::kF16;
+                      f.params.y.dtype = DType::kBF16;
+                    },
+                    {"y has dtype bf16", "supported: f16"}},
+                   {kInvalid,
+                    [](LayerNormFixture& f) {
+                      f.add_residual(DType::kF32);
+                      f.params.residual = {};
+                    },
+                    {"residual_out alone"}},
+                   {kInvalid,
+                    [](LayerNormFixture& f) { f.params.y.strides[0] = 39; },
+                    {"overlaps itself", "stride 39"}}});
+  EXPECT_EQ(expect_operands_checked<LayerNormFixture>(layer_norm), 5);
   EXPECT_EQ(expect_operands_checked<FusedFixture>(layer_norm), 11);
 }
 
 TEST(LayerNorm, NoRowsLaunchNothing) {
-  Fixture f;
+  LayerNormFixture f;
   f.params.x.shape[0] = f.params.y.shape[0] = 0;
   f.params.x.data = f.params.y.data = nullptr;
   ASSERT_OK(layer_norm(f.params, nullptr));
@@ -86,7 +96,7 @@ TEST(LayerNorm, NoRowsLaunchNothing) {
 }
 
 TEST(LayerNorm, PlanIsAPureFunctionOfParamsAndTarget) {
-  Fixture f;
+  LayerNormFixture f;
   LaunchPlan narrow;
   LaunchPlan wide;
   ASSERT_OK(layer_norm_plan(f.params, Target{"gfx1100", 32, MatrixUnit::kWmma}, narrow));
@@ -98,7 +108,7 @@ TEST(LayerNorm, PlanIsAPureFunctionOfParamsAndTarget) {
 }
 
 TEST(LayerNorm, ARowsBitsDoNotDependOnOtherRows) {
-  Fixture f({9, 333}, DType::kF16);
+  LayerNormFixture f({9, 333}, DType::kF16);
   ASSERT_OK(layer_norm(f.params, nullptr));
   ASSERT_OK(f.rig.finish());
   const std::vector<double> all = f.rig.read("y");
@@ -114,7 +124,7 @@ TEST(LayerNorm, ARowsBitsDoNotDependOnOtherRows) {
 
 TEST(LayerNorm, ARowThatRegistersDoNotHoldIsReadAgain) {
   constexpr std::size_t kHidden = 20011;
-  Fixture f({2, kHidden});
+  LayerNormFixture f({2, kHidden});
   ASSERT_OK(layer_norm(f.params, nullptr));
   ASSERT_OK(f.rig.finish());
   const std::vector<double>& x = f.rig.values("x");

@@ -22,11 +22,11 @@ using harness::Layout;
 using harness::Rig;
 
 // A legal call; each test spoils one thing.
-struct Fixture {
+struct LinearFixture {
   Rig rig{1, nullptr};
   LinearParams params;
 
-  explicit Fixture(DType x = DType::kF32, DType weight = DType::kF32) {
+  explicit LinearFixture(DType x = DType::kF32, DType weight = DType::kF32) {
     params.x = rig.input("x", x, {3, 40});
     params.weight = rig.input("weight", weight, {5, 40});
     params.bias = rig.input("bias", weight, {5});
@@ -50,66 +50,67 @@ std::vector<double> run(const LinearParams& all, std::int64_t first_row, std::in
 }
 
 TEST(Linear, RefusesWhatItsContractExcludes) {
-  expect_refusals<Fixture>(
-      linear,
-      {{kInvalid,
-        [](Fixture& f) { f.params.weight.elements = 199; },
-        {"weight holds 199 elements, shape [5, 40] needs 200"}},
-       {kInvalid, [](Fixture& f) { f.params.x.data = nullptr; }, {"x is null", "120"}},
-       {kInvalid,
-        [](Fixture& f) {
-          f.params.weight = f.rig.input("short", DType::kF32, {5, 39});
-        },
-        {"weight has shape [5, 39]", "needs 40 (in_features of x)"}},
-       {kInvalid,
-        [](Fixture& f) { f.params.y.shape[1] = 4; },
-        {"y has shape [3, 4]", "needs 5 (out_features of weight)"}},
-       {kInvalid, [](Fixture& f) { f.params.y.shape[0] = 2; }, {"y has shape [2, 5]", "needs 3 (rows of x)"}},
-       {kInvalid,
-        [](Fixture& f) { f.params.bias = f.rig.input("long", DType::kF32, {6}); },
-        {"bias has shape [6]", "needs 5"}},
-       {kInvalid,
-        [](Fixture& f) {
-          f.params.x.rank = 3;
-          f.params.x.shape[2] = 1;
-        },
-        {"x has rank 3", "needs rank 2"}},
-       {kUnsupported,
-        [](Fixture& f) { f.params.weight.dtype = DType::kU8; },
-        {"weight has dtype u8", "f32, f16, bf16"}},
-       {kUnsupported,
-        [](Fixture& f) {
-          f.params.x.dtype = DType::kF16;
-          f.params.y.dtype = DType::kBF16;
-        },
-        {"y has dtype bf16", "supported: f16, f32"}},
-       {kUnsupported,
-        [](Fixture& f) {
-          f.params.weight.dtype = DType::kF16;
-          f.params.bias.dtype = DType::kBF16;
-        },
-        {"bias has dtype bf16", "supported: f16, f32"}},
-       {kInvalid,
-        [](Fixture& f) {
-          f.params.x.strides[1] = 2;
-          f.params.x.shape[0] = f.params.y.shape[0] = 1;
-        },
-        {"x has stride 2 along its last axis"}},
-       {kInvalid,
-        [](Fixture& f) { f.params.y.strides[0] = 4; },
-        {"y of shape", "overlaps itself", "stride 4"}},
-       {kInvalid, [](Fixture& f) { f.params.y.data = f.params.x.data; }, {"x and y overlap"}},
-       {kInvalid,
-        [](Fixture& f) {
-          f.params.y.data = f.params.bias.data;
-          f.params.y.shape[0] = f.params.x.shape[0] = 1;
-        },
-        {"bias and y overlap"}}});
-  EXPECT_EQ(expect_operands_checked<Fixture>(linear), 6);
+  expect_refusals<LinearFixture>(
+      linear, {{kInvalid,
+                [](LinearFixture& f) { f.params.weight.elements = 199; },
+                {"weight holds 199 elements, shape [5, 40] needs 200"}},
+               {kInvalid, [](LinearFixture& f) { f.params.x.data = nullptr; }, {"x is null", "120"}},
+               {kInvalid,
+                [](LinearFixture& f) {
+                  f.params.weight = f.rig.input("short", DType::kF32, {5, 39});
+                },
+                {"weight has shape [5, 39]", "needs 40 (in_features of x)"}},
+               {kInvalid,
+                [](LinearFixture& f) { f.params.y.shape[1] = 4; },
+                {"y has shape [3, 4]", "needs 5 (out_features of weight)"}},
+               {kInvalid,
+                [](LinearFixture& f) { f.params.y.shape[0] = 2; },
+                {"y has shape [2, 5]", "needs 3 (rows of x)"}},
+               {kInvalid,
+                [](LinearFixture& f) { f.params.bias = f.rig.input("long", DType::kF32, {6}); },
+                {"bias has shape [6]", "needs 5"}},
+               {kInvalid,
+                [](LinearFixture& f) {
+                  f.params.x.rank = 3;
+                  f.params.x.shape[2] = 1;
+                },
+                {"x has rank 3", "needs rank 2"}},
+               {kUnsupported,
+                [](LinearFixture& f) { f.params.weight.dtype = DType::kU8; },
+                {"weight has dtype u8", "f32, f16, bf16"}},
+               {kUnsupported,
+                [](LinearFixture& f) {
+                  f.params.x.dtype = DType::kF16;
+                  f.params.y.dtype = DType::kBF16;
+                },
+                {"y has dtype bf16", "supported: f16, f32"}},
+               {kUnsupported,
+                [](LinearFixture& f) {
+                  f.params.weight.dtype = DType::kF16;
+                  f.params.bias.dtype = DType::kBF16;
+                },
+                {"bias has dtype bf16", "supported: f16, f32"}},
+               {kInvalid,
+                [](LinearFixture& f) {
+                  f.params.x.strides[1] = 2;
+                  f.params.x.shape[0] = f.params.y.shape[0] = 1;
+                },
+                {"x has stride 2 along its last axis"}},
+               {kInvalid,
+                [](LinearFixture& f) { f.params.y.strides[0] = 4; },
+                {"y of shape", "overlaps itself", "stride 4"}},
+               {kInvalid, [](LinearFixture& f) { f.params.y.data = f.params.x.data; }, {"x and y overlap"}},
+               {kInvalid,
+                [](LinearFixture& f) {
+                  f.params.y.data = f.params.bias.data;
+                  f.params.y.shape[0] = f.params.x.shape[0] = 1;
+                },
+                {"bias and y overlap"}}});
+  EXPECT_EQ(expect_operands_checked<LinearFixture>(linear), 6);
 }
 
 TEST(Linear, RefusesAWaveThatHasNoKernel) {
-  Fixture f;
+  LinearFixture f;
   LaunchPlan plan;
   expect_status(linear_plan(f.params, Target{"cpu", 16, MatrixUnit::kNone}, plan), StatusCode::kUnsupported,
                 "waves of 16", "32, 64");
@@ -117,7 +118,7 @@ TEST(Linear, RefusesAWaveThatHasNoKernel) {
 
 TEST(Linear, EmptyWorkLaunchesNothing) {
   for (int axis : {0, 1}) {
-    Fixture f;
+    LinearFixture f;
     f.params.y.shape[static_cast<std::size_t>(axis)] = 0;
     if (axis == 0) f.params.x.shape[0] = 0;
     if (axis == 1) f.params.weight.shape[0] = f.params.bias.shape[0] = 0;
@@ -129,7 +130,7 @@ TEST(Linear, EmptyWorkLaunchesNothing) {
 }
 
 TEST(Linear, PlanIsAPureFunctionOfParamsAndTarget) {
-  Fixture f(DType::kBF16, DType::kF16);
+  LinearFixture f(DType::kBF16, DType::kF16);
   const Target narrow{"gfx1100", 32, MatrixUnit::kWmma};
   const Target wide{"gfx942", 64, MatrixUnit::kMfma};
   LaunchPlan first;

@@ -17,11 +17,11 @@ using harness::Rig;
 using harness::Shape;
 
 // A legal call; each test spoils one thing.
-struct Fixture {
+struct RmsNormFixture {
   Rig rig{1, nullptr};
   RmsNormParams params;
 
-  explicit Fixture(Shape shape = {3, 40}, DType dtype = DType::kF32) {
+  explicit RmsNormFixture(Shape shape = {3, 40}, DType dtype = DType::kF32) {
     params.x = rig.input("x", dtype, shape);
     params.weight = rig.input("weight", DType::kF32, {shape[1]});
     params.y = rig.output("y", dtype, shape);
@@ -32,70 +32,72 @@ struct Fixture {
     params.residual_out = rig.output("residual_out", dtype, shape);
   }
 };
-struct FusedFixture : Fixture {
+struct FusedFixture : RmsNormFixture {
   FusedFixture() { add_residual(DType::kF32); }
 };
 
 TEST(RmsNorm, RefusesWhatItsContractExcludes) {
-  expect_refusals<Fixture>(
+  expect_refusals<RmsNormFixture>(
       rms_norm,
       {{kInvalid,
-        [](Fixture& f) { f.params.x.elements = 119; },
+        [](RmsNormFixture& f) { f.params.x.elements = 119; },
         {"x holds 119 elements, shape [3, 40] needs 120"}},
        {kInvalid,
-        [](Fixture& f) { f.params.weight = f.rig.input("narrow", DType::kF32, {39}); },
+        [](RmsNormFixture& f) { f.params.weight = f.rig.input("narrow", DType::kF32, {39}); },
         {"weight has shape [39]", "needs 40 (hidden of x)"}},
        {kInvalid,
-        [](Fixture& f) { f.params.y.shape[0] = 2; },
+        [](RmsNormFixture& f) { f.params.y.shape[0] = 2; },
         {"y has shape [2, 40]", "needs 3 (rows of x)"}},
-       {kInvalid, [](Fixture& f) { f.params.x.rank = 1; }, {"x has rank 1", "needs rank 2"}},
+       {kInvalid, [](RmsNormFixture& f) { f.params.x.rank = 1; }, {"x has rank 1", "needs rank 2"}},
        {kInvalid,
-        [](Fixture& f) { f.params.x.shape[1] = f.params.y.shape[1] = f.params.weight.shape[0] = 0; },
+        [](RmsNormFixture& f) { f.params.x.shape[1] = f.params.y.shape[1] = f.params.weight.shape[0] = 0; },
         {"hidden is 0"}},
-       {kInvalid, [](Fixture& f) { f.params.eps = -1.0f; }, {"eps is -1"}},
-       {kInvalid, [](Fixture& f) { f.params.eps = std::numeric_limits<float>::quiet_NaN(); }, {"eps is nan"}},
+       {kInvalid, [](RmsNormFixture& f) { f.params.eps = -1.0f; }, {"eps is -1"}},
+       {kInvalid,
+        [](RmsNormFixture& f) { f.params.eps = std::numeric_limits<float>::quiet_NaN(); },
+        {"eps is nan"}},
        {kUnsupported,
-        [](Fixture& f) { f.params.x.dtype = DType::kI32; },
+        [](RmsNormFixture& f) { f.params.x.dtype = DType::kI32; },
         {"x has dtype i32", "f32, f16, bf16"}},
        {kUnsupported,
-        [](Fixture& f) {
+        [](RmsNormFixture& f) {
           f.params.x.dtype = DType::kF16;
           f.params.y.dtype = DType::kBF16;
         },
         {"y has dtype bf16", "supported: f16"}},
        {kUnsupported,
-        [](Fixture& f) {
+        [](RmsNormFixture& f) {
           f.params.x.dtype = f.params.y.dtype = DType::kF16;
           f.add_residual(DType::kBF16);
         },
         {"residual has dtype bf16", "f32, f16"}},
        {kUnsupported,
-        [](Fixture& f) {
+        [](RmsNormFixture& f) {
           f.add_residual(DType::kF32);
           f.params.y.dtype = DType::kF16;
         },
         {"y has dtype f16", "supported: f32"}},
        {kInvalid,
-        [](Fixture& f) {
+        [](RmsNormFixture& f) {
           f.add_residual(DType::kF32);
           f.params.residual_out = {};
         },
         {"residual alone"}},
        {kInvalid,
-        [](Fixture& f) {
+        [](RmsNormFixture& f) {
           f.params.y.data = f.params.x.as<float>() + 1;
           f.params.y.shape[0] = f.params.x.shape[0] = 2;
         },
         {"x and y overlap in memory without being the same view"}},
        {kInvalid,
-        [](Fixture& f) { f.params.y.strides[0] = 39; },
+        [](RmsNormFixture& f) { f.params.y.strides[0] = 39; },
         {"y of shape", "overlaps itself", "stride 39"}}});
-  EXPECT_EQ(expect_operands_checked<Fixture>(rms_norm), 4);
+  EXPECT_EQ(expect_operands_checked<RmsNormFixture>(rms_norm), 4);
   EXPECT_EQ(expect_operands_checked<FusedFixture>(rms_norm), 9);
 }
 
 TEST(RmsNorm, NoRowsLaunchNothing) {
-  Fixture f;
+  RmsNormFixture f;
   f.params.x.shape[0] = f.params.y.shape[0] = 0;
   f.params.x.data = f.params.y.data = nullptr;
   ASSERT_OK(rms_norm(f.params, nullptr));
@@ -105,7 +107,7 @@ TEST(RmsNorm, NoRowsLaunchNothing) {
 }
 
 TEST(RmsNorm, PlanIsAPureFunctionOfParamsAndTarget) {
-  Fixture f;
+  RmsNormFixture f;
   LaunchPlan first;
   LaunchPlan second;
   LaunchPlan wide;
@@ -160,7 +162,7 @@ TEST(RmsNorm, ARowsBitsDoNotDependOnOtherRows) {
 
 TEST(RmsNorm, ARowThatRegistersDoNotHoldIsReadTwice) {
   constexpr std::size_t kHidden = 20011;
-  Fixture f({2, kHidden});
+  RmsNormFixture f({2, kHidden});
   ASSERT_OK(rms_norm(f.params, nullptr));
   ASSERT_OK(f.rig.finish());
   const std::vector<double>& x = f.rig.values("x");
@@ -177,7 +179,7 @@ TEST(RmsNorm, ARowThatRegistersDoNotHoldIsReadTwice) {
 }
 
 TEST(RmsNorm, EveryTensorHasAStrideOfItsOwn) {
-  Fixture f;
+  RmsNormFixture f;
   f.add_residual(DType::kF32);
   ASSERT_OK(rms_norm(f.params, nullptr));
   ASSERT_OK(f.rig.finish());

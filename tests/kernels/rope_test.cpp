@@ -20,12 +20,12 @@ using harness::Rig;
 using harness::Shape;
 
 // A legal call; each test spoils one thing.
-struct Fixture {
+struct RopeFixture {
   Rig rig{1, nullptr};
   RopeParams params;
 
-  explicit Fixture(const Shape& shape = {2, 3, 4, 8}, DType dtype = DType::kF32,
-                   std::vector<double> positions = {0.0, 1.0, 2.0}) {
+  explicit RopeFixture(const Shape& shape = {2, 3, 4, 8}, DType dtype = DType::kF32,
+                       std::vector<double> positions = {0.0, 1.0, 2.0}) {
     std::vector<float> inv_freq;
     const RopeFrequencyParams plain{.rotary_dim = shape[3], .factors = {}};
     throw_if_error(rope_frequencies(plain, inv_freq, params.magnitude));
@@ -47,74 +47,76 @@ struct Fixture {
 
 TEST(Rope, RefusesWhatItsContractExcludes) {
   const std::vector<double> zeros(24, 0.0);
-  expect_refusals<Fixture>(
+  expect_refusals<RopeFixture>(
       rope,
       {// Chronicle 012: ids in the form [batch × heads × seq] were a format error that said nothing.
        {kInvalid,
-        [&](Fixture& f) { f.params.positions = f.rig.input_values("per_head", DType::kI32, {24}, zeros); },
+        [&](RopeFixture& f) {
+          f.params.positions = f.rig.input_values("per_head", DType::kI32, {24}, zeros);
+        },
         {"positions has shape [24]", "[seq] = [3]", "[batch, seq] = [2, 3]", "[batch × heads × seq]"}},
        {kInvalid,
-        [&](Fixture& f) {
+        [&](RopeFixture& f) {
           f.params.positions = f.rig.input_values("rank3", DType::kI32, {2, 4, 3}, zeros);
         },
         {"positions has shape [2, 4, 3]"}},
        {kInvalid,
-        [&](Fixture& f) {
+        [&](RopeFixture& f) {
           f.params.positions = f.rig.input_values("swapped", DType::kI32, {3, 2}, std::span(zeros).first(6));
         },
         {"positions has shape [3, 2]"}},
        {kUnsupported,
-        [](Fixture& f) { f.params.positions.dtype = DType::kF32; },
+        [](RopeFixture& f) { f.params.positions.dtype = DType::kF32; },
         {"positions has dtype f32", "i32"}},
        {kInvalid,
-        [](Fixture& f) { f.params.x.elements = 191; },
+        [](RopeFixture& f) { f.params.x.elements = 191; },
         {"x holds 191 elements, shape [2, 3, 4, 8] needs 192"}},
        {kInvalid,
-        [](Fixture& f) { f.params.y.shape[2] = 3; },
+        [](RopeFixture& f) { f.params.y.shape[2] = 3; },
         {"y has shape [2, 3, 3, 8]", "needs 4 (heads of x)"}},
        {kInvalid,
-        [](Fixture& f) { f.params.inv_freq.shape[0] = 3; },
+        [](RopeFixture& f) { f.params.inv_freq.shape[0] = 3; },
         {"inv_freq has shape [3]", "needs 4 (rotary_dim / 2)"}},
-       {kInvalid, [](Fixture& f) { f.params.x.rank = 3; }, {"x has rank 3", "needs rank 4"}},
-       {kInvalid, [](Fixture& f) { f.params.magnitude = 0.0f; }, {"magnitude is 0", "needs > 0"}},
+       {kInvalid, [](RopeFixture& f) { f.params.x.rank = 3; }, {"x has rank 3", "needs rank 4"}},
+       {kInvalid, [](RopeFixture& f) { f.params.magnitude = 0.0f; }, {"magnitude is 0", "needs > 0"}},
        {kInvalid,
-        [](Fixture& f) { f.params.magnitude = std::numeric_limits<float>::infinity(); },
+        [](RopeFixture& f) { f.params.magnitude = std::numeric_limits<float>::infinity(); },
         {"magnitude is inf"}},
-       {kUnsupported, [](Fixture& f) { f.params.y.dtype = DType::kF16; }, {"y has dtype f16", "f32"}},
+       {kUnsupported, [](RopeFixture& f) { f.params.y.dtype = DType::kF16; }, {"y has dtype f16", "f32"}},
        {kUnsupported,
-        [](Fixture& f) { f.params.x.dtype = DType::kI32; },
+        [](RopeFixture& f) { f.params.x.dtype = DType::kI32; },
         {"x has dtype i32", "f32, f16, bf16"}},
        {kInvalid,
-        [](Fixture& f) {
+        [](RopeFixture& f) {
           f.params.x.strides[3] = 2;
           f.params.x.elements = 1000;
         },
         {"x has stride 2 along its last axis"}},
        {kUnsupported,
-        [](Fixture& f) { f.params.style = static_cast<RopeStyle>(7); },
+        [](RopeFixture& f) { f.params.style = static_cast<RopeStyle>(7); },
         {"style 7", "interleaved, half-split"}},
        {kInvalid,
-        [](Fixture& f) {
+        [](RopeFixture& f) {
           f.params.y = f.params.x;
           f.params.y.data = f.params.x.as<float>() + 8;
           f.params.x.shape[0] = f.params.y.shape[0] = 1;
         },
         {"x and y overlap"}},
-       {kInvalid, [](Fixture& f) { f.params.y.strides[1] = 0; }, {"y of shape", "overlaps itself"}}});
+       {kInvalid, [](RopeFixture& f) { f.params.y.strides[1] = 0; }, {"y of shape", "overlaps itself"}}});
   for (std::int64_t rotary_dim : {0, 1, 3, 7, 10, -2}) {
-    expect_refusals<Fixture>(rope,
-                             {{kInvalid,
-                               [=](Fixture& f) { f.params.rotary_dim = rotary_dim; },
-                               {"rotary_dim is " + std::to_string(rotary_dim), "even number from 2 to 8"}}});
+    expect_refusals<RopeFixture>(
+        rope, {{kInvalid,
+                [=](RopeFixture& f) { f.params.rotary_dim = rotary_dim; },
+                {"rotary_dim is " + std::to_string(rotary_dim), "even number from 2 to 8"}}});
   }
-  const Fixture wide({1, 1, 1, 8194}, DType::kF32, {0.0});
+  const RopeFixture wide({1, 1, 1, 8194}, DType::kF32, {0.0});
   expect_status(rope(wide.params, nullptr), kInvalid, "rotary_dim is 8194", "from 2 to 8192");
-  EXPECT_EQ(expect_operands_checked<Fixture>(rope), 6);
+  EXPECT_EQ(expect_operands_checked<RopeFixture>(rope), 6);
 }
 
 TEST(Rope, EmptyWorkLaunchesNothing) {
   for (std::size_t axis : {0u, 1u, 2u}) {
-    Fixture f;
+    RopeFixture f;
     f.params.x.shape[axis] = f.params.y.shape[axis] = 0;
     if (axis == 1) f.params.positions.shape[0] = 0;
     ASSERT_OK(rope(f.params, nullptr));
@@ -125,7 +127,7 @@ TEST(Rope, EmptyWorkLaunchesNothing) {
 }
 
 TEST(Rope, PlanIsAPureFunctionOfParamsAndTarget) {
-  Fixture f;
+  RopeFixture f;
   LaunchPlan first;
   LaunchPlan second;
   LaunchPlan wide;
@@ -152,7 +154,7 @@ void expect_identity(DType dtype, std::vector<Word> bits) {
   const auto count = static_cast<std::int64_t>(bits.size());
   for (RopeStyle style : {RopeStyle::kInterleaved, RopeStyle::kHalfSplit}) {
     for (std::int64_t rotary_dim : {count, count / 2}) {
-      Fixture f({1, 1, 1, count}, dtype, {0.0});
+      RopeFixture f({1, 1, 1, count}, dtype, {0.0});
       f.params.style = style;
       f.params.rotary_dim = rotary_dim;
       f.params.inv_freq.shape[0] = rotary_dim / 2;
@@ -178,7 +180,7 @@ TEST(Rope, PositionZeroIsABitExactIdentity) {
 }
 
 TEST(Rope, PositionsFromOneOnRotateAndKeepTheNorm) {
-  Fixture f({1, 4, 2, 64}, DType::kF32, {1.0, 7.0, 131071.0, 2147483647.0});
+  RopeFixture f({1, 4, 2, 64}, DType::kF32, {1.0, 7.0, 131071.0, 2147483647.0});
   const std::vector<double> y = f.run();
   const std::vector<double>& x = f.rig.values("x");
   for (std::size_t i = 0; i < x.size(); i += 2) {
@@ -195,7 +197,7 @@ TEST(Rope, ScoresDependOnTheDistanceOfPositionsAlone) {
   const std::vector<double> starts{0.0, 1000.0, 131067.0, 16777216.0, 2147483642.0};
   std::vector<double> positions = starts;
   for (double start : starts) positions.push_back(start + 5.0);
-  Fixture f({1, 10, 1, 64}, DType::kF32, positions);
+  RopeFixture f({1, 10, 1, 64}, DType::kF32, positions);
   // Broadcast: every token reads the same vector.
   f.params.x.strides[1] = 0;
   f.params.x.shape[0] = f.params.y.shape[0] = 1;
@@ -215,7 +217,7 @@ TEST(Rope, ScoresDependOnTheDistanceOfPositionsAlone) {
 
 TEST(Rope, ANegativePositionMakesItsTokenNaNAndSetsTheErrorWord) {
   for (RopeStyle style : {RopeStyle::kInterleaved, RopeStyle::kHalfSplit}) {
-    Fixture f({1, 3, 2, 8}, DType::kF16, {1.0, -1.0, 2.0});
+    RopeFixture f({1, 3, 2, 8}, DType::kF16, {1.0, -1.0, 2.0});
     f.params.style = style;
     f.params.rotary_dim = 4;
     f.params.inv_freq.shape[0] = 2;
@@ -233,14 +235,14 @@ TEST(Rope, NaNAndInfinityReachTheirPairAlone) {
   std::vector<double> x(16, 1.0);
   x[2] = std::nan("");
   x[12] = std::numeric_limits<double>::infinity();
-  Fixture f({1, 1, 2, 8}, DType::kF32, {3.0});
+  RopeFixture f({1, 1, 2, 8}, DType::kF32, {3.0});
   f.params.x = f.rig.input_values("special", DType::kF32, {1, 1, 2, 8}, x);
   const std::vector<double> y = f.run();
   for (std::size_t i = 0; i < 16; ++i) EXPECT_EQ(!std::isfinite(y[i]), i / 2 == 1 || i / 2 == 6) << i;
 }
 
 TEST(Rope, AFrequencyWithoutAnAngleMakesItsPairNaN) {
-  Fixture f({1, 1, 1, 8}, DType::kF32, {3.0});
+  RopeFixture f({1, 1, 1, 8}, DType::kF32, {3.0});
   const std::vector<double> inv_freq{1.0, std::nan(""), 0x1p24, -0.5};
   f.params.inv_freq = f.rig.input_values("frequencies", DType::kF32, {4}, inv_freq);
   const std::vector<double> y = f.run();
@@ -248,7 +250,7 @@ TEST(Rope, AFrequencyWithoutAnAngleMakesItsPairNaN) {
 }
 
 TEST(Rope, StylesAreOnePermutationOfEachOtherAndInPlaceIsTheSame) {
-  Fixture f({1, 5, 2, 32}, DType::kF32, {0.0, 1.0, 5.0, 131072.0, 1e6});
+  RopeFixture f({1, 5, 2, 32}, DType::kF32, {0.0, 1.0, 5.0, 131072.0, 1e6});
   const std::vector<double> interleaved = f.run();
   const std::vector<double>& x = f.rig.values("x");
   const auto half = [](std::size_t i) { return i / 32 * 32 + i % 32 / 2 + (i % 2) * 16; };
@@ -265,7 +267,7 @@ TEST(Rope, StylesAreOnePermutationOfEachOtherAndInPlaceIsTheSame) {
 }
 
 TEST(Rope, ATokensBitsDoNotDependOnTheBatch) {
-  Fixture f({1, 1500, 1, 16}, DType::kBF16, std::vector<double>(1500, 77.0));
+  RopeFixture f({1, 1500, 1, 16}, DType::kBF16, std::vector<double>(1500, 77.0));
   LaunchPlan many;
   ASSERT_OK(rope_plan(f.params, Target{"cpu", 32, MatrixUnit::kNone}, many));
   EXPECT_LT(many.grid.x, 1500u);  // several tokens to a block
@@ -280,7 +282,7 @@ TEST(Rope, ATokensBitsDoNotDependOnTheBatch) {
 
 TEST(Rope, PositionsMayHaveAnyStrides) {
   // [batch, seq] stored as [seq, batch].
-  Fixture f;
+  RopeFixture f;
   f.params.positions =
       f.rig.input_values("own", DType::kI32, {2, 3}, std::vector{0.0, 7.0, 2.0, 9.0, 1.0, 3.0});
   const std::vector<double> plain = f.run();
@@ -403,7 +405,7 @@ TEST(Rope, ThreadsThatShareTheirAnglesKeepToTheHeadsThereAre) {
   // Enough work for a thread to take two heads, and an odd number of them.
   constexpr std::int64_t kSeq = 600;
   constexpr std::int64_t kHeads = 7;
-  Fixture f({1, kSeq, kHeads, 128}, DType::kF32, std::vector<double>(kSeq, 3.0));
+  RopeFixture f({1, kSeq, kHeads, 128}, DType::kF32, std::vector<double>(kSeq, 3.0));
   f.params.x = f.rig.input("odd_x", DType::kF32, {1, kSeq, kHeads, 128}, harness::Family::kNormal, 1.0,
                            harness::Layout::kStrided);
   const std::vector<double> y = f.run();

@@ -21,11 +21,11 @@ using harness::Rig;
 using harness::Shape;
 
 // A legal call; each test spoils one thing.
-struct Fixture {
+struct SampleFixture {
   Rig rig{1, nullptr};
   SampleParams params;
 
-  explicit Fixture(const Shape& shape = {3, 40}, DType dtype = DType::kF32, double scale = 2.0) {
+  explicit SampleFixture(const Shape& shape = {3, 40}, DType dtype = DType::kF32, double scale = 2.0) {
     params.logits = rig.input("logits", dtype, shape, Family::kNormal, scale);
     params.ids = rig.output("ids", DType::kI32, {shape[0]});
     params.draws = rig.output("draws", DType::kF32, {shape[0]});
@@ -54,53 +54,62 @@ std::vector<double> draw_many(const std::vector<double>& logits, std::int64_t ro
 }
 
 TEST(Sample, RefusesWhatItsContractExcludes) {
-  expect_refusals<Fixture>(
+  expect_refusals<SampleFixture>(
       sample,
       {{kInvalid,
-        [](Fixture& f) { f.params.logits.elements = 119; },
+        [](SampleFixture& f) { f.params.logits.elements = 119; },
         {"logits holds 119 elements, shape [3, 40] needs 120"}},
        {kInvalid,
-        [](Fixture& f) { f.params.ids.shape[0] = 2; },
+        [](SampleFixture& f) { f.params.ids.shape[0] = 2; },
         {"ids has shape [2]", "needs 3 (rows of logits)"}},
        {kInvalid,
-        [](Fixture& f) { f.params.draws.shape[0] = 2; },
+        [](SampleFixture& f) { f.params.draws.shape[0] = 2; },
         {"draws has shape [2]", "needs 3 (rows of logits)"}},
-       {kInvalid, [](Fixture& f) { f.params.logits.shape[1] = 0; }, {"vocab is 0, needs 1 to 1048576"}},
+       {kInvalid, [](SampleFixture& f) { f.params.logits.shape[1] = 0; }, {"vocab is 0, needs 1 to 1048576"}},
        {kInvalid,
-        [](Fixture& f) {
+        [](SampleFixture& f) {
           f.params.logits.shape = {0, 1048577};
           f.params.ids.shape[0] = f.params.draws.shape[0] = 0;
         },
         {"vocab is 1048577"}},
-       {kInvalid, [](Fixture& f) { f.params.top_k = -3; }, {"top_k is -3, needs 0 (all) or more"}},
+       {kInvalid, [](SampleFixture& f) { f.params.top_k = -3; }, {"top_k is -3, needs 0 (all) or more"}},
        {kInvalid,
-        [](Fixture& f) {
+        [](SampleFixture& f) {
           f.params.logits.strides[1] = 2;
           f.params.logits.elements = 1000;
         },
         {"logits has stride 2 along its last axis"}},
        {kUnsupported,
-        [](Fixture& f) { f.params.logits.dtype = DType::kI32; },
+        [](SampleFixture& f) { f.params.logits.dtype = DType::kI32; },
         {"logits has dtype i32", "f32, f16, bf16"}},
-       {kUnsupported, [](Fixture& f) { f.params.ids.dtype = DType::kF32; }, {"ids has dtype f32", "i32"}},
-       {kInvalid, [](Fixture& f) { f.params.draws.data = f.params.ids.data; }, {"ids and draws overlap"}},
-       {kInvalid, [](Fixture& f) { f.params.ids.data = f.params.logits.data; }, {"logits and ids overlap"}},
-       {kInvalid, [](Fixture& f) { f.params.draws.strides[0] = 0; }, {"draws of shape", "overlaps itself"}}});
+       {kUnsupported,
+        [](SampleFixture& f) { f.params.ids.dtype = DType::kF32; },
+        {"ids has dtype f32", "i32"}},
+       {kInvalid,
+        [](SampleFixture& f) { f.params.draws.data = f.params.ids.data; },
+        {"ids and draws overlap"}},
+       {kInvalid,
+        [](SampleFixture& f) { f.params.ids.data = f.params.logits.data; },
+        {"logits and ids overlap"}},
+       {kInvalid,
+        [](SampleFixture& f) { f.params.draws.strides[0] = 0; },
+        {"draws of shape", "overlaps itself"}}});
   const float inf = std::numeric_limits<float>::infinity();
   for (float temperature : {0.0f, -1.0f, inf, std::nanf("")}) {
-    expect_refusals<Fixture>(
-        sample, {{kInvalid, [=](Fixture& f) { f.params.temperature = temperature; }, {"temperature is "}}});
+    expect_refusals<SampleFixture>(
+        sample,
+        {{kInvalid, [=](SampleFixture& f) { f.params.temperature = temperature; }, {"temperature is "}}});
   }
   for (float top_p : {0.0f, -0.5f, 1.5f, std::nanf("")}) {
-    expect_refusals<Fixture>(
-        sample,
-        {{kInvalid, [=](Fixture& f) { f.params.top_p = top_p; }, {"top_p is ", "needs over 0, at most 1"}}});
+    expect_refusals<SampleFixture>(sample, {{kInvalid,
+                                             [=](SampleFixture& f) { f.params.top_p = top_p; },
+                                             {"top_p is ", "needs over 0, at most 1"}}});
   }
-  EXPECT_EQ(expect_operands_checked<Fixture>(sample), 6);
+  EXPECT_EQ(expect_operands_checked<SampleFixture>(sample), 6);
 }
 
 TEST(Sample, PlanIsAPureFunctionOfParamsAndTarget) {
-  Fixture f({3, 5000}, DType::kBF16);
+  SampleFixture f({3, 5000}, DType::kBF16);
   LaunchPlan first;
   LaunchPlan second;
   LaunchPlan wide;
@@ -117,7 +126,7 @@ TEST(Sample, PlanIsAPureFunctionOfParamsAndTarget) {
 }
 
 TEST(Sample, NoRowsLaunchNothing) {
-  Fixture f({0, 40});
+  SampleFixture f({0, 40});
   LaunchPlan plan;
   ASSERT_OK(sample_plan(f.params, Target{"cpu", 32, MatrixUnit::kNone}, plan));
   EXPECT_EQ(plan.grid.x, 0u);
@@ -125,7 +134,7 @@ TEST(Sample, NoRowsLaunchNothing) {
 }
 
 TEST(Sample, ATokenDependsOnItsRowSeedAndPositionAlone) {
-  Fixture f({6, 700});
+  SampleFixture f({6, 700});
   f.params.top_k = 50;
   f.params.top_p = 0.9f;
   f.params.position = 100;
@@ -146,7 +155,7 @@ TEST(Sample, ATokenDependsOnItsRowSeedAndPositionAlone) {
 }
 
 TEST(Sample, DrawsAreRocRandsUniforms) {
-  Fixture f({5, 9});
+  SampleFixture f({5, 9});
   f.params.seed = 0xfeedfacecafebeefull;
   f.params.position = 0xfffffffffffffffdull;  // wraps at row 3
   f.run();
@@ -158,7 +167,7 @@ TEST(Sample, DrawsAreRocRandsUniforms) {
 
 TEST(Sample, AVanishingTemperatureIsArgmax) {
   for (float temperature : {1e-4f, 1e-30f, std::numeric_limits<float>::denorm_min()}) {
-    Fixture f({20, 1000}, DType::kF32);
+    SampleFixture f({20, 1000}, DType::kF32);
     f.params.temperature = temperature;
     const std::vector<double> ids = f.run();
     ArgmaxParams greedy;
@@ -254,7 +263,7 @@ TEST(Sample, FollowsTheDistributionOverManyPositions) {
 }
 
 TEST(Sample, OutputsMayHaveAnyStride) {
-  Fixture f;
+  SampleFixture f;
   const std::vector<double> ids = f.run();
   const std::vector<double> draws = f.rig.read("draws");
   f.params.ids = f.rig.output("wide_ids", DType::kI32, {3, 2});

@@ -1,6 +1,8 @@
 #include "kernels/softmax.h"
 
 #include "harness/core/rig.h"
+#include "reference/not_finite.h"
+#include "tests/kernels/narrow_and_wide.h"
 #include "tests/refusals.h"
 
 #include <gtest/gtest.h>
@@ -16,18 +18,12 @@ using harness::Layout;
 using harness::Rig;
 using harness::Shape;
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-const double kNaN = std::nan("");
-
-const Target kNarrow{"gfx1100", 32, MatrixUnit::kWmma};
-const Target kWide{"gfx942", 64, MatrixUnit::kMfma};
-
 // A legal call; each test spoils one thing.
-struct Fixture {
+struct SoftmaxFixture {
   Rig rig{1, nullptr};
   SoftmaxParams params;
 
-  explicit Fixture(Shape shape = {2, 3, 4, 5}, DType dtype = DType::kF32) {
+  explicit SoftmaxFixture(Shape shape = {2, 3, 4, 5}, DType dtype = DType::kF32) {
     params.x = rig.input("x", dtype, shape);
     params.y = rig.output("y", dtype, shape);
   }
@@ -53,72 +49,73 @@ std::vector<double> softmax_of(std::span<const double> x, SoftmaxParams params =
 }
 
 TEST(Softmax, RefusesWhatItsContractExcludes) {
-  expect_refusals<Fixture>(
-      softmax, {{kInvalid,
-                 [](Fixture& f) { f.params.x.elements = 119; },
-                 {"x holds 119 elements, shape [2, 3, 4, 5] needs 120"}},
-                {kInvalid, [](Fixture& f) { f.params.x.rank = 3; }, {"x has rank 3", "needs rank 4"}},
-                {kInvalid,
-                 [](Fixture& f) { f.params.y.shape[2] = 3; },
-                 {"y has shape [2, 3, 3, 5]", "needs 4 (rows of x)"}},
-                {kInvalid, [](Fixture& f) { f.params.x.shape[3] = -5; }, {"negative size", "[2, 3, 4, -5]"}},
-                {kInvalid,
-                 [](Fixture& f) {
-                   f.params.mask = f.rig.input("mask", DType::kF32, {2, 2, 4, 5});
-                 },
-                 {"mask has shape [2, 2, 4, 5]", "needs 3 (1, or heads of x)"}},
-                // Columns are never broadcast.
-                {kInvalid,
-                 [](Fixture& f) {
-                   f.params.mask = f.rig.input("mask", DType::kF32, {2, 3, 4, 1});
-                 },
-                 {"mask has shape [2, 3, 4, 1]", "needs 5 (cols of x)"}},
-                {kInvalid,
-                 [](Fixture& f) {
-                   f.params.mask = f.rig.input("mask", DType::kF32, {4, 5});
-                 },
-                 {"mask has rank 2", "needs rank 4"}},
-                {kUnsupported,
-                 [](Fixture& f) { f.params.x.dtype = DType::kI32; },
-                 {"x has dtype i32", "f32, f16, bf16"}},
-                {kUnsupported,
-                 [](Fixture& f) {
-                   f.params.x.dtype = DType::kF16;
-                   f.params.y.dtype = DType::kBF16;
-                 },
-                 {"y has dtype bf16", "supported: f16"}},
-                {kUnsupported,
-                 [](Fixture& f) {
-                   f.params.x.dtype = f.params.y.dtype = DType::kF16;
-                   f.params.mask = f.rig.input("mask", DType::kBF16, {2, 3, 4, 5});
-                 },
-                 {"mask has dtype bf16", "f32, f16"}},
-                {kInvalid,
-                 [](Fixture& f) {
-                   f.params.x.strides[3] = 2;
-                   f.params.x.elements = 240;
-                 },
-                 {"x has stride 2 along its last axis"}},
-                {kInvalid,
-                 [](Fixture& f) { f.params.y.strides[2] = 4; },
-                 {"y of shape", "overlaps itself", "stride 4"}},
-                {kInvalid,
-                 [](Fixture& f) {
-                   f.params.y = f.params.x;
-                   f.params.y.data = f.params.x.as<float>() + 5;
-                   f.params.x.shape[0] = f.params.y.shape[0] = 1;
-                 },
-                 {"x and y overlap"}},
-                {kInvalid, [](Fixture& f) { f.params.mask = f.params.y; }, {"mask and y overlap"}},
-                {kInvalid,
-                 [](Fixture& f) { f.params.scale = std::numeric_limits<float>::infinity(); },
-                 {"scale is inf"}}});
-  EXPECT_EQ(expect_operands_checked<Fixture>(softmax), 2);
+  expect_refusals<SoftmaxFixture>(
+      softmax,
+      {{kInvalid,
+        [](SoftmaxFixture& f) { f.params.x.elements = 119; },
+        {"x holds 119 elements, shape [2, 3, 4, 5] needs 120"}},
+       {kInvalid, [](SoftmaxFixture& f) { f.params.x.rank = 3; }, {"x has rank 3", "needs rank 4"}},
+       {kInvalid,
+        [](SoftmaxFixture& f) { f.params.y.shape[2] = 3; },
+        {"y has shape [2, 3, 3, 5]", "needs 4 (rows of x)"}},
+       {kInvalid, [](SoftmaxFixture& f) { f.params.x.shape[3] = -5; }, {"negative size", "[2, 3, 4, -5]"}},
+       {kInvalid,
+        [](SoftmaxFixture& f) {
+          f.params.mask = f.rig.input("mask", DType::kF32, {2, 2, 4, 5});
+        },
+        {"mask has shape [2, 2, 4, 5]", "needs 3 (1, or heads of x)"}},
+       // Columns are never broadcast.
+       {kInvalid,
+        [](SoftmaxFixture& f) {
+          f.params.mask = f.rig.input("mask", DType::kF32, {2, 3, 4, 1});
+        },
+        {"mask has shape [2, 3, 4, 1]", "needs 5 (cols of x)"}},
+       {kInvalid,
+        [](SoftmaxFixture& f) {
+          f.params.mask = f.rig.input("mask", DType::kF32, {4, 5});
+        },
+        {"mask has rank 2", "needs rank 4"}},
+       {kUnsupported,
+        [](SoftmaxFixture& f) { f.params.x.dtype = DType::kI32; },
+        {"x has dtype i32", "f32, f16, bf16"}},
+       {kUnsupported,
+        [](SoftmaxFixture& f) {
+          f.params.x.dtype = DType::kF16;
+          f.params.y.dtype = DType::kBF16;
+        },
+        {"y has dtype bf16", "supported: f16"}},
+       {kUnsupported,
+        [](SoftmaxFixture& f) {
+          f.params.x.dtype = f.params.y.dtype = DType::kF16;
+          f.params.mask = f.rig.input("mask", DType::kBF16, {2, 3, 4, 5});
+        },
+        {"mask has dtype bf16", "f32, f16"}},
+       {kInvalid,
+        [](SoftmaxFixture& f) {
+          f.params.x.strides[3] = 2;
+          f.params.x.elements = 240;
+        },
+        {"x has stride 2 along its last axis"}},
+       {kInvalid,
+        [](SoftmaxFixture& f) { f.params.y.strides[2] = 4; },
+        {"y of shape", "overlaps itself", "stride 4"}},
+       {kInvalid,
+        [](SoftmaxFixture& f) {
+          f.params.y = f.params.x;
+          f.params.y.data = f.params.x.as<float>() + 5;
+          f.params.x.shape[0] = f.params.y.shape[0] = 1;
+        },
+        {"x and y overlap"}},
+       {kInvalid, [](SoftmaxFixture& f) { f.params.mask = f.params.y; }, {"mask and y overlap"}},
+       {kInvalid,
+        [](SoftmaxFixture& f) { f.params.scale = std::numeric_limits<float>::infinity(); },
+        {"scale is inf"}}});
+  EXPECT_EQ(expect_operands_checked<SoftmaxFixture>(softmax), 2);
 }
 
 TEST(Softmax, EmptyTensorsLaunchNothing) {
   for (std::size_t axis = 0; axis < 4; ++axis) {
-    Fixture f;
+    SoftmaxFixture f;
     f.params.x.shape[axis] = f.params.y.shape[axis] = 0;
     f.params.x.data = f.params.y.data = nullptr;
     ASSERT_OK(softmax(f.params, nullptr));
@@ -217,7 +214,7 @@ TEST(Softmax, AddingAConstantChangesNoBit) {
 TEST(Softmax, ARowsBitsDependOnNeitherAlignmentNorOtherRows) {
   for (DType dtype : {DType::kF32, DType::kF16}) {
     for (std::int64_t cols : {77, 700, 1700, 17000}) {
-      Fixture f({1, 1, 3, cols}, dtype);
+      SoftmaxFixture f({1, 1, 3, cols}, dtype);
       const std::vector<double> aligned = f.run();
       Rig rig(1, nullptr);
       SoftmaxParams params;

@@ -2,6 +2,7 @@
 
 #include "harness/core/rig.h"
 #include "reference/weighted_matmul.h"
+#include "tests/kernels/narrow_and_wide.h"
 #include "tests/refusals.h"
 
 #include <gtest/gtest.h>
@@ -20,16 +21,13 @@ using harness::Family;
 using harness::Rig;
 using harness::Shape;
 
-const Target kNarrow{"gfx1100", 32, MatrixUnit::kWmma};
-const Target kWide{"gfx942", 64, MatrixUnit::kMfma};
-
 // A legal call; each test spoils one thing.
-struct Fixture {
+struct WeightedMatmulFixture {
   Rig rig{1, nullptr};
   WeightedMatmulParams params;
 
-  explicit Fixture(std::int64_t q_len = 3, DType dtype = DType::kF32, std::int64_t kv_len = 10,
-                   std::int64_t head_dim = 8) {
+  explicit WeightedMatmulFixture(std::int64_t q_len = 3, DType dtype = DType::kF32, std::int64_t kv_len = 10,
+                                 std::int64_t head_dim = 8) {
     params.weights = rig.input("weights", dtype, {2, 4, q_len, kv_len}, Family::kPositive);
     params.values = rig.input("values", dtype, {2, kv_len, 2, head_dim});
     params.out = rig.output("out", dtype, {2, q_len, 4, head_dim});
@@ -43,65 +41,77 @@ struct Fixture {
 };
 
 TEST(WeightedMatmul, RefusesWhatItsContractExcludes) {
-  expect_refusals<Fixture>(
+  expect_refusals<WeightedMatmulFixture>(
       weighted_matmul,
       {{kInvalid,
-        [](Fixture& f) { f.params.values.elements = 319; },
+        [](WeightedMatmulFixture& f) { f.params.values.elements = 319; },
         {"values holds 319 elements, shape [2, 10, 2, 8] needs 320"}},
-       {kInvalid, [](Fixture& f) { f.params.weights.rank = 3; }, {"weights has rank 3", "needs rank 4"}},
        {kInvalid,
-        [](Fixture& f) { f.params.values.shape[1] = 9; },
+        [](WeightedMatmulFixture& f) { f.params.weights.rank = 3; },
+        {"weights has rank 3", "needs rank 4"}},
+       {kInvalid,
+        [](WeightedMatmulFixture& f) { f.params.values.shape[1] = 9; },
         {"values has shape [2, 9, 2, 8]", "needs 10 (kv_len of weights)"}},
-       {kInvalid, [](Fixture& f) { f.params.values.shape[0] = 1; }, {"needs 2 (batch of weights)"}},
-       {kInvalid, [](Fixture& f) { --f.params.out.shape[0]; }, {"out has shape", "(batch of weights)"}},
-       {kInvalid, [](Fixture& f) { --f.params.out.shape[1]; }, {"out has shape", "(q_len of weights)"}},
-       {kInvalid, [](Fixture& f) { --f.params.out.shape[2]; }, {"out has shape", "(q_heads of weights)"}},
-       {kInvalid, [](Fixture& f) { --f.params.out.shape[3]; }, {"out has shape", "(head_dim of values)"}},
        {kInvalid,
-        [](Fixture& f) {
+        [](WeightedMatmulFixture& f) { f.params.values.shape[0] = 1; },
+        {"needs 2 (batch of weights)"}},
+       {kInvalid,
+        [](WeightedMatmulFixture& f) { --f.params.out.shape[0]; },
+        {"out has shape", "(batch of weights)"}},
+       {kInvalid,
+        [](WeightedMatmulFixture& f) { --f.params.out.shape[1]; },
+        {"out has shape", "(q_len of weights)"}},
+       {kInvalid,
+        [](WeightedMatmulFixture& f) { --f.params.out.shape[2]; },
+        {"out has shape", "(q_heads of weights)"}},
+       {kInvalid,
+        [](WeightedMatmulFixture& f) { --f.params.out.shape[3]; },
+        {"out has shape", "(head_dim of values)"}},
+       {kInvalid,
+        [](WeightedMatmulFixture& f) {
           f.params.values = f.rig.input("three", DType::kF32, {2, 10, 3, 8});
         },
         {"weights have 4 heads, values 3"}},
        {kInvalid,
-        [](Fixture& f) {
+        [](WeightedMatmulFixture& f) {
           f.params.values = f.rig.input("none", DType::kF32, {2, 10, 0, 8});
         },
         {"weights have 4 heads, values 0"}},
        {kUnsupported,
-        [](Fixture& f) { f.params.weights.dtype = DType::kI32; },
+        [](WeightedMatmulFixture& f) { f.params.weights.dtype = DType::kI32; },
         {"weights has dtype i32", "f32, f16, bf16"}},
        {kUnsupported,
-        [](Fixture& f) {
+        [](WeightedMatmulFixture& f) {
           f.params.weights.dtype = f.params.out.dtype = DType::kF16;
           f.params.values.dtype = DType::kBF16;
         },
         {"values has dtype bf16", "supported: f16"}},
        {kUnsupported,
-        [](Fixture& f) {
+        [](WeightedMatmulFixture& f) {
           f.params.weights.dtype = f.params.values.dtype = DType::kF16;
           f.params.out.dtype = DType::kBF16;
         },
         {"out has dtype bf16", "supported: f16"}},
        {kInvalid,
-        [](Fixture& f) {
+        [](WeightedMatmulFixture& f) {
           f.params.weights.strides[3] = 2;
           f.params.weights.elements = 480;
         },
         {"weights has stride 2 along its last axis"}},
        {kInvalid,
-        [](Fixture& f) { f.params.out.strides[2] = 7; },
+        [](WeightedMatmulFixture& f) { f.params.out.strides[2] = 7; },
         {"out of shape", "overlaps itself", "stride 7"}},
        {kInvalid,
-        [](Fixture& f) { f.params.out.data = f.params.values.as<float>() + 8; },
+        [](WeightedMatmulFixture& f) { f.params.out.data = f.params.values.as<float>() + 8; },
         {"values and out overlap"}},
        {kInvalid,
-        [](Fixture& f) { f.params.out.data = f.params.weights.data; },
+        [](WeightedMatmulFixture& f) { f.params.out.data = f.params.weights.data; },
         {"weights and out overlap"}}});
-  EXPECT_EQ(expect_operands_checked<Fixture>(weighted_matmul), 5);
+  EXPECT_EQ(expect_operands_checked<WeightedMatmulFixture>(weighted_matmul), 5);
 }
 
 TEST(WeightedMatmul, EmptyOutputsLaunchNothingAndNoKeysGiveZeros) {
-  Fixture f;
+  WeightedMatmulFixture f;
   f.params.weights.shape[2] = f.params.out.shape[1] = 0;
   f.params.out.data = nullptr;
   ASSERT_OK(weighted_matmul(f.params, nullptr));
@@ -109,7 +119,7 @@ TEST(WeightedMatmul, EmptyOutputsLaunchNothingAndNoKeysGiveZeros) {
   ASSERT_OK(weighted_matmul_plan(f.params, kNarrow, plan));
   EXPECT_EQ(plan.grid.x, 0u);
   for (std::int64_t q_len : {1, 40}) {
-    Fixture g(q_len);
+    WeightedMatmulFixture g(q_len);
     g.params.weights.shape[3] = g.params.values.shape[1] = 0;
     g.params.weights.data = g.params.values.data = nullptr;
     for (double value : g.run()) EXPECT_EQ(value, 0.0);
@@ -117,7 +127,7 @@ TEST(WeightedMatmul, EmptyOutputsLaunchNothingAndNoKeysGiveZeros) {
 }
 
 TEST(WeightedMatmul, PlanIsAPureFunctionOfParamsAndTarget) {
-  Fixture f(9);  // 18 rows for each head of values
+  WeightedMatmulFixture f(9);  // 18 rows for each head of values
   LaunchPlan first;
   LaunchPlan second;
   LaunchPlan wide;
@@ -128,7 +138,7 @@ TEST(WeightedMatmul, PlanIsAPureFunctionOfParamsAndTarget) {
   EXPECT_STREQ(first.kernel, "weighted_matmul_f32_w32_tile_64x64x32");
   EXPECT_STREQ(wide.kernel, "weighted_matmul_f32_w64_tile_64x64x32");
   EXPECT_EQ(first.grid.x, 4u);  // 2 batches × 2 heads of values, one tile each
-  Fixture decode(1);
+  WeightedMatmulFixture decode(1);
   ASSERT_OK(weighted_matmul_plan(decode.params, kWide, wide));
   EXPECT_STREQ(wide.kernel, "weighted_matmul_f32_w64_decode_4");
   EXPECT_LE(wide.shared_bytes, 65536u);
@@ -260,7 +270,7 @@ TEST(WeightedMatmul, WhatStandsBehindARowNeverCounts) {
 
 void expect_decode_gives_prefills_bits(DType dtype, int q_len, std::int64_t kv_len, std::int64_t head_dim,
                                        const Target& target = kCurrentDevice) {
-  Fixture f(q_len, dtype, kv_len, head_dim);
+  WeightedMatmulFixture f(q_len, dtype, kv_len, head_dim);
   const std::vector<double> prefill = f.run(target);
   const auto last_row = [&](TensorView& view, std::size_t axis) {
     const std::int64_t skipped = (view.shape[axis] - 1) * view.strides[axis];
@@ -299,7 +309,7 @@ TEST(WeightedMatmul, DecodeGivesTheBitsOfPrefillsLastRow) {
 }
 
 TEST(WeightedMatmul, ARowsBitsDoNotDependOnBatchMates) {
-  Fixture f(20);
+  WeightedMatmulFixture f(20);
   const std::vector<double> both = f.run();
   const std::size_t half = both.size() / 2;
   for (TensorView* view : {&f.params.weights, &f.params.values, &f.params.out}) {

@@ -45,7 +45,7 @@ Status status_of(Call&& call) {
   return {};
 }
 
-class ModuleFake : public testing::Test {
+class ModuleFake : public ::testing::Test {
  protected:
   void SetUp() override {
     load_answer = {hipSuccess, &some_object};

@@ -131,9 +131,9 @@ TEST_P(BulkRaceOf, EachStepIsNeeded) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Faults, BulkRaceOf,
-                         testing::Values(Fault::kInitUnseen, Fault::kReadTooEarly, Fault::kReleaseTooEarly,
-                                         Fault::kNoWaitForEmpty, Fault::kFewBytes, Fault::kNotPublished,
-                                         Fault::kNoBarrier, Fault::kNoStoreWait));
+                         ::testing::Values(Fault::kInitUnseen, Fault::kReadTooEarly, Fault::kReleaseTooEarly,
+                                           Fault::kNoWaitForEmpty, Fault::kFewBytes, Fault::kNotPublished,
+                                           Fault::kNoBarrier, Fault::kNoStoreWait));
 
 TEST_F(BulkRace, TwoBlocksThatStoreTheSameBoxRace) {
   launch(Fault::kNone);

@@ -1,15 +1,12 @@
 #include "reference/flash_attention.h"
+#include "reference/not_finite.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 
 namespace hipforge::reference {
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 // One head of dimension 1.
 AttentionResult attend(const std::vector<double>& q, const std::vector<double>& k,

@@ -1,15 +1,12 @@
 #include "reference/sample.h"
+#include "reference/not_finite.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 
 namespace hipforge::reference {
 namespace {
-
-const double kNaN = std::numeric_limits<double>::quiet_NaN();
-const double kInf = std::numeric_limits<double>::infinity();
 
 TEST(SampleReference, PhiloxGivesItsPublishedAnswers) {
   // The known-answer vectors of Random123 for philox4x32 with 10 rounds.
@@ -33,14 +30,14 @@ TEST(SampleReference, TheUniformIsTheFirstWordOfTheSubsequence) {
 }
 
 TEST(SampleReference, CandidatesFallAndTiesRise) {
-  const SampleDistribution all = sample_distribution(std::vector{0.0, 2.0, kNaN, 2.0, -kInf}, 2.0, 0);
+  const SampleDistribution all = sample_distribution(std::vector{0.0, 2.0, kNaN, 2.0, -kInfinity}, 2.0, 0);
   EXPECT_EQ(all.order, (std::vector<std::int64_t>{1, 3, 0, 4}));
   EXPECT_EQ(all.weight[0], 1.0);
   EXPECT_EQ(all.weight[1], 1.0);
   EXPECT_NEAR(all.weight[2], std::exp(-1.0), 1e-15);
   EXPECT_EQ(all.weight[3], 0.0);
   EXPECT_EQ(sample_distribution(std::vector{0.0, 2.0, 2.0}, 1.0, 1).order, (std::vector<std::int64_t>{1}));
-  EXPECT_TRUE(sample_distribution(std::vector{kNaN, -kInf}, 1.0, 0).order.empty());
+  EXPECT_TRUE(sample_distribution(std::vector{kNaN, -kInfinity}, 1.0, 0).order.empty());
 }
 
 TEST(SampleReference, NucleusIsTheShortestRun) {

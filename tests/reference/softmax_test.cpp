@@ -1,16 +1,13 @@
 #include "reference/softmax.h"
+#include "reference/not_finite.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 #include <numeric>
 
 namespace hipforge::reference {
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-const double kNaN = std::nan("");
 
 SoftmaxOptions sized(std::int64_t batch, std::int64_t heads, std::int64_t rows, std::int64_t cols) {
   SoftmaxOptions options;

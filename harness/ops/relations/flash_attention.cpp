@@ -27,10 +27,7 @@ struct Spec {
   std::int64_t head_dim;
   DType dtype = DType::kF32;
   Layout layout = Layout::kContiguous;
-  std::int64_t window = 0;
-  std::int64_t prefix_len = 0;
-  float soft_cap = 0.0f;
-  bool batch_invariant = true;
+  Params rule{};  // all but the tensors
 
   [[nodiscard]] Shape q_shape() const { return {batch, q_len, q_heads, head_dim}; }
   [[nodiscard]] Shape k_shape() const { return {batch, kv_len, kv_heads, head_dim}; }
@@ -38,19 +35,16 @@ struct Spec {
   [[nodiscard]] Shape shape() const { return {batch, q_len, kv_len, q_heads, kv_heads, head_dim}; }
 };
 
-// A rig with dense queries, keys and values, and the launch of all of them into "o" and "lse".
-Params make_whole(const Spec& spec, Rig& rig) {
-  Params params;
-  params.causal = true;
-  params.window = spec.window;
-  params.prefix_len = spec.prefix_len;
-  params.soft_cap = spec.soft_cap;
-  params.batch_invariant = spec.batch_invariant;
+// Makes dense queries, keys and values, and launches all of them into "o" and "lse".
+Params launch_whole(const Spec& spec, Made& made) {
+  Rig& rig = made.rig;
+  Params params = spec.rule;
   params.q = rig.input("q", spec.dtype, spec.q_shape(), Family::kNormal, 1.5, spec.layout);
   params.k = rig.input("k", spec.dtype, spec.k_shape(), Family::kNormal, 1.5, spec.layout);
   params.v = rig.input("v", spec.dtype, spec.k_shape(), Family::kNormal, 1.0, spec.layout);
   params.o = rig.output("o", spec.dtype, spec.q_shape(), spec.layout);
   params.lse = rig.output("lse", DType::kF32, spec.lse_shape(), spec.layout);
+  made.launch(params);
   return params;
 }
 
@@ -77,29 +71,22 @@ Params with_outputs(Params params, const std::string& o, const std::string& lse,
 
 // Queries [first, first + count) alone, with the keys up to the last of them: a chunk, or one decoded token.
 Params part_of(const Params& whole, const Spec& spec, std::int64_t first, std::int64_t count) {
-  Params part = whole;
-  const std::int64_t keys = spec.kv_len - spec.q_len + first + count;
-  part.q = slice_axis(whole.q, 1, first, count);
-  part.k = slice_axis(whole.k, 1, 0, keys);
-  part.v = slice_axis(whole.v, 1, 0, keys);
-  part.o = slice_axis(whole.o, 1, first, count);
-  part.lse = slice_axis(whole.lse, 2, first, count);
-  return part;
+  Params part = slice_operands(whole, {"q", "o"}, 1, first, count);
+  part = slice_operands(part, {"k", "v"}, 1, 0, spec.kv_len - spec.q_len + first + count);
+  return slice_operands(part, {"lse"}, 2, first, count);
 }
 
 Judge decode_is_last_row(const Spec& spec, Made& made) {
-  const Params whole = make_whole(spec, made.rig);
+  const Params whole = launch_whole(spec, made);
   const Params last = part_of(whole, spec, spec.q_len - 1, 1);
   const Params decoded = with_outputs(last, "decoded", "decoded_lse", spec, made.rig);
-  made.launch(whole);
   made.launch(decoded);
   return agree("last row, decoded", made, last, decoded);
 }
 
 Judge chunked_prefill(const Spec& spec, Made& made) {
-  const Params whole = make_whole(spec, made.rig);
+  const Params whole = launch_whole(spec, made);
   const Params in_chunks = with_outputs(whole, "chunked", "chunked_lse", spec, made.rig);
-  made.launch(whole);
   std::int64_t first = 0;
   // Of one, of a few, of the rest.
   for (std::int64_t count : {std::int64_t{1}, spec.q_len / 3, spec.q_len}) {
@@ -112,9 +99,8 @@ Judge chunked_prefill(const Spec& spec, Made& made) {
 }
 
 Judge batch_mates(const Spec& spec, Made& made) {
-  const Params whole = make_whole(spec, made.rig);
+  const Params whole = launch_whole(spec, made);
   const Params alone = with_outputs(whole, "alone", "alone_lse", spec, made.rig);
-  made.launch(whole);
   for (std::int64_t b = 0; b < spec.batch; ++b) {
     made.launch(slice_operands(alone, {"q", "k", "v", "o", "lse"}, 0, b));
   }
@@ -127,20 +113,16 @@ void make_pages(const Spec& spec, const std::string& suffix, std::int64_t page_s
   const std::int64_t row = spec.kv_heads * spec.head_dim;
   const std::int64_t pages_each = (spec.kv_len + page_size - 1) / page_size;
   const auto pages = static_cast<std::int64_t>(order.size());
-  std::vector<double> table;
-  for (std::int64_t page = 0; page < spec.batch * pages_each; ++page) {
-    table.push_back(static_cast<double>(order[static_cast<std::size_t>(page)]));
-  }
+  const std::vector<double> table(order.begin(), order.begin() + spec.batch * pages_each);
   const auto paged = [&](const std::string& name) {
     const std::vector<double> dense = rig.values(name);
     std::vector<double> cache(static_cast<std::size_t>(pages * page_size * row),
                               std::numeric_limits<double>::quiet_NaN());
-    for (std::int64_t b = 0; b < spec.batch; ++b) {
-      for (std::int64_t key = 0; key < spec.kv_len; ++key) {
-        const std::int64_t page = order[static_cast<std::size_t>(b * pages_each + key / page_size)];
-        std::copy_n(dense.begin() + (b * spec.kv_len + key) * row, row,
-                    cache.begin() + (page * page_size + key % page_size) * row);
-      }
+    for (std::int64_t i = 0; i < spec.batch * pages_each; ++i) {
+      const std::int64_t key = i % pages_each * page_size;
+      std::copy_n(dense.begin() + (i / pages_each * spec.kv_len + key) * row,
+                  std::min(page_size, spec.kv_len - key) * row,
+                  cache.begin() + order[static_cast<std::size_t>(i)] * page_size * row);
     }
     return rig.input_values(name + suffix, spec.dtype, {pages, page_size, spec.kv_heads, spec.head_dim},
                             cache, spec.layout);
@@ -165,10 +147,9 @@ std::vector<std::vector<std::int64_t>> page_orders(std::int64_t pages) {
 }
 
 Judge page_order(const Spec& spec, std::int64_t page_size, Made& made) {
-  const Params whole = make_whole(spec, made.rig);
+  const Params whole = launch_whole(spec, made);
   // One page more than are in use.
   const std::int64_t pages = spec.batch * ((spec.kv_len + page_size - 1) / page_size) + 1;
-  made.launch(whole);
   std::vector<std::string> suffixes;
   for (const std::vector<std::int64_t>& order : page_orders(pages)) {
     const std::string suffix = fmt::format("_paged_{}", suffixes.size());
@@ -191,7 +172,7 @@ Judge page_order(const Spec& spec, std::int64_t page_size, Made& made) {
 
 Judge packed_is_dense(const Spec& spec, Made& made) {
   Rig& rig = made.rig;
-  const Params whole = make_whole(spec, rig);
+  const Params whole = launch_whole(spec, made);
   Params packed = whole;
   const auto offsets = [&](const char* name, std::int64_t length) {
     std::vector<double> values;
@@ -210,7 +191,6 @@ Judge packed_is_dense(const Spec& spec, Made& made) {
   packed.v = flat("v", spec.kv_len, spec.kv_heads);
   packed.o = rig.output("o_packed", spec.dtype, shape_of(packed.q), spec.layout);
   packed.lse = {};
-  made.launch(whole);
   made.launch(packed);
   return [](const Rig& launched) {
     return std::vector<Agreement>{{"dense and packed", launched.read("o"), launched.read("o_packed"), {}}};
@@ -221,18 +201,16 @@ Judge packed_is_dense(const Spec& spec, Made& made) {
 
 std::vector<Case> flash_attention_metamorphic_cases(const OpLauncher<FlashAttentionParams>& launcher) {
   // GQA with a window, MQA, one head; decoding rows among tiles of keys, odd head_dims, more than a tile.
-  const Spec shapes[] = {
-      {.batch = 2, .q_len = 19, .kv_len = 83, .q_heads = 4, .kv_heads = 2, .head_dim = 40, .window = 37},
-      {.batch = 3,
-       .q_len = 34,
-       .kv_len = 129,
-       .q_heads = 3,
-       .kv_heads = 1,
-       .head_dim = 27,
-       .prefix_len = kPrefix},
-      {.batch = 2, .q_len = 9, .kv_len = 70, .q_heads = 2, .kv_heads = 2, .head_dim = 144, .soft_cap = 5.0f}};
+  Spec shapes[] = {{2, 19, 83, 4, 2, 40}, {3, 34, 129, 3, 1, 27}, {2, 9, 70, 2, 2, 144}};
+  for (Spec& spec : shapes) spec.rule.causal = true;
+  shapes[0].rule.window = 37;
+  shapes[1].rule.prefix_len = kPrefix;
+  shapes[2].rule.soft_cap = 5.0f;
   const std::int64_t page_sizes[] = {16, 5, 7};
-  using Make = Judge (*)(const Spec&, Made&);
+  constexpr std::pair<const char*, Judge (*)(const Spec&, Made&)> kDense[] = {
+      {"decode_is_last_row", decode_is_last_row},
+      {"chunked_prefill", chunked_prefill},
+      {"batch_mates", batch_mates}};
   std::vector<Case> cases;
   for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
     for (std::size_t at = 0; at < std::size(shapes); ++at) {
@@ -241,27 +219,16 @@ std::vector<Case> flash_attention_metamorphic_cases(const OpLauncher<FlashAttent
       const auto add = [&](const std::string& layout, const char* relation, const std::string& options,
                            std::function<Judge(Made&)> prepare) {
         // The layout is one of four, no Layout.
-        cases.push_back(metamorphic_case(
-            "flash_attention", dtype, layout, relation, spec.shape(), options, at == 0,
-            [=](const CaseEnvironment& environment) {
-              PreparedCase prepared;
-              prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
-              Made made{*prepared.rig, environment.target, launcher_of(environment, launcher)};
-              prepared.judge = [agreements = prepare(made)](const Rig& launched) {
-                return judge_agreements(agreements(launched));
-              };
-              prepared.launch = launch_all(std::move(made.launches));
-              return prepared;
-            }));
+        cases.push_back(metamorphic_case("flash_attention", dtype, layout, relation, spec.shape(), options,
+                                         at == 0, [=](const CaseEnvironment& environment) {
+                                           return prepare_relation(environment, launcher, prepare);
+                                         }));
       };
       for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
         spec.layout = layout;
-        for (const auto& [relation, make] :
-             {std::pair<const char*, Make>{"decode_is_last_row", decode_is_last_row},
-              std::pair<const char*, Make>{"chunked_prefill", chunked_prefill},
-              std::pair<const char*, Make>{"batch_mates", batch_mates}}) {
+        for (const auto& [relation, make] : kDense) {
           for (bool batch_invariant : {true, false}) {
-            spec.batch_invariant = batch_invariant;
+            spec.rule.batch_invariant = batch_invariant;
             add(layout_name(layout), relation, batch_invariant ? "" : "any_order",
                 [spec, make = make](Made& made) { return make(spec, made); });
           }

@@ -56,10 +56,10 @@ class CompareCommand : public ::testing::Test {
     options.json_path = path("verdicts.json");
     options.csv_path = path("verdicts.csv");
     options.markdown_path = path("verdicts.md");
-    testing::internal::CaptureStdout();
-    testing::internal::CaptureStderr();
+    ::testing::internal::CaptureStdout();
+    ::testing::internal::CaptureStderr();
     const int code = run_compare(options);
-    printed_ = testing::internal::GetCapturedStdout() + testing::internal::GetCapturedStderr();
+    printed_ = ::testing::internal::GetCapturedStdout() + ::testing::internal::GetCapturedStderr();
     return code;
   }
 
@@ -68,8 +68,8 @@ class CompareCommand : public ::testing::Test {
     try {
       (void)compare(before, after);
     } catch (const Error& error) {
-      (void)testing::internal::GetCapturedStdout();
-      (void)testing::internal::GetCapturedStderr();
+      (void)::testing::internal::GetCapturedStdout();
+      (void)::testing::internal::GetCapturedStderr();
       return error.what();
     }
     return "nothing";
@@ -80,8 +80,8 @@ class CompareCommand : public ::testing::Test {
 
  private:
   const std::filesystem::path folder_ =
-      std::filesystem::path(testing::TempDir()) /
-      ("compare." + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
+      std::filesystem::path(::testing::TempDir()) /
+      ("compare." + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()));
 };
 
 TEST_F(CompareCommand, TheSameBuildIsTheSame) {

@@ -13,10 +13,10 @@ namespace hipforge::harness {
 namespace {
 
 TEST(DevicesCommand, SaysWhatTheDeviceIsAndMeasuresWhereThatMeansSomething) {
-  const std::string path = testing::TempDir() + "devices_command_test.json";
-  testing::internal::CaptureStdout();
+  const std::string path = ::testing::TempDir() + "devices_command_test.json";
+  ::testing::internal::CaptureStdout();
   const int code = run_devices({.json_path = path, .quick = true});
-  const std::string text = testing::internal::GetCapturedStdout();
+  const std::string text = ::testing::internal::GetCapturedStdout();
   EXPECT_EQ(code, kExitGood);
   EXPECT_NE(text.find("device 0: "), std::string::npos) << text;
   std::ifstream file(path);

@@ -53,8 +53,8 @@ class RunFile : public ::testing::Test {
   }
 
   harness::Run run_;
-  const std::string path_ = testing::TempDir() + "record_test." +
-                            testing::UnitTest::GetInstance()->current_test_info()->name() + ".json";
+  const std::string path_ = ::testing::TempDir() + "record_test." +
+                            ::testing::UnitTest::GetInstance()->current_test_info()->name() + ".json";
 };
 
 TEST_F(RunFile, HoldsWhatWasTimed) {

@@ -19,7 +19,7 @@ TEST(Timer, PercentilesInterpolate) {
 TEST(Timer, SpreadIsFromTheTenthToTheNinetiethPercentileOfTheMedian) {
   std::vector<double> samples;
   for (int i = 10; i >= 0; --i) samples.push_back(100.0 + i);  // deciles 100, 101, ... 110
-  const Summary summary = summarize(samples);
+  const Timing summary = summarize(samples);
   EXPECT_EQ(summary.median, 105.0);
   EXPECT_EQ(summary.low, 101.0);
   EXPECT_EQ(summary.high, 109.0);

@@ -160,9 +160,9 @@ TEST(CheckCommand, RacesNeedABuildThatTellsThem) {
   options.filter = "rms_norm/f16/strided/5x257/";
   options.race = true;
 #if defined(HIPFORGE_CPU_RACE)
-  testing::internal::CaptureStdout();
+  ::testing::internal::CaptureStdout();
   EXPECT_EQ(run_check(options), kExitGood);
-  const std::string text = testing::internal::GetCapturedStdout();
+  const std::string text = ::testing::internal::GetCapturedStdout();
   EXPECT_NE(text.find("races: "), std::string::npos) << text;
   EXPECT_EQ(text.find("races: 0 accesses"), std::string::npos) << text;
 #else
@@ -208,9 +208,9 @@ TEST(CheckCommand, ShardsPartTheCases) {
   options.ops = {"argmax"};
   std::vector<std::string> together;
   for (options.shard = 0; options.shard < options.shards; ++options.shard) {
-    testing::internal::CaptureStdout();
+    ::testing::internal::CaptureStdout();
     EXPECT_EQ(run_check(options), kExitGood);
-    std::istringstream lines(testing::internal::GetCapturedStdout());
+    std::istringstream lines(::testing::internal::GetCapturedStdout());
     for (std::string line; std::getline(lines, line);) together.push_back(line);
   }
   std::vector<std::string> all;

@@ -1,5 +1,7 @@
 // The command line of `hipforge` as a user meets it.
 
+#include "harness/cli/number_option.h"
+
 #include "harness/system/child_process.h"
 #include "harness/system/exit_code.h"
 #include "harness/system/file.h"
@@ -63,10 +65,16 @@ TEST(CommandLine, ARejectedNumberIsOneLineWithTheRange) {
   }
 }
 
-TEST(CommandLine, ASeedIsDecimal) {
-  const Said said = hipforge({"check", "--seed", "010", "--filter", "rms_norm/f16/strided/5x257/"});
-  ASSERT_EQ(said.exit_code, kExitGood);
-  EXPECT_TRUE(said.lines.at(said.lines.size() - 2).ends_with(" s, seed 10")) << said.lines.back();
+TEST(NumberOption, ASeedIsDecimal) {
+  CLI::App app;
+  std::uint64_t seed = 0;
+  std::vector<int> waves;
+  add_number(app, "--seed", seed, "");
+  add_numbers(app, "--wave", waves, "");
+  app.parse("--seed 010 --wave 032,-8");
+  EXPECT_EQ(seed, 10u);
+  EXPECT_EQ(waves, (std::vector<int>{32, -8}));
+  EXPECT_THROW(app.parse("--seed 0x10"), CLI::ValidationError);
 }
 
 // A suite whose first program says that it runs and then hangs.

@@ -1,15 +1,12 @@
 #include "harness/core/compare.h"
+#include "reference/not_finite.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 
 namespace hipforge::harness {
 namespace {
-
-constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 Expected expect_values(std::vector<double> values, double bound, DType dtype = DType::kF32) {
   Expected expected;
@@ -42,26 +39,27 @@ TEST(Compare, OneBadElementAmongManyFails) {
 
 TEST(Compare, NaNFailsEvenUnderAnInfiniteBound) {
   EXPECT_FALSE(compare(std::vector<double>{kNaN}, expect_values({1.0}, 1.0)).passed);
-  EXPECT_FALSE(compare(std::vector<double>{kNaN}, expect_values({1.0}, kInf)).passed);
+  EXPECT_FALSE(compare(std::vector<double>{kNaN}, expect_values({1.0}, kInfinity)).passed);
   EXPECT_FALSE(compare(std::vector<double>{1.0}, expect_values({1.0}, kNaN)).passed == false)
       << "an exact match needs no bound";
   EXPECT_FALSE(compare(std::vector<double>{1.5}, expect_values({1.0}, kNaN)).passed);
 }
 
 TEST(Compare, NonFiniteOraclesWantTheSameClassAndSign) {
-  EXPECT_TRUE(
-      compare(std::vector<double>{kNaN, kInf, -kInf}, expect_values({kNaN, kInf, -kInf}, 0.0)).passed);
+  EXPECT_TRUE(compare(std::vector<double>{kNaN, kInfinity, -kInfinity},
+                      expect_values({kNaN, kInfinity, -kInfinity}, 0.0))
+                  .passed);
   EXPECT_FALSE(compare(std::vector<double>{0.0}, expect_values({kNaN}, 0.0)).passed);
-  EXPECT_FALSE(compare(std::vector<double>{kInf}, expect_values({kNaN}, 0.0)).passed);
-  EXPECT_FALSE(compare(std::vector<double>{-kInf}, expect_values({kInf}, 0.0)).passed);
-  EXPECT_FALSE(compare(std::vector<double>{1e30}, expect_values({kInf}, 1.0)).passed);
+  EXPECT_FALSE(compare(std::vector<double>{kInfinity}, expect_values({kNaN}, 0.0)).passed);
+  EXPECT_FALSE(compare(std::vector<double>{-kInfinity}, expect_values({kInfinity}, 0.0)).passed);
+  EXPECT_FALSE(compare(std::vector<double>{1e30}, expect_values({kInfinity}, 1.0)).passed);
 }
 
 TEST(Compare, InfinityPassesOnlyWhereTheOutputDtypeOverflows) {
-  EXPECT_FALSE(compare(std::vector<double>{kInf}, expect_values({60000.0}, 30.0, DType::kF16)).passed);
-  EXPECT_TRUE(compare(std::vector<double>{kInf}, expect_values({65519.0}, 30.0, DType::kF16)).passed);
-  EXPECT_TRUE(compare(std::vector<double>{kInf}, expect_values({70000.0}, 30.0, DType::kF16)).passed);
-  EXPECT_FALSE(compare(std::vector<double>{-kInf}, expect_values({70000.0}, 30.0, DType::kF16)).passed);
+  EXPECT_FALSE(compare(std::vector<double>{kInfinity}, expect_values({60000.0}, 30.0, DType::kF16)).passed);
+  EXPECT_TRUE(compare(std::vector<double>{kInfinity}, expect_values({65519.0}, 30.0, DType::kF16)).passed);
+  EXPECT_TRUE(compare(std::vector<double>{kInfinity}, expect_values({70000.0}, 30.0, DType::kF16)).passed);
+  EXPECT_FALSE(compare(std::vector<double>{-kInfinity}, expect_values({70000.0}, 30.0, DType::kF16)).passed);
   EXPECT_FALSE(compare(std::vector<double>{65504.0}, expect_values({70000.0}, 30.0, DType::kF16)).passed);
 }
 

@@ -20,10 +20,10 @@ namespace fs = std::filesystem;
 
 // A build whose programs are shell scripts: `hipforge` runs a body that finds the mutant in $HIPFORGE_MUTANT,
 // the tests pass.
-class Mutants : public testing::Test {
+class Mutants : public ::testing::Test {
  protected:
   void SetUp() override {
-    root_ = fs::path(testing::TempDir()) / ("mutants_" + std::to_string(::getpid()));
+    root_ = fs::path(::testing::TempDir()) / ("mutants_" + std::to_string(::getpid()));
     fs::create_directories(folder());
     for (const char* program : {"kernels_test", "chronicle_test"}) make_program(program, "exit 0");
     options_.folder = root_.string();
@@ -49,9 +49,9 @@ class Mutants : public testing::Test {
     write_file((folder() / "mutants.json").string(), text + "]}");
   }
   [[nodiscard]] std::pair<int, std::string> run() const {
-    testing::internal::CaptureStdout();
+    ::testing::internal::CaptureStdout();
     const int code = run_mutants(options_);
-    return {code, testing::internal::GetCapturedStdout()};
+    return {code, ::testing::internal::GetCapturedStdout()};
   }
 
   fs::path root_;

@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class FindEmulation : public testing::Test {
+class FindEmulation : public ::testing::Test {
  protected:
   void SetUp() override {
     folder_ = fs::temp_directory_path() / ("hipforge_emulation_test." + std::to_string(::getpid()));

@@ -36,7 +36,7 @@ std::span<const std::byte> bytes_of(const std::string& text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
 
-class Replay : public testing::Test {
+class Replay : public ::testing::Test {
  protected:
   void SetUp() override {
     folder_ = fs::temp_directory_path() / ("hipforge_replay_test." + std::to_string(::getpid()));
@@ -51,9 +51,9 @@ class Replay : public testing::Test {
     options.filter = kCases;
     options.target = target;
     options.record_path = record_;
-    testing::internal::CaptureStdout();
+    ::testing::internal::CaptureStdout();
     const int code = run_check(options);
-    const std::string output = testing::internal::GetCapturedStdout();
+    const std::string output = ::testing::internal::GetCapturedStdout();
     ASSERT_EQ(code, kExitGood) << output;
   }
 
@@ -62,9 +62,9 @@ class Replay : public testing::Test {
     options.folder = record_;
     options.filter = filter;
     options.json_path = folder_ / "out.json";
-    testing::internal::CaptureStdout();
+    ::testing::internal::CaptureStdout();
     const int code = run_replay(options);
-    output_ = testing::internal::GetCapturedStdout();
+    output_ = ::testing::internal::GetCapturedStdout();
     return code;
   }
 
@@ -334,7 +334,7 @@ TEST_P(CorruptRecord, IsOneClearError) {
     const int code = replay();
     FAIL() << "no error, exit code " << code << "\n" << output_;
   } catch (const Error& error) {
-    testing::internal::GetCapturedStdout();
+    ::testing::internal::GetCapturedStdout();
     const std::string message = error.what();
     EXPECT_NE(message.find(record_.string()), std::string::npos) << message;
     EXPECT_NE(message.find(GetParam().message), std::string::npos) << message;
@@ -454,7 +454,7 @@ const Corruption kCorruptions[] = {
      "phase"},
 };
 
-INSTANTIATE_TEST_SUITE_P(Every, CorruptRecord, testing::ValuesIn(kCorruptions),
+INSTANTIATE_TEST_SUITE_P(Every, CorruptRecord, ::testing::ValuesIn(kCorruptions),
                          [](const auto& test) { return std::string(test.param.name); });
 
 TEST_F(Replay, WhatIsNoJsonIsOneClearError) {

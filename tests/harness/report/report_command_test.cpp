@@ -1,7 +1,5 @@
 #include "harness/report/report_command.h"
 
-#include "harness/report/report_data.h"
-#include "harness/report/report_page.h"
 #include "harness/system/exit_code.h"
 #include "harness/system/file.h"
 #include "kernels/runtime/status.h"
@@ -46,8 +44,8 @@ class ReportCommand : public ::testing::Test {
   }
 
   const std::filesystem::path folder_ =
-      std::filesystem::path(testing::TempDir()) /
-      ("report." + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
+      std::filesystem::path(::testing::TempDir()) /
+      ("report." + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()));
 };
 
 constexpr const char* kRun =
@@ -112,12 +110,12 @@ TEST_F(ReportCommand, NoDataEndsTheElementThatHoldsIt) {
   write("check.json", kCheck);
   ReportOptions asked = options();
   asked.check_paths = {path("check.json")};
-  testing::internal::CaptureStdout();
-  testing::internal::CaptureStderr();
+  ::testing::internal::CaptureStdout();
+  ::testing::internal::CaptureStderr();
   EXPECT_EQ(run_report(asked), kExitGood);
-  EXPECT_NE(testing::internal::GetCapturedStdout().find("2 checks, 1 recorded runs on 1 devices"),
+  EXPECT_NE(::testing::internal::GetCapturedStdout().find("2 checks, 1 recorded runs on 1 devices"),
             std::string::npos);
-  (void)testing::internal::GetCapturedStderr();
+  (void)::testing::internal::GetCapturedStderr();
   const std::string page = read_file(asked.output_path);
   const std::string open = "<script type=\"application/json\" id=\"data\">";
   const std::size_t begin = page.find(open) + open.size();

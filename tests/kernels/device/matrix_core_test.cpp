@@ -51,7 +51,7 @@ void expect_within(const std::vector<float>& found, const Product& expected, dou
   }
 }
 
-class MatrixCore : public testing::TestWithParam<DType> {};
+class MatrixCore : public ::testing::TestWithParam<DType> {};
 
 TEST_P(MatrixCore, MultipliesColumnsAndRows) {
   const std::vector<float> a = operand(1);
@@ -111,7 +111,7 @@ TEST_P(MatrixCore, InfinityAndNaNReachTheirRowsAndColumnsAlone) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Dtypes, MatrixCore, testing::Values(DType::kF16, DType::kBF16),
+INSTANTIATE_TEST_SUITE_P(Dtypes, MatrixCore, ::testing::Values(DType::kF16, DType::kBF16),
                          [](const auto& instance) { return std::string(dtype_name(instance.param)); });
 
 }  // namespace

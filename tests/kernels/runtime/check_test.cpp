@@ -148,7 +148,7 @@ void for_each_operand(P& p, Visit&& visit) {
   visit(OperandRole{"extra", kOut | kOptional}, p.extra);
 }
 
-class Operands : public testing::Test {
+class Operands : public ::testing::Test {
  protected:
   Status check(Apart apart = nullptr) const {
     const Dim rows{params.a.shape[0], "rows of a"};
