@@ -45,29 +45,9 @@ class RecordingScope {
 }  // namespace
 
 const char* failure_name(Failure failure) {
-  switch (failure) {
-    case Failure::kNone:
-      return "none";
-    case Failure::kRefused:
-      return "refused";
-    case Failure::kFault:
-      return "fault";
-    case Failure::kErrorWord:
-      return "error_word";
-    case Failure::kOverwrite:
-      return "overwrite";
-    case Failure::kWrong:
-      return "wrong";
-    case Failure::kException:
-      return "exception";
-    case Failure::kCrash:
-      return "crash";
-    case Failure::kHang:
-      return "hang";
-    case Failure::kMemory:
-      return "memory";
-  }
-  return "unknown";
+  constexpr const char* kNames[] = {"none",  "refused",   "fault", "error_word", "overwrite",
+                                    "wrong", "exception", "crash", "hang",       "memory"};
+  return kNames[static_cast<std::size_t>(failure)];
 }
 
 std::vector<double> read_output(const Rig& rig, const OutputExpectation& expectation) {

@@ -33,15 +33,23 @@ std::string version_text(int version) {
   return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
 }
 
-}  // namespace
-
-DeviceInfo device_info() {
+int current_device() {
   int devices = 0;
   throw_if_error(usable_devices(devices));
   int device = 0;
   HIPFORGE_HIP_CHECK(hipGetDevice(&device));
+  return device;
+}
+
+hipDeviceProp_t properties_of(int device) {
   hipDeviceProp_t properties{};
   HIPFORGE_HIP_CHECK(hipGetDeviceProperties(&properties, device));
+  return properties;
+}
+
+}  // namespace
+
+DeviceInfo device_info() {
 #if defined(HIPFORGE_PLATFORM_CPU)
   const char* platform = "cpu";
 #elif defined(HIPFORGE_PLATFORM_NVIDIA)
@@ -51,16 +59,14 @@ DeviceInfo device_info() {
 #else
 #error "no platform"
 #endif
-  return {platform, properties.name, compiler_name()};
+  return {platform, properties_of(current_device()).name, compiler_name()};
 }
 
 DeviceDetails device_details() {
   DeviceDetails details;
   details.info = device_info();
-  int device = 0;
-  HIPFORGE_HIP_CHECK(hipGetDevice(&device));
-  hipDeviceProp_t properties{};
-  HIPFORGE_HIP_CHECK(hipGetDeviceProperties(&properties, device));
+  const int device = current_device();
+  const hipDeviceProp_t properties = properties_of(device);
   details.architecture = properties.gcnArchName;
   details.multiprocessors = properties.multiProcessorCount;
   details.wave = properties.warpSize;

@@ -515,10 +515,6 @@ double smallest_weight(DType dtype, double lse) {
   return std::fabs(lse) < 0x1p19 ? 0x1p-34 : 0x1p-25;
 }
 
-bool is_power_of_two(std::int64_t count) {
-  return count > 0 && (count & (count - 1)) == 0;
-}
-
 // Whether [begin, end) lies in [0, size) and is no longer than `most`, where that is not 0.
 bool is_range(std::int64_t begin, std::int64_t end, std::int64_t size, std::int64_t most) {
   return 0 <= begin && begin <= end && end <= size && (most == 0 || end - begin <= most);
@@ -670,7 +666,7 @@ std::vector<OutputExpectation> expect(const FlashAttentionParams& part, const Ho
         const double lost = matrix ? smallest_weight(dtype, log_sum) : 0x1p-149;
         const auto query =
             q.subspan(first + row * static_cast<std::size_t>(dim), static_cast<std::size_t>(dim));
-        const bool mean = mask_values.empty() && is_power_of_two(visible) &&
+        const bool mean = mask_values.empty() && is_power_of_two(static_cast<double>(visible)) &&
                           std::all_of(query.begin(), query.end(), [](double x) { return x == 0.0; }) &&
                           are_integers(keys->v);
         for (std::int64_t d = 0; d < dim; ++d) {
