@@ -36,25 +36,9 @@ Json json_of(const JsonFields& fields) {
 }
 
 std::string xml(const std::string& text) {
-  std::string escaped;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      default:
-        escaped += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-    }
-  }
+  std::string escaped = replaced(text, {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}});
+  std::ranges::replace_if(
+      escaped, [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
   return escaped;
 }
 
@@ -124,10 +108,6 @@ std::string summary_junit(const Summary& summary) {
   return text + "</testsuites>\n";
 }
 
-std::string summary_csv(const Summary& summary) {
-  return csv(summary.details);
-}
-
 std::string summary_markdown(const Summary& summary) {
   Sheet failures{{"failed", "message", "repeat"}, {}};
   for (const Entry& entry : summary.entries) {
@@ -140,7 +120,7 @@ std::string summary_markdown(const Summary& summary) {
 void write_summary(const SummaryFiles& files, const Summary& summary) {
   if (!files.json.empty()) write_file(files.json, summary_json(summary));
   if (!files.junit.empty()) write_file(files.junit, summary_junit(summary));
-  if (!files.csv.empty()) write_file(files.csv, summary_csv(summary));
+  if (!files.csv.empty()) write_file(files.csv, csv(summary.details));
   if (!files.markdown.empty()) write_file(files.markdown, summary_markdown(summary));
 }
 
