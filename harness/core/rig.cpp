@@ -222,14 +222,16 @@ Status Rig::finish() {
   HIPFORGE_HIP_TRY(hipStreamSynchronize(stream_));
   HIPFORGE_HIP_TRY(hipDeviceSynchronize());
   for (const Operand& operand : operands_) {
-    if (const std::string damage = operand.buffer.check(); !damage.empty()) {
-      return failure(StatusCode::kInvalidArgument, "operand ", operand.name, ": ", damage);
-    }
+    const auto damaged = [&operand](const auto&... what) {
+      return failure(StatusCode::kInvalidArgument, "operand ", operand.name, what...);
+    };
+    if (const std::string damage = operand.buffer.check(); !damage.empty()) return damaged(": ", damage);
+    const bool is_input = operand.written.empty();
+    const std::string what = fmt::format(" of shape {}: {} was written", operand.view.shape_text(),
+                                         is_input ? "an input" : "a gap between its rows");
     if (operand.on_device) {
-      if (operand.written.empty() &&
-          checksum(operand.buffer.data(), operand.buffer.bytes(), stream_) != operand.checksum) {
-        return failure(StatusCode::kInvalidArgument, "operand ", operand.name, " of shape ",
-                       operand.view.shape_text(), ": an input was written");
+      if (is_input && checksum(operand.buffer.data(), operand.buffer.bytes(), stream_) != operand.checksum) {
+        return damaged(what);
       }
       continue;
     }
@@ -240,17 +242,11 @@ Status Rig::finish() {
       const std::size_t size = dtype_size(view.dtype);
       const std::size_t begin = first_byte(operand.buffer, view);
       for_each_element(view, [&](std::size_t, std::size_t offset) {
-        std::copy_n(now.begin() + static_cast<std::ptrdiff_t>(begin + offset * size), size,
-                    before.begin() + static_cast<std::ptrdiff_t>(begin + offset * size));
+        std::copy_n(now.data() + begin + offset * size, size, before.data() + begin + offset * size);
       });
     }
-    const auto at = std::mismatch(now.begin(), now.end(), before.begin(), before.end());
-    if (at.first != now.end()) {
-      return failure(StatusCode::kInvalidArgument, "operand ", operand.name, " of shape ",
-                     operand.view.shape_text(), ": ",
-                     operand.written.empty() ? "an input was written" : "a gap between its rows was written",
-                     ", byte ", at.first - now.begin());
-    }
+    const auto at = std::ranges::mismatch(now, before).in1;
+    if (at != now.end()) return damaged(what, ", byte ", at - now.begin());
   }
   return {};
 }

@@ -95,14 +95,12 @@ std::string summary_junit(const Summary& summary) {
                                 xml(entry.message), xml(entry.repeat));
     }
   }
-  std::string text = fmt::format(
-      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites "
-      "time=\"{:.3f}\">\n",
-      summary.seconds);
+  std::string text = fmt::format("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites time=\"{:.3f}\">\n",
+                                 summary.seconds);
   for (const auto& [group, suite] : suites) {
     text += fmt::format(
-        "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" skipped=\"{}\" "
-        "time=\"{:.6f}\">\n{}  </testsuite>\n",
+        "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" skipped=\"{}\" time=\"{:.6f}\">\n{}"
+        "  </testsuite>\n",
         xml(group), suite.tests, suite.failures, suite.skipped, suite.seconds, suite.body);
   }
   return text + "</testsuites>\n";

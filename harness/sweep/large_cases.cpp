@@ -34,12 +34,8 @@ std::vector<Comb> combs(std::int64_t size, std::int64_t count, std::int64_t teet
 }
 
 void SampledOutputs::add(const OutputExpectation& part, const TensorView& whole) {
-  auto at = std::find_if(outputs_.begin(), outputs_.end(),
-                         [&](const Output& output) { return output.name == part.output; });
-  if (at == outputs_.end()) {
-    outputs_.push_back({part.output, whole, {}, {}, {}});
-    at = std::prev(outputs_.end());
-  }
+  auto at = std::ranges::find(outputs_, part.output, &Output::name);
+  if (at == outputs_.end()) at = outputs_.insert(at, {part.output, whole, {}, {}, {}});
   at->parts.push_back(part.view);
   // In a contiguous output an element's offset is its index.
   const std::int64_t first = (static_cast<std::byte*>(part.view.data) - static_cast<std::byte*>(whole.data)) /

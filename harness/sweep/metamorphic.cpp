@@ -34,18 +34,16 @@ Comparison judge_agreements(const std::vector<Agreement>& agreements) {
       return result;
     }
     for (std::size_t i = 0; i < agreement.left.size(); ++i) {
+      const double left = agreement.left[i];
+      const double right = agreement.right[i];
       const double bound = same_bits ? 0.0 : agreement.bound[i];
-      const double share = apart(agreement.left[i], agreement.right[i], bound, same_bits);
-      result.judged.push_back({agreement.left[i], agreement.right[i], share});
-      if (!(share <= 1.0)) {
-        ++result.failures;
-        if (result.passed) {
-          result.message =
-              fmt::format("{}: element {} is {:.9g} against {:.9g}, {}", agreement.what, i, agreement.left[i],
-                          agreement.right[i],
-                          same_bits ? "must be the same bits" : fmt::format("may be {:.3g} apart", bound));
-        }
+      const double share = apart(left, right, bound, same_bits);
+      result.judged.push_back({left, right, share});
+      if (!(share <= 1.0) && ++result.failures == 1) {
         result.passed = false;
+        result.message =
+            fmt::format("{}: element {} is {:.9g} against {:.9g}, {}", agreement.what, i, left, right,
+                        same_bits ? "must be the same bits" : fmt::format("may be {:.3g} apart", bound));
       }
       if (share > result.worst_share || result.where.empty()) {
         result.worst_share = share;
@@ -111,9 +109,7 @@ Case metamorphic_case(const std::string& op, DType dtype, const std::string& lay
 void add_metamorphic(OpSuite& suite, std::vector<Case> cases) {
   for (Case& test : cases) {
     for (const std::string& relation : test.features) {
-      if (std::find(suite.features.begin(), suite.features.end(), relation) == suite.features.end()) {
-        suite.features.push_back(relation);
-      }
+      if (std::ranges::count(suite.features, relation) == 0) suite.features.push_back(relation);
     }
     suite.cases.push_back(std::move(test));
   }
