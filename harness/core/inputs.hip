@@ -44,18 +44,36 @@ __device__ inline double exact_log(double v) {
   return fma(static_cast<double>(exponent), 0.6931471805599453, 2.0 * z * series);
 }
 
-// sin of 2π·turn for turn in [0, 1): the octant is exact, the series see at most π/4.
-__device__ inline double exact_sin(double turn) {
+// cos and sin of 2π·turn for turn in [0, 1): the octant is exact, the series see at most π/4.
+__device__ inline void exact_sincos(double turn, double& sine, double& cosine) {
   const int quadrant = static_cast<int>(fma(turn, 4.0, 0.5));
   const double angle = fma(static_cast<double>(quadrant), -0.25, turn) * 6.283185307179586;
   const double a2 = angle * angle;
-  const bool is_cosine = (quadrant & 1) != 0;
-  double series = 0.0;
+  double s = 0.0;
+  double c = 0.0;
   for (int k = 17; k >= 1; k -= 2) {
-    series = fma(series * a2, is_cosine ? -1.0 / (k * (k + 1)) : -1.0 / ((k + 1) * (k + 2)), 1.0);
+    s = fma(s * a2, -1.0 / ((k + 1) * (k + 2)), 1.0);
+    c = fma(c * a2, -1.0 / (k * (k + 1)), 1.0);
   }
-  const double value = is_cosine ? series : series * angle;
-  return (quadrant & 2) == 0 ? value : -value;
+  s *= angle;
+  switch (quadrant & 3) {
+    case 0:
+      sine = s;
+      cosine = c;
+      break;
+    case 1:
+      sine = c;
+      cosine = -s;
+      break;
+    case 2:
+      sine = -s;
+      cosine = -c;
+      break;
+    default:
+      sine = -c;
+      cosine = s;
+      break;
+  }
 }
 
 // Uniform in (0, 1], exact.
@@ -67,16 +85,17 @@ __device__ inline double unit_uniform(unsigned int bits) {
 // from the second.
 __device__ inline double standard_normal(unsigned int radius_bits, unsigned int angle_bits) {
   const double radius = sqrt(-2.0 * exact_log(unit_uniform(radius_bits)));
+  double sine = 0.0;
+  double cosine = 0.0;
   const double turn = unit_uniform(angle_bits);
-  return radius * exact_sin(turn < 1.0 ? turn : 0.0);
+  exact_sincos(turn < 1.0 ? turn : 0.0, sine, cosine);
+  return radius * sine;
 }
 
 __device__ inline double draw(const FillArgs& args, std::int64_t index) {
-  const auto engine_of = [&args](std::int64_t number) {
-    return rocrand_device::philox4x32_10_engine(args.seed, args.tensor_id,
-                                                4ull * static_cast<std::uint64_t>(number));
-  };
-  const uint4 bits = engine_of(index).next4();
+  rocrand_device::philox4x32_10_engine engine(args.seed, args.tensor_id,
+                                              4ull * static_cast<std::uint64_t>(index));
+  const uint4 bits = engine.next4();
   const std::int64_t row_size = args.shape[kMaxRank - 1];
   switch (static_cast<Family>(args.family)) {
     case Family::kNormal:
@@ -95,13 +114,18 @@ __device__ inline double draw(const FillArgs& args, std::int64_t index) {
       return args.scale;
     case Family::kOneHot: {
       // The hot index is drawn once a row, from the row's own number.
-      auto row_engine = engine_of(index / row_size);
-      const auto hot = static_cast<std::int64_t>(row_engine() % static_cast<unsigned>(row_size));
-      return index % row_size == hot ? args.scale : 0.0;
+      const std::int64_t row = index / row_size;
+      rocrand_device::philox4x32_10_engine row_engine(args.seed, args.tensor_id,
+                                                      4ull * static_cast<std::uint64_t>(row));
+      return index % row_size == static_cast<std::int64_t>(row_engine() % static_cast<unsigned>(row_size))
+                 ? args.scale
+                 : 0.0;
     }
     case Family::kCancel: {
       // Neighbours share a draw: +a, then −a with the last bits changed.
-      const uint4 pair = engine_of(index / 2).next4();
+      rocrand_device::philox4x32_10_engine pair_engine(args.seed, args.tensor_id,
+                                                       4ull * static_cast<std::uint64_t>(index / 2));
+      const uint4 pair = pair_engine.next4();
       const double value = args.scale * standard_normal(pair.x, pair.y);
       return index % 2 == 0 ? value : -value * fma(unit_uniform(pair.z), 0x1p-7, 1.0);
     }
