@@ -301,8 +301,7 @@ int run_check(const CheckOptions& options) {
   try {
     return check(options);
   } catch (const UsageError& error) {
-    fmt::print(stderr, "hipforge check: {}\n", error.what());
-    return kExitUsage;
+    return usage_error("check", error.what());
   }
 }
 

@@ -23,11 +23,6 @@ namespace fs = std::filesystem;
 
 using Entries = std::map<std::string, std::map<std::string, BaselineEntry>>;
 
-int usage_error(const std::string& message) {
-  fmt::print(stderr, "hipforge isa: {}\n", message);
-  return kExitUsage;
-}
-
 [[noreturn]] void cannot_run(const std::string& message) {
   throw Error(failure(StatusCode::kNotFound, message));
 }
@@ -159,7 +154,8 @@ int run_cubin(const IsaOptions& options, const std::regex& wanted) {
                loop.vector, loop.lds, loop.global);
   }
   if (passed + failed == 0)
-    return usage_error(fmt::format("no matrix-core kernel (_mma, _wgmma) matches in {}", options.cubin));
+    return usage_error("isa",
+                       fmt::format("no matrix-core kernel (_mma, _wgmma) matches in {}", options.cubin));
   fmt::print("{} passed, {} failed, 0 skipped\n", passed, failed);
   return failed > 0 ? kExitFailed : kExitGood;
 }
@@ -197,10 +193,10 @@ int run_isa(const IsaOptions& options) {
   try {
     wanted = std::regex(options.kernel);
   } catch (const std::regex_error& error) {
-    return usage_error(fmt::format("--kernel {}: {}", options.kernel, error.what()));
+    return usage_error("isa", fmt::format("--kernel {}: {}", options.kernel, error.what()));
   }
   if (options.accept && options.accept->find_first_not_of(" \t") == std::string::npos) {
-    return usage_error("--accept needs a reason");
+    return usage_error("isa", "--accept needs a reason");
   }
   if (!options.cubin.empty()) return run_cubin(options, wanted);
 
@@ -210,8 +206,8 @@ int run_isa(const IsaOptions& options) {
     if (code_objects.contains(name)) continue;
     std::vector<std::string> names;
     for (const auto& [known, files] : code_objects) names.push_back(known);
-    return usage_error(fmt::format("{} has no code objects for {}, it has {}", options.folder, name,
-                                   fmt::join(names, ", ")));
+    return usage_error("isa", fmt::format("{} has no code objects for {}, it has {}", options.folder, name,
+                                          fmt::join(names, ", ")));
   }
   if (!options.architectures.empty()) {
     std::erase_if(code_objects, [&](const auto& entry) {
@@ -233,7 +229,7 @@ int run_isa(const IsaOptions& options) {
   for (const auto& [architecture, files] : code_objects) {
     for (const fs::path& file : files) examine(file, architecture, toolchain.objdump, wanted, records);
   }
-  if (records.empty()) return usage_error(fmt::format("no kernel matches {}", options.kernel));
+  if (records.empty()) return usage_error("isa", fmt::format("no kernel matches {}", options.kernel));
 
   Entries& entries = baseline[toolchain.name];
   std::set<std::pair<std::string, std::string>> present;

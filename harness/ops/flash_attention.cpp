@@ -3,6 +3,7 @@
 #include "harness/core/tolerance.h"
 #include "harness/sweep/op_cases.h"
 #include "reference/flash_attention.h"
+#include "reference/not_finite.h"
 
 #include <fmt/format.h>
 
@@ -10,7 +11,6 @@
 #include <array>
 #include <bit>
 #include <cmath>
-#include <limits>
 #include <numeric>
 #include <optional>
 #include <utility>
@@ -18,8 +18,6 @@
 namespace hipforge::harness {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 // Samples of a large case.
 constexpr std::int64_t kSampledHeads = 12;
 constexpr std::int64_t kSampledRows = 16;  // neighbours, from one place of each sampled head

@@ -3,12 +3,12 @@
 #include "harness/core/tolerance.h"
 #include "harness/sweep/op_cases.h"
 #include "reference/linear.h"
+#include "reference/not_finite.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 namespace hipforge::harness {
 namespace {
@@ -72,8 +72,8 @@ std::vector<double> non_finite_values(const Shape& shape, std::int64_t every) {
   return values_of(shape, [&](std::int64_t i) {
     const std::int64_t row = i / shape[1];
     const std::int64_t col = i % shape[1];
-    if (row % every == 2 && col == shape[1] / 2) return -std::numeric_limits<double>::infinity();
-    if (row % every == 1 && col == shape[1] - 1) return std::nan("");
+    if (row % every == 2 && col == shape[1] / 2) return -kInfinity;
+    if (row % every == 1 && col == shape[1] - 1) return kNaN;
     return static_cast<double>((row * 5 + col * 3) % 11 - 5) / 4.0;
   });
 }

@@ -2,6 +2,7 @@
 
 #include "harness/core/tolerance.h"
 #include "harness/sweep/op_cases.h"
+#include "reference/not_finite.h"
 #include "reference/softmax.h"
 
 #include <fmt/format.h>
@@ -9,14 +10,10 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
 #include <utility>
 
 namespace hipforge::harness {
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 enum class MaskKind { kNone, kF32, kX };
 

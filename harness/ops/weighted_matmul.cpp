@@ -2,11 +2,11 @@
 
 #include "harness/core/tolerance.h"
 #include "harness/sweep/op_cases.h"
+#include "reference/not_finite.h"
 #include "reference/weighted_matmul.h"
 
 #include <fmt/format.h>
 
-#include <limits>
 #include <string_view>
 #include <utility>
 
@@ -66,9 +66,8 @@ WeightedMatmulParams make(const Spec& spec, Rig& rig) {
   };
   // NaN, both infinities and zeros among small integers. Columns apart, so that each kind decides some alone.
   const auto value_at = [&](std::int64_t i) {
-    constexpr double kInfinity = std::numeric_limits<double>::infinity();
     const double ordinary = static_cast<double>(i % 5) - 2.0;
-    const double kinds[] = {ordinary, std::numeric_limits<double>::quiet_NaN(), kInfinity, -kInfinity};
+    const double kinds[] = {ordinary, kNaN, kInfinity, -kInfinity};
     return i % 11 == 3 ? kinds[i % spec.head_dim % 4] : ordinary;
   };
   const Shape weights{spec.batch, spec.q_heads, spec.q_len, spec.kv_len};

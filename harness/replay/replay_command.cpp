@@ -359,14 +359,10 @@ int run_replay(const ReplayOptions& options) {
   try {
     groups = select_groups(recording, options);
   } catch (const std::regex_error& error) {
-    fmt::print(stderr, "hipforge replay: --filter '{}' is no regular expression: {}\n", options.filter,
-               error.what());
-    return kExitUsage;
+    return usage_error(
+        "replay", fmt::format("--filter '{}' is no regular expression: {}", options.filter, error.what()));
   }
-  if (groups.empty()) {
-    fmt::print(stderr, "hipforge replay: no launch matches\n");
-    return kExitUsage;
-  }
+  if (groups.empty()) return usage_error("replay", "no launch matches");
   const std::vector<LaunchRecord> records = options.emulate.empty()
                                                 ? replay_on_device(recording, groups)
                                                 : replay_emulated(recording, groups, options);

@@ -1,10 +1,11 @@
 #include "harness/sweep/families.h"
 
+#include "reference/not_finite.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <functional>
-#include <limits>
 #include <numeric>
 
 namespace hipforge::harness {
@@ -42,8 +43,7 @@ std::vector<double> values_of(const Shape& shape, const std::function<double(std
 
 std::vector<double> non_finite_rows(std::int64_t rows, std::int64_t cols,
                                     const std::function<double(std::int64_t, std::int64_t)>& ordinary) {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  constexpr double kPlanted[] = {0.0, std::numeric_limits<double>::quiet_NaN(), -kInfinity, kInfinity};
+  constexpr double kPlanted[] = {0.0, kNaN, -kInfinity, kInfinity};
   return values_of({rows, cols}, [&](std::int64_t i) {
     const std::int64_t row = i / cols;
     const bool hit = (row + 1) % 4 != 0 && i % cols % 37 == cols / 2 % 37;

@@ -69,6 +69,8 @@ class FieldList {
   /// `get` gives the place of the value among the names, or past their end.
   void add_choice(const std::string& name, const std::vector<std::string>& names, std::size_t simple,
                   std::function<std::size_t(const void*)> get, std::function<void(void*, std::size_t)> set);
+  // What a word of a table says: NAME=VALUE, a flag that is on, or a value that one choice alone has. False where it says
+  // nothing, or too much.
   [[nodiscard]] bool set_word(void* spec, const std::string& word) const;
   void set_row(void* spec, const TableCase& row) const;
   void set_size(void* spec, const std::string& name, std::int64_t size) const;
@@ -317,10 +319,6 @@ class Fields : private FieldList {
     rules_.push_back(getter(rule));
     return *this;
   }
-
-  /// Sets what a word of a table says: NAME=VALUE, a flag that is on, or a value that one choice alone has. False where
-  /// it says nothing, or too much.
-  [[nodiscard]] bool set(Spec& spec, const std::string& word) const { return set_word(&spec, word); }
 
   /// Sets the size of this name, which an edge of the suite is beside.
   void resize(Spec& spec, const std::string& name, std::int64_t size) const { set_size(&spec, name, size); }
