@@ -1,10 +1,11 @@
 #include "harness/sweep/families.h"
 
+#include "reference/not_finite.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <functional>
-#include <limits>
 #include <numeric>
 
 namespace hipforge::harness {
@@ -42,10 +43,18 @@ std::vector<double> values_of(const Shape& shape, const std::function<double(std
   return values;
 }
 
+std::vector<double> repeated(const Shape& shape, std::span<const double> cycle) {
+  return values_of(shape, [&](std::int64_t i) { return cycle[static_cast<std::size_t>(i) % cycle.size()]; });
+}
+
+std::vector<double> non_finite_values(const Shape& shape) {
+  constexpr double kCycle[] = {1.5, kInfinity, -0.0, kNaN, -kInfinity, 0.0, -2.0};
+  return repeated(shape, kCycle);
+}
+
 std::vector<double> non_finite_rows(std::int64_t rows, std::int64_t cols,
                                     const std::function<double(std::int64_t, std::int64_t)>& ordinary) {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  constexpr double kPlanted[] = {0.0, std::numeric_limits<double>::quiet_NaN(), -kInfinity, kInfinity};
+  constexpr double kPlanted[] = {0.0, kNaN, -kInfinity, kInfinity};
   return values_of({rows, cols}, [&](std::int64_t i) {
     const std::int64_t row = i / cols;
     const bool hit = (row + 1) % 4 != 0 && i % cols % 37 == cols / 2 % 37;
