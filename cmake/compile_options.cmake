@@ -116,7 +116,7 @@ endfunction()
 # hipforge_unity(target size|GROUP): so many sources, or those of a UNITY_GROUP, are compiled as one, which reads their
 # headers once. Of a build for races every source stands alone: one that forgot a header shows.
 function(hipforge_unity target size)
-  if(HIPFORGE_RACE)
+  if(HIPFORGE_RACE OR NOT HIPFORGE_UNITY)
     return()
   endif()
   set_target_properties(${target} PROPERTIES UNITY_BUILD ON)

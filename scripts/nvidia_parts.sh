@@ -46,9 +46,9 @@ nvidia_compile_part() {
     skipped=$((skipped + 1))
     return 0
   fi
-  local objects=harness/CMakeFiles/hipforge_harness.dir
-  build nvidia-compile hipforge_kernels "$objects"/{core/inputs,core/scan,bench/bandwidth}.hip.o \
-    "$objects"/{bench/{vendor_matmul,ceilings,timer},core/device_info,check/check_command}.cpp.o
+  local oracle=harness/CMakeFiles/hipforge_harness.dir commands=harness/CMakeFiles/hipforge_commands.dir
+  build nvidia-compile hipforge_kernels "$oracle"/core/{inputs.hip,scan.hip,device_info.cpp}.o \
+    "$commands"/{bench/{bandwidth.hip,vendor_matmul.cpp,ceilings.cpp,timer.cpp},check/check_command.cpp}.o
   passed=$((passed + 1))
 }
 

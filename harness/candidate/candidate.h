@@ -1,6 +1,6 @@
 #pragma once
 
-#include "harness/core/candidate_kernel.h"
+#include "harness/core/case.h"
 
 #include <memory>
 #include <string>

@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <regex>
 #include <set>
+#include <span>
 #include <utility>
 
 namespace hipforge::harness {
@@ -33,17 +34,59 @@ bool has_share(const CaseRecord& record) {
 }
 
 std::string some_of(const std::vector<std::string>& names) {
-  const std::vector<std::string> first(
-      names.begin(), names.begin() + static_cast<std::ptrdiff_t>(std::min(names.size(), kNamed)));
-  return fmt::format("{}{}", fmt::join(first, ", "), names.size() > first.size() ? ", ..." : "");
+  return fmt::format("{}{}", fmt::join(std::span(names).first(std::min(names.size(), kNamed)), ", "),
+                     names.size() > kNamed ? ", ..." : "");
 }
 
-std::set<std::string> all_ids() {
-  std::set<std::string> ids;
+// The baseline's name of a target.
+std::string name_of(const Target& target) {
+  return fmt::format("{} wave {}", target.architecture, target.wave);
+}
+
+const AccuracyEntry* find_entry(const AccuracyBaseline& baseline, const CaseRecord& record) {
+  const auto cases = baseline.targets.find(name_of(record.target));
+  if (cases == baseline.targets.end()) return nullptr;
+  const auto entry = cases->second.find(record.test->id);
+  return entry == cases->second.end() ? nullptr : &entry->second;
+}
+
+// Takes out the entries of the records' targets that are no cases any more, and returns their ids.
+std::vector<std::string> drop_gone(const std::vector<CaseRecord>& records, AccuracyBaseline& baseline) {
+  std::set<std::string> known;
   for (const OpSuite& suite : all_suites()) {
-    for (const Case& test : suite.cases) ids.insert(test.id);
+    for (const Case& test : suite.cases) known.insert(test.id);
   }
-  return ids;
+  std::set<std::string> targets;
+  for (const CaseRecord& record : records) targets.insert(name_of(record.target));
+  std::vector<std::string> gone;
+  for (auto& [target, cases] : baseline.targets) {
+    if (!targets.contains(target)) continue;
+    std::erase_if(cases, [&](const auto& entry) {
+      if (known.contains(entry.first)) return false;
+      gone.push_back(entry.first);
+      return true;
+    });
+  }
+  return gone;
+}
+
+// Makes the passed records' shares the baseline where they are new or differ, and drops entries without a case.
+// Returns how many entries it changed or dropped.
+std::size_t accept(const std::vector<CaseRecord>& records, const std::string& reason,
+                   AccuracyBaseline& baseline) {
+  const std::string date = fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr)));
+  std::size_t changed = 0;
+  for (const CaseRecord& record : records) {
+    if (!has_share(record)) continue;
+    const double share = rounded(record.result.worst_share);
+    if (const AccuracyEntry* entry = find_entry(baseline, record);
+        entry != nullptr && entry->share == share) {
+      continue;
+    }
+    baseline.targets[name_of(record.target)][record.test->id] = {share, date, reason};
+    ++changed;
+  }
+  return changed + drop_gone(records, baseline).size();
 }
 
 }  // namespace
@@ -53,8 +96,7 @@ std::string results_folder() {
   std::string folder = "cpu";
   if (info.platform != "cpu") {
     std::string name = info.name;
-    std::transform(name.begin(), name.end(), name.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     // "h100" of "NVIDIA H100 80GB HBM3", as bench/record.sh has it.
     std::smatch word;
     folder = std::regex_search(name, word, std::regex("\\b[a-z]+[0-9]+[a-z]*\\b"))
@@ -68,30 +110,29 @@ AccuracyBaseline read_accuracy_baseline(const std::string& path) {
   AccuracyBaseline baseline;
   if (!fs::exists(path)) return baseline;
   const nlohmann::json root = nlohmann::json::parse(read_file(path), nullptr, false);
-  const auto fail = [&](const std::string& what) { throw Error(invalid_argument(path, ": ", what)); };
-  if (!root.is_object()) fail("not a baseline: no JSON object");
-  const auto member = [&](const char* name) -> const nlohmann::json& {
-    const auto found = root.find(name);
-    if (found == root.end()) fail(fmt::format("{} is missing", name));
-    return *found;
+  const auto need = [&](bool good, const auto& what) {
+    if (!good) throw Error(invalid_argument(path, ": ", what));
   };
-  if (!member("seed").is_number_unsigned()) fail("seed is no count");
+  need(root.is_object(), "not a baseline: no JSON object");
+  const auto member = [&](const char* name) -> const nlohmann::json& {
+    need(root.contains(name), fmt::format("{} is missing", name));
+    return root[name];
+  };
+  need(member("seed").is_number_unsigned(), "seed is no count");
   baseline.seed = member("seed").get<std::uint64_t>();
   const nlohmann::json& reasons = member("reasons");
-  if (!reasons.is_array()) fail("reasons is no array");
+  need(reasons.is_array(), "reasons is no array");
   for (const nlohmann::json& reason : reasons) {
-    if (!reason.is_array() || reason.size() != 2 || !reason[0].is_string() || !reason[1].is_string()) {
-      fail("a reason is no [date, text]");
-    }
+    need(reason.is_array() && reason.size() == 2 && reason[0].is_string() && reason[1].is_string(),
+         "a reason is no [date, text]");
   }
-  if (!member("targets").is_object()) fail("targets is no object");
+  need(member("targets").is_object(), "targets is no object");
   for (const auto& [target, cases] : member("targets").items()) {
-    if (!cases.is_object()) fail(fmt::format("{} is no object", target));
+    need(cases.is_object(), fmt::format("{} is no object", target));
     for (const auto& [id, entry] : cases.items()) {
-      if (!entry.is_array() || entry.size() != 2 || !entry[0].is_number() || entry[0].get<double>() < 0.0 ||
-          !entry[1].is_number_unsigned() || entry[1].get<std::size_t>() >= reasons.size()) {
-        fail(fmt::format("{} of {} is no [share, number of a reason]", id, target));
-      }
+      need(entry.is_array() && entry.size() == 2 && entry[0].is_number() && entry[0].get<double>() >= 0.0 &&
+               entry[1].is_number_unsigned() && entry[1].get<std::size_t>() < reasons.size(),
+           fmt::format("{} of {} is no [share, number of a reason]", id, target));
       const nlohmann::json& reason = reasons[entry[1].get<std::size_t>()];
       baseline.targets[target][id] = {entry[0].get<double>(), reason[0].get<std::string>(),
                                       reason[1].get<std::string>()};
@@ -104,93 +145,23 @@ void write_accuracy_baseline(const std::string& path, const AccuracyBaseline& ba
   const auto quoted = [](const std::string& text) { return nlohmann::json(text).dump(); };
   // Thousands of entries share a few reasons.
   std::vector<std::pair<std::string, std::string>> reasons;
-  std::string targets;
+  std::vector<std::string> targets;
   for (const auto& [target, cases] : baseline.targets) {
-    targets += fmt::format("{}  {}: {{", targets.empty() ? "\n" : ",\n", quoted(target));
-    const char* comma = "\n";
+    std::vector<std::string> entries;
     for (const auto& [id, entry] : cases) {
       const std::pair reason(entry.date, entry.reason);
       auto at = std::find(reasons.begin(), reasons.end(), reason);
       if (at == reasons.end()) at = reasons.insert(reasons.end(), reason);
-      targets += fmt::format("{}   {}: [{:.4g}, {}]", comma, quoted(id), entry.share, at - reasons.begin());
-      comma = ",\n";
+      entries.push_back(fmt::format("\n   {}: [{:.4g}, {}]", quoted(id), entry.share, at - reasons.begin()));
     }
-    targets += "\n  }";
+    targets.push_back(fmt::format("\n  {}: {{{}\n  }}", quoted(target), fmt::join(entries, ",")));
   }
-  std::string text = fmt::format("{{\n \"seed\": {},\n \"reasons\": [", baseline.seed);
-  const char* comma = "\n";
+  std::vector<std::string> lines;
   for (const auto& [date, reason] : reasons) {
-    text += fmt::format("{}  [{}, {}]", comma, quoted(date), quoted(reason));
-    comma = ",\n";
+    lines.push_back(fmt::format("\n  [{}, {}]", quoted(date), quoted(reason)));
   }
-  write_file(path, text + fmt::format("\n ],\n \"targets\": {{{}\n }}\n}}\n", targets));
-}
-
-std::string accuracy_target(const Target& target) {
-  return fmt::format("{} wave {}", target.architecture, target.wave);
-}
-
-AccuracyVerdict judge_accuracy(const AccuracyBaseline& baseline, const std::vector<CaseRecord>& records) {
-  AccuracyVerdict verdict;
-  std::set<std::string> targets;
-  for (const CaseRecord& record : records) {
-    const std::string target = accuracy_target(record.target);
-    targets.insert(target);
-    if (!has_share(record)) continue;
-    const auto cases = baseline.targets.find(target);
-    const AccuracyEntry* entry = nullptr;
-    if (cases != baseline.targets.end()) {
-      const auto found = cases->second.find(record.test->id);
-      if (found != cases->second.end()) entry = &found->second;
-    }
-    if (entry == nullptr) {
-      verdict.fresh.push_back(record.test->id);
-      continue;
-    }
-    ++verdict.compared;
-    const double share = rounded(record.result.worst_share);
-    if (share > kShareGrowth * std::max(entry->share, kShareFloor)) {
-      verdict.grown.push_back(&record);
-      verdict.messages.push_back(
-          fmt::format("{} ({}): worst share {:.4g} at {}, was {:.4g} ({}: {}), may grow to {:.4g}",
-                      record.test->id, target, share, record.result.where, entry->share, entry->date,
-                      entry->reason, kShareGrowth * std::max(entry->share, kShareFloor)));
-    } else if (std::max(entry->share, kShareFloor) > kShareGrowth * std::max(share, kShareFloor)) {
-      ++verdict.smaller;
-    }
-  }
-  const std::set<std::string> known = all_ids();
-  for (const std::string& target : targets) {
-    const auto cases = baseline.targets.find(target);
-    if (cases == baseline.targets.end()) continue;
-    for (const auto& [id, entry] : cases->second) {
-      if (!known.contains(id)) verdict.gone.push_back(id);
-    }
-  }
-  return verdict;
-}
-
-std::size_t accept_accuracy(const std::vector<CaseRecord>& records, const std::string& reason,
-                            const std::string& date, AccuracyBaseline& baseline) {
-  std::size_t changed = 0;
-  std::set<std::string> targets;
-  for (const CaseRecord& record : records) {
-    targets.insert(accuracy_target(record.target));
-    if (!has_share(record)) continue;
-    auto& cases = baseline.targets[accuracy_target(record.target)];
-    const double share = rounded(record.result.worst_share);
-    const auto entry = cases.find(record.test->id);
-    if (entry != cases.end() && entry->second.share == share) continue;
-    cases[record.test->id] = {share, date, reason};
-    ++changed;
-  }
-  const std::set<std::string> known = all_ids();
-  for (const std::string& target : targets) {
-    const auto cases = baseline.targets.find(target);
-    if (cases == baseline.targets.end()) continue;
-    changed += std::erase_if(cases->second, [&](const auto& entry) { return !known.contains(entry.first); });
-  }
-  return changed;
+  write_file(path, fmt::format("{{\n \"seed\": {},\n \"reasons\": [{}\n ],\n \"targets\": {{{}\n }}\n}}\n",
+                               baseline.seed, fmt::join(lines, ","), fmt::join(targets, ",")));
 }
 
 std::size_t hold_to_accuracy_baseline(const CheckOptions& options, const std::vector<CaseRecord>& records) {
@@ -208,29 +179,45 @@ std::size_t hold_to_accuracy_baseline(const CheckOptions& options, const std::ve
         invalid_argument(path, ": a baseline of seed ", baseline.seed, ", this run has ", options.seed));
   }
   if (options.accept) {
-    const std::size_t changed = accept_accuracy(
-        records, *options.accept, fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr))), baseline);
+    const std::size_t changed = accept(records, *options.accept, baseline);
     write_accuracy_baseline(path, baseline);
     fmt::print("accuracy: {} entries of {} rewritten or dropped\n", changed, path);
     return 0;
   }
-  const AccuracyVerdict verdict = judge_accuracy(baseline, records);
-  for (std::size_t i = 0; i < verdict.grown.size(); ++i) {
-    fmt::print("FAIL {}\n     repeat: {}\n", verdict.messages[i], repro_command(*verdict.grown[i], options));
+  std::size_t compared = 0;
+  std::size_t grown = 0;
+  std::size_t smaller = 0;         // so much that the baseline has slack
+  std::vector<std::string> fresh;  // without an entry
+  for (const CaseRecord& record : records) {
+    if (!has_share(record)) continue;
+    const AccuracyEntry* entry = find_entry(baseline, record);
+    if (entry == nullptr) {
+      fresh.push_back(record.test->id);
+      continue;
+    }
+    ++compared;
+    const double share = rounded(record.result.worst_share);
+    const double limit = kShareGrowth * std::max(entry->share, kShareFloor);
+    if (share > limit) {
+      ++grown;
+      fmt::print(
+          "FAIL {} ({}): worst share {:.4g} at {}, was {:.4g} ({}: {}), may grow to {:.4g}\n     repeat: "
+          "{}\n",
+          record.test->id, name_of(record.target), share, record.result.where, entry->share, entry->date,
+          entry->reason, limit, repro_command(record, options));
+    } else if (std::max(entry->share, kShareFloor) > kShareGrowth * std::max(share, kShareFloor)) {
+      ++smaller;
+    }
   }
-  fmt::print("accuracy: {} shares compared with {}, {} grew by more than half\n", verdict.compared, path,
-             verdict.grown.size());
-  if (!verdict.fresh.empty()) {
-    fmt::print("accuracy: {} are not in it: {}\n", verdict.fresh.size(), some_of(verdict.fresh));
-  }
-  if (!verdict.gone.empty()) {
-    fmt::print("accuracy: {} of it are no cases any more: {}\n", verdict.gone.size(), some_of(verdict.gone));
-  }
-  if (verdict.smaller > 0) fmt::print("accuracy: {} shrank by more than a third\n", verdict.smaller);
-  if (!verdict.fresh.empty() || !verdict.gone.empty() || verdict.smaller > 0) {
+  const std::vector<std::string> gone = drop_gone(records, baseline);
+  fmt::print("accuracy: {} shares compared with {}, {} grew by more than half\n", compared, path, grown);
+  if (!fresh.empty()) fmt::print("accuracy: {} are not in it: {}\n", fresh.size(), some_of(fresh));
+  if (!gone.empty()) fmt::print("accuracy: {} of it are no cases any more: {}\n", gone.size(), some_of(gone));
+  if (smaller > 0) fmt::print("accuracy: {} shrank by more than a third\n", smaller);
+  if (!fresh.empty() || !gone.empty() || smaller > 0) {
     fmt::print("accuracy: --accept REASON brings it up to date\n");
   }
-  return verdict.grown.size();
+  return grown;
 }
 
 }  // namespace hipforge::harness

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "harness/check/case_record.h"
+#include "harness/check/check_summary.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -37,27 +37,6 @@ struct AccuracyBaseline {
 [[nodiscard]] AccuracyBaseline read_accuracy_baseline(const std::string& path);
 /// Throws Error{kNotFound} that names a path which cannot be written.
 void write_accuracy_baseline(const std::string& path, const AccuracyBaseline& baseline);
-
-/// The baseline's name of a target.
-[[nodiscard]] std::string accuracy_target(const Target& target);
-
-/// What a run says against a baseline.
-struct AccuracyVerdict {
-  std::size_t compared = 0;
-  std::vector<const CaseRecord*> grown;  ///< failures
-  std::vector<std::string> messages;     ///< one for each of them
-  std::size_t smaller = 0;               ///< so much that the baseline has slack
-  std::vector<std::string> fresh;        ///< ids without an entry
-  std::vector<std::string> gone;         ///< entries without a case
-};
-/// Failed records are left out: they fail anyway.
-[[nodiscard]] AccuracyVerdict judge_accuracy(const AccuracyBaseline& baseline,
-                                             const std::vector<CaseRecord>& records);
-
-/// Makes the passed records' shares the baseline where they are new or differ, and drops entries without a
-/// case. Returns how many entries it changed or dropped.
-std::size_t accept_accuracy(const std::vector<CaseRecord>& records, const std::string& reason,
-                            const std::string& date, AccuracyBaseline& baseline);
 
 /// The part of `hipforge check` that --baseline and --accept ask for: prints what grew, with the line that
 /// repeats it, and a summary; returns the number of failures. Throws Error where the file is missing (and

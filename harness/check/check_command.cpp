@@ -2,18 +2,17 @@
 
 #include "harness/candidate/candidate.h"
 #include "harness/check/accuracy_baseline.h"
-#include "harness/check/case_record.h"
 #include "harness/check/check_summary.h"
 #include "harness/check/coverage.h"
 #include "harness/check/explain.h"
-#include "harness/check/failure_report.h"
-#include "harness/check/loose_bounds.h"
+#include "harness/check/shrink.h"
 #include "harness/core/device_info.h"
 #include "harness/replay/emulatable.h"
 #include "harness/run/isolation.h"
 #include "harness/run/race_runner.h"
 #include "harness/sweep/find_case.h"
 #include "harness/system/exit_code.h"
+#include "harness/system/number.h"
 #include "harness/system/progress.h"
 #include "kernels/runtime/check.h"
 #include "kernels/runtime/device.h"
@@ -28,6 +27,7 @@
 #include <memory>
 #include <optional>
 #include <regex>
+#include <set>
 
 namespace hipforge::harness {
 namespace {
@@ -37,32 +37,19 @@ bool selected(const std::vector<T>& wanted, const T& value) {
   return wanted.empty() || std::find(wanted.begin(), wanted.end(), value) != wanted.end();
 }
 
-// Names in `wanted` that are not among the legal ones, as one message; empty
-// where all are.
+// Names in `wanted` that are not among the legal ones, as one message; empty where all are.
 std::string unknown_names(const char* what, const std::vector<std::string>& wanted,
                           const std::vector<std::string>& legal) {
   for (const std::string& name : wanted) {
-    if (std::find(legal.begin(), legal.end(), name) != legal.end()) continue;
+    if (selected(legal, name)) continue;
     return fmt::format("{} {} is not known, choose from {}", what, name, fmt::join(legal, ", "));
   }
   return {};
 }
 
-std::vector<std::string> op_names() {
-  std::vector<std::string> names;
-  for (const OpSuite& suite : all_suites()) names.push_back(suite.op);
-  return names;
-}
-
-int usage_error(const std::string& message) {
-  fmt::print(stderr, "hipforge check: {}\n", message);
-  return kExitUsage;
-}
-
 std::vector<Target> targets_of(const CheckOptions& options) {
   std::vector<Target> targets;
-  const std::vector<int> waves = options.waves.empty() ? default_waves() : options.waves;
-  for (int wave : waves) {
+  for (int wave : options.waves.empty() ? default_waves() : options.waves) {
     Target target;
     if (options.target.empty()) {
 #if defined(HIPFORGE_PLATFORM_CPU)
@@ -81,9 +68,18 @@ std::vector<Target> targets_of(const CheckOptions& options) {
 std::vector<const Case*> select_cases(const CheckOptions& options) {
   if (!options.case_id.empty()) {
     static std::deque<Case> named;
-    return {&named.emplace_back(find_case(options.case_id))};
+    try {
+      return {&named.emplace_back(find_case(options.case_id))};
+    } catch (const Error& error) {
+      throw UsageError(fmt::format("--case '{}': {}", options.case_id, error.what()));
+    }
   }
-  const std::regex filter(options.filter);
+  std::regex filter;
+  try {
+    filter.assign(options.filter);
+  } catch (const std::regex_error& error) {
+    throw UsageError(fmt::format("--filter '{}' is no regular expression: {}", options.filter, error.what()));
+  }
   std::vector<const Case*> cases;
   for (const OpSuite& suite : all_suites()) {
     if (!selected(options.ops, suite.op)) continue;
@@ -94,10 +90,8 @@ std::vector<const Case*> select_cases(const CheckOptions& options) {
       cases.push_back(&test);
     }
   }
-  if (options.shards > 1) {
-    std::size_t index = 0;
-    std::erase_if(cases, [&](const Case*) { return index++ % options.shards != options.shard; });
-  }
+  std::size_t index = 0;
+  std::erase_if(cases, [&](const Case*) { return index++ % options.shards != options.shard; });
   return cases;
 }
 
@@ -120,59 +114,62 @@ std::unique_ptr<CaseRunner> make_runner(const CheckOptions& options, const std::
   return make_isolated_runner(isolation, targets);
 }
 
-}  // namespace
+using Clock = std::chrono::steady_clock;
 
-std::string usage_fault(const CheckOptions& options) {
-  if (std::string bad = unknown_names("op", options.ops, op_names()); !bad.empty()) return bad;
-  if (std::string bad = unknown_names("dtype", options.dtypes, {"f32", "f16", "bf16"}); !bad.empty())
-    return bad;
-  for (int wave : options.waves) {
-    if (wave != 32 && wave != 64) return fmt::format("wave {} is not known, choose from 32, 64", wave);
-  }
-  if (!options.target.empty()) {
-    if (std::string bad = unknown_names("target", {options.target}, known_targets()); !bad.empty())
-      return bad;
-  }
-  if (options.accept && options.accept->find_first_not_of(" \t") == std::string::npos) {
-    return "--accept needs a reason";
-  }
-  if (options.coverage) return {};
-  if (!options.candidate_path.empty() && options.ops.size() != 1) {
-    return fmt::format("--candidate goes with one --op, {} are named", options.ops.size());
-  }
-  if (!options.candidate_path.empty() && !options.record_path.empty()) {
-    return "--record and --candidate do not go together: only our own launches "
-           "are recorded";
-  }
-  if (!options.candidate_path.empty() && (options.baseline || options.accept)) {
-    return "--baseline and --candidate do not go together: it holds our own "
-           "kernels' shares";
-  }
-  if (options.isolate && !options.record_path.empty()) {
-    return "--record and --isolate do not go together: launches are recorded "
-           "in this process";
-  }
-  return {};
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-int run_check(const CheckOptions& options) {
-  if (const std::string fault = usage_fault(options); !fault.empty()) return usage_error(fault);
+// Prints failures as they come: the case, what is wrong with it, and a command that repeats it; then the
+// smallest and simplest case that fails in the same way, with the command that repeats that. One case is
+// shrunk for each op, dtype, wave and way to fail; the command of any other does it for that one.
+class FailureReport {
+ public:
+  FailureReport(const CheckOptions& options, CaseRunner& runner) : options_(options), runner_(runner) {}
+
+  // Also puts what it was shrunk to into the record.
+  void print(CaseRecord& record) {
+    const Case& test = *record.test;
+    fmt::print("FAIL {} (wave {}): {}\n     repeat: {}\n", test.id, record.target.wave, record.result.message,
+               repro_command(record, options_));
+    std::fflush(stdout);
+    const std::string kind = fmt::format("{} {} {} {}", test.op, dtype_name(test.dtype), record.target.wave,
+                                         failure_name(record.result.failure));
+    if (options_.shrink_seconds <= 0.0 || !shrunk_.insert(kind).second) return;
+
+    const auto begin = Clock::now();
+    // One that hangs must leave time for others.
+    runner_.limit(options_.shrink_seconds / 5.0);
+    const std::optional<Shrunk> smaller = shrink(
+        test, record.result, [&](const Case& other) { return runner_.run(other, record.target); },
+        options_.shrink_seconds);
+    runner_.limit(options_.timeout_s);
+    if (!smaller) return;
+    record.shrunk_id = smaller->test.id;
+    record.shrunk_message = smaller->result.message;
+    fmt::print("     shrunk, {} cases in {:.1f} s{}: {}\n     shape {} -> {}: {}\n     repeat: {}\n",
+               smaller->tries, seconds_since(begin), smaller->finished ? "" : ", then time was over",
+               smaller->changes, test.shape, smaller->test.shape, smaller->result.message,
+               case_command(smaller->test.id, record.target, options_));
+    std::fflush(stdout);
+  }
+
+ private:
+  const CheckOptions& options_;
+  CaseRunner& runner_;
+  std::set<std::string> shrunk_;
+};
+
+int check(const CheckOptions& options) {
+  if (const std::string fault = usage_fault(options); !fault.empty()) throw UsageError(fault);
   if (options.coverage) return run_coverage(options);
   if (!options.explain.empty()) return run_explain(options, targets_of(options));
 
-  std::vector<const Case*> cases;
-  try {
-    cases = select_cases(options);
-  } catch (const Error& error) {
-    return usage_error(fmt::format("--case '{}': {}", options.case_id, error.what()));
-  } catch (const std::regex_error& error) {
-    return usage_error(
-        fmt::format("--filter '{}' is no regular expression: {}", options.filter, error.what()));
-  }
-  if (cases.empty()) return usage_error("no case matches");
+  std::vector<const Case*> cases = select_cases(options);
+  if (cases.empty()) throw UsageError("no case matches");
   if (options.emulatable) {
     const std::vector<Target> targets = targets_of(options);
-    if (targets.size() != 1) return usage_error("--emulatable needs --target or one --wave");
+    if (targets.size() != 1) throw UsageError("--emulatable needs --target or one --wave");
     EmulatableCases chosen = emulatable_cases(cases, targets.front());
     cases = std::move(chosen.cases);
     for (const std::string& part : chosen.left_out) fmt::print("too large to emulate: {}\n", part);
@@ -196,7 +193,7 @@ int run_check(const CheckOptions& options) {
       make_runner(options, targets, recorder ? &*recorder : nullptr, candidate.get());
   if (options.serve) serve_cases(*runner, targets);
   FailureReport failures(options, *runner);
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   std::vector<CaseRecord> records;
   {
     Progress progress(cases.size() * targets.size());
@@ -204,9 +201,9 @@ int run_check(const CheckOptions& options) {
     for (const Target& target : targets) {
       for (const Case* test : cases) {
         if (stopped) break;
-        const auto begin = std::chrono::steady_clock::now();
+        const auto begin = Clock::now();
         CaseRecord record{test, target, runner->run(*test, target), 0.0, {}, {}};
-        record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+        record.seconds = seconds_since(begin);
         progress.step(test->id);
         if (record.result.unsupported) {
           progress.clear();
@@ -220,7 +217,7 @@ int run_check(const CheckOptions& options) {
       }
     }
   }
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double seconds = seconds_since(start);
   if (recorder) recorder->finish();
 
   const bool whole_suite = !options.quick && !options.emulatable && options.filter.empty() &&
@@ -250,9 +247,63 @@ int run_check(const CheckOptions& options) {
   fmt::print("{}\n", closing_line(summary));
   const std::size_t unsupported = summary.count(Entry::Verdict::kSkipped);
   if (unsupported > 0 && unsupported == records.size()) {
-    return usage_error(fmt::format("{} supports none of the {} cases", options.candidate_path, unsupported));
+    throw UsageError(fmt::format("{} supports none of the {} cases", options.candidate_path, unsupported));
   }
   return summary.count(Entry::Verdict::kFailed) + summary.other_failures == 0 ? kExitGood : kExitFailed;
+}
+
+}  // namespace
+
+bool parse_shard(const std::string& text, CheckOptions& options) {
+  const std::size_t slash = std::min(text.find('/'), text.size() - 1);
+  const auto shards = parse_number(text.substr(slash + 1), kAboveZero<std::size_t>);
+  if (!shards) return false;
+  const auto shard = parse_number<std::size_t>(text.substr(0, slash), {0, *shards - 1});
+  if (!shard) return false;
+  options.shard = *shard;
+  options.shards = *shards;
+  return true;
+}
+
+std::string usage_fault(const CheckOptions& options) {
+  std::vector<std::string> ops;
+  for (const OpSuite& suite : all_suites()) ops.push_back(suite.op);
+  std::vector<std::string> waves;
+  for (int wave : options.waves) waves.push_back(std::to_string(wave));
+  std::vector<std::string> targets(options.target.empty() ? 0 : 1, options.target);
+  const bool no_reason = options.accept && options.accept->find_first_not_of(" \t") == std::string::npos;
+  const bool candidate = !options.candidate_path.empty() && !options.coverage;
+  const bool recorded = !options.record_path.empty() && !options.coverage;
+  const std::string faults[] = {
+      unknown_names("op", options.ops, ops),
+      unknown_names("dtype", options.dtypes, {"f32", "f16", "bf16"}),
+      unknown_names("wave", waves, {"32", "64"}),
+      unknown_names("target", targets, known_targets()),
+      no_reason ? "--accept needs a reason" : "",
+      candidate && options.ops.size() != 1
+          ? fmt::format("--candidate goes with one --op, {} are named", options.ops.size())
+          : "",
+      candidate && recorded
+          ? "--record and --candidate do not go together: only our own launches are recorded"
+          : "",
+      candidate && (options.baseline || options.accept)
+          ? "--baseline and --candidate do not go together: it holds our own kernels' shares"
+          : "",
+      options.isolate && recorded
+          ? "--record and --isolate do not go together: launches are recorded in this process"
+          : "",
+  };
+  const auto fault = std::ranges::find_if_not(faults, &std::string::empty);
+  return fault == std::end(faults) ? "" : *fault;
+}
+
+int run_check(const CheckOptions& options) {
+  try {
+    return check(options);
+  } catch (const UsageError& error) {
+    fmt::print(stderr, "hipforge check: {}\n", error.what());
+    return kExitUsage;
+  }
 }
 
 }  // namespace hipforge::harness

@@ -6,6 +6,9 @@
 
 namespace hipforge::harness {
 
+/// "K/N" with 0 <= K < N into shard and shards; false, and options as they were, for any other text.
+[[nodiscard]] bool parse_shard(const std::string& text, CheckOptions& options);
+
 /// What is wrong with options, whatever is to be done with them; empty where nothing.
 [[nodiscard]] std::string usage_fault(const CheckOptions& options);
 

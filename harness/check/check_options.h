@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -48,7 +49,9 @@ struct CheckOptions {
   bool serve = false;                  ///< be such a process
 };
 
-/// "K/N" with 0 <= K < N into shard and shards; false, and options as they were, for any other text.
-[[nodiscard]] bool parse_shard(const std::string& text, CheckOptions& options);
+/// What is wrong with what was asked for: `hipforge check` says so and ends with kExitUsage.
+struct UsageError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
 
 }  // namespace hipforge::harness

@@ -4,9 +4,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
-#include <map>
 #include <tuple>
+#include <utility>
 
 namespace hipforge::harness {
 namespace {
@@ -56,6 +57,13 @@ Entry entry_of(const CheckOptions& options, const CaseRecord& record) {
   return entry;
 }
 
+// The group of that key, which stands behind those that were asked for before it.
+template <class Key, class Group>
+Group& group_of(std::vector<std::pair<Key, Group>>& groups, const Key& key) {
+  const auto at = std::ranges::find(groups, key, &std::pair<Key, Group>::first);
+  return at != groups.end() ? at->second : groups.emplace_back(key, Group{}).second;
+}
+
 Sheet group_sheet(const std::vector<CaseRecord>& records) {
   struct Group {
     std::size_t cases = 0, failed = 0, unsupported = 0;
@@ -63,13 +71,10 @@ Sheet group_sheet(const std::vector<CaseRecord>& records) {
     double worst_share = 0.0, seconds = 0.0;
     std::string where;
   };
-  using Key = std::tuple<std::string, std::string, int>;
-  std::vector<Key> order;
-  std::map<Key, Group> groups;
+  using Key = std::tuple<std::string, DType, int>;
+  std::vector<std::pair<Key, Group>> groups;
   for (const CaseRecord& record : records) {
-    const Key key{record.test->op, dtype_name(record.test->dtype), record.target.wave};
-    if (!groups.contains(key)) order.push_back(key);
-    Group& group = groups[key];
+    Group& group = group_of(groups, Key{record.test->op, record.test->dtype, record.target.wave});
     ++group.cases;
     group.failed += record.failed() ? 1 : 0;
     group.unsupported += record.result.unsupported ? 1 : 0;
@@ -82,36 +87,52 @@ Sheet group_sheet(const std::vector<CaseRecord>& records) {
     }
   }
   Sheet sheet{{"op", "dtype", "wave", "cases", "failed", "share", "s", "worst at"}, {}};
-  for (const Key& key : order) {
-    const Group& group = groups.at(key);
+  for (const auto& [key, group] : groups) {
     const auto& [op, dtype, wave] = key;
     sheet.rows.push_back(
-        {op, dtype, std::to_string(wave), std::to_string(group.cases), std::to_string(group.failed),
+        {op, dtype_name(dtype), std::to_string(wave), std::to_string(group.cases),
+         std::to_string(group.failed),
          group.unsupported == group.cases ? "none ran" : share_text(group.worst_share, group.bounded, 3),
          fmt::format("{:.1f}", group.seconds), group.bounded || group.failed > 0 ? group.where : ""});
   }
   return sheet;
 }
 
-Sheet result_sheet(const std::vector<CaseRecord>& records, const std::vector<Entry>& entries) {
-  Sheet sheet{{"case", "op", "dtype", "layout", "wave", "target", "passed", "share", "where", "seconds",
-               "message", "repeat"},
-              {}};
-  for (std::size_t i = 0; i < records.size(); ++i) {
-    const CaseRecord& record = records[i];
-    const CaseResult& result = record.result;
-    sheet.rows.push_back({record.test->id, record.test->op, dtype_name(record.test->dtype),
-                          record.test->layout, std::to_string(record.target.wave), record.target.architecture,
-                          result.passed        ? "yes"
-                          : result.unsupported ? "not supported"
-                                               : "no",
-                          share_text(result.worst_share, result.bounded, 4), result.where,
-                          fmt::format("{:.4f}", record.seconds), result.message, entries[i].repeat});
-  }
-  return sheet;
+std::vector<std::string> details_of(const CaseRecord& record, const Entry& entry) {
+  const CaseResult& result = record.result;
+  return {record.test->id,
+          record.test->op,
+          dtype_name(record.test->dtype),
+          record.test->layout,
+          std::to_string(record.target.wave),
+          record.target.architecture,
+          result.passed        ? "yes"
+          : result.unsupported ? "not supported"
+                               : "no",
+          share_text(result.worst_share, result.bounded, 4),
+          result.where,
+          fmt::format("{:.4f}", record.seconds),
+          result.message,
+          entry.repeat};
 }
 
 }  // namespace
+
+std::string case_command(const std::string& id, const Target& target, const CheckOptions& options) {
+  std::string flags;
+  if (!options.target.empty()) flags += " --target " + options.target;
+  if (!options.candidate_path.empty()) {
+    flags += fmt::format(" --candidate '{}' --op {}", options.candidate_path, options.ops.front());
+  }
+  if (options.isolate) flags += " --isolate";
+  const std::string race = options.race ? fmt::format(" --race --schedules {}", options.schedules) : "";
+  return fmt::format("{}{} check{} --case '{}' --seed {} --wave {}{}", repro_environment(target.wave),
+                     options.program, race, id, options.seed, target.wave, flags);
+}
+
+std::string repro_command(const CaseRecord& record, const CheckOptions& options) {
+  return case_command(record.test->id, record.target, options);
+}
 
 Summary check_summary(const CheckOptions& options, const std::vector<CaseRecord>& records, double seconds) {
   const DeviceInfo info = device_info();
@@ -121,12 +142,39 @@ Summary check_summary(const CheckOptions& options, const std::vector<CaseRecord>
                   {"compiler", info.compiler},
                   {"seed", options.seed},
                   {"seconds", seconds}};
-  for (const CaseRecord& record : records) summary.entries.push_back(entry_of(options, record));
   summary.groups = group_sheet(records);
-  summary.details = result_sheet(records, summary.entries);
+  summary.details.headings = {"case",   "op",    "dtype", "layout",  "wave",    "target",
+                              "passed", "share", "where", "seconds", "message", "repeat"};
+  for (const CaseRecord& record : records) {
+    const Entry& entry = summary.entries.emplace_back(entry_of(options, record));
+    summary.details.rows.push_back(details_of(record, entry));
+  }
   summary.skipped = "not supported";
   summary.seconds = seconds;
   return summary;
+}
+
+std::vector<std::string> loose_bounds(const std::vector<CaseRecord>& records) {
+  using Key = std::tuple<std::string, DType, int, std::string>;
+  std::vector<std::pair<Key, OutputShare>> shares;
+  for (const CaseRecord& record : records) {
+    if (record.test->metamorphic) continue;  // of two bounds together
+    for (const OutputShare& output : record.result.outputs) {
+      OutputShare& all =
+          group_of(shares, Key{record.test->op, record.test->dtype, record.target.wave, output.output});
+      all.bounded = all.bounded || output.bounded;
+      all.worst_share = std::max(all.worst_share, output.worst_share);
+    }
+  }
+  std::vector<std::string> messages;
+  for (const auto& [key, share] : shares) {
+    if (!share.bounded || share.worst_share >= kLooseShare) continue;
+    const auto& [op, dtype, wave, output] = key;
+    messages.push_back(fmt::format(
+        "{} {} wave {}{}{}: no case comes near the bound (worst share {:.4f}, needs {}): it is too loose", op,
+        dtype_name(dtype), wave, output.empty() ? "" : ", output ", output, share.worst_share, kLooseShare));
+  }
+  return messages;
 }
 
 }  // namespace hipforge::harness

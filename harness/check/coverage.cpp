@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 namespace hipforge::harness {
@@ -13,7 +14,7 @@ namespace {
 
 template <class T>
 bool has(const std::vector<T>& all, const T& value) {
-  return std::find(all.begin(), all.end(), value) != all.end();
+  return std::ranges::find(all, value) != all.end();
 }
 
 bool is_excluded(const OpSuite& suite, const std::string& feature, const std::string& layout, DType dtype) {
@@ -23,22 +24,27 @@ bool is_excluded(const OpSuite& suite, const std::string& feature, const std::st
   });
 }
 
-}  // namespace
+// How often a suite's cases of a dtype use a feature.
+struct FeatureCount {
+  std::map<std::string, std::size_t> by_layout;
+  std::set<std::string> shapes;
+  std::size_t odd = 0;
+  std::size_t over_tile = 0;
+};
 
 FeatureCount count_feature(const OpSuite& suite, const std::string& feature, DType dtype) {
   FeatureCount count;
-  std::set<std::string> shapes;
   for (const Case& test : suite.cases) {
-    if (test.dtype != dtype) continue;
-    if (!has(test.features, feature) && !has(test.families, feature)) continue;
+    if (test.dtype != dtype || !(has(test.features, feature) || has(test.families, feature))) continue;
     ++count.by_layout[test.layout];
-    shapes.insert(test.shape);
+    count.shapes.insert(test.shape);
     count.odd += test.odd ? 1 : 0;
     count.over_tile += test.over_tile ? 1 : 0;
   }
-  count.shapes = shapes.size();
   return count;
 }
+
+}  // namespace
 
 std::vector<std::string> coverage_holes(const OpSuite& suite) {
   std::vector<std::string> holes = family_holes(suite);
@@ -47,17 +53,16 @@ std::vector<std::string> coverage_holes(const OpSuite& suite) {
     for (DType dtype : suite.dtypes) {
       const FeatureCount count = count_feature(suite, feature, dtype);
       const std::string cell = fmt::format("{} {} {}", suite.op, feature, dtype_name(dtype));
+      bool possible = false;
       for (const std::string& layout : suite.layouts) {
-        const bool excluded = is_excluded(suite, feature, layout, dtype);
-        if (!excluded && !count.by_layout.contains(layout))
+        if (is_excluded(suite, feature, layout, dtype)) continue;
+        possible = true;
+        if (!count.by_layout.contains(layout))
           holes.push_back(fmt::format("{}: no case is {}", cell, layout));
       }
-      const bool possible =
-          std::any_of(suite.layouts.begin(), suite.layouts.end(),
-                      [&](const std::string& layout) { return !is_excluded(suite, feature, layout, dtype); });
       if (!possible) continue;
-      if (count.shapes < kShapesPerFeature) {
-        holes.push_back(fmt::format("{}: {} shapes, needs {}", cell, count.shapes, kShapesPerFeature));
+      if (count.shapes.size() < kShapesPerFeature) {
+        holes.push_back(fmt::format("{}: {} shapes, needs {}", cell, count.shapes.size(), kShapesPerFeature));
       }
       // A dimension of 0 or 1 leaves no room for more.
       if (feature == "empty" || feature == "size_1") continue;
@@ -98,12 +103,12 @@ int run_coverage(const CheckOptions& options) {
         for (int wave : waves) {
           fmt::print("  {:<22}{:<6}{:>5}", feature, dtype_name(dtype), wave);
           for (const std::string& layout : suite.layouts) {
-            const bool excluded = is_excluded(suite, feature, layout, dtype);
             const auto at = count.by_layout.find(layout);
             const std::size_t cases = at == count.by_layout.end() ? 0 : at->second;
-            fmt::print("{:>14}", excluded && cases == 0 ? "n/a" : std::to_string(cases));
+            const bool excluded = cases == 0 && is_excluded(suite, feature, layout, dtype);
+            fmt::print("{:>14}", excluded ? "n/a" : std::to_string(cases));
           }
-          fmt::print("{:>8}{:>6}{:>6}\n", count.shapes, count.odd, count.over_tile);
+          fmt::print("{:>8}{:>6}{:>6}\n", count.shapes.size(), count.odd, count.over_tile);
         }
       }
     }

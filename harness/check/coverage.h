@@ -4,20 +4,10 @@
 #include "harness/core/case.h"
 
 #include <cstddef>
-#include <map>
 #include <string>
 #include <vector>
 
 namespace hipforge::harness {
-
-/// How often a suite's cases of a dtype use a feature.
-struct FeatureCount {
-  std::map<std::string, std::size_t> by_layout;
-  std::size_t shapes = 0;  ///< distinct
-  std::size_t odd = 0;
-  std::size_t over_tile = 0;
-};
-[[nodiscard]] FeatureCount count_feature(const OpSuite& suite, const std::string& feature, DType dtype);
 
 inline constexpr std::size_t kShapesPerFeature = 3;
 

@@ -19,56 +19,59 @@ namespace {
 
 constexpr std::size_t kNamedCandidates = 5;
 
-// Indices by falling share; what has none stands in front.
-std::vector<std::size_t> worst_first(std::span<const double> shares, std::size_t count) {
+// The worst of the elements that `element(i)` makes, by falling share; what has none stands in front.
+template <class Element>
+std::vector<ExplainedElement> worst_of(std::span<const double> shares, std::size_t count,
+                                       const Element& element) {
   std::vector<std::size_t> order(shares.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   const auto worse = [&](std::size_t a, std::size_t b) {
     if (std::isnan(shares[a]) != std::isnan(shares[b])) return std::isnan(shares[a]);
     return shares[a] != shares[b] ? shares[a] > shares[b] : a < b;
   };
-  count = std::min(count, order.size());
-  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count), order.end(), worse);
-  order.resize(count);
-  return order;
+  const auto end = order.begin() + static_cast<std::ptrdiff_t>(std::min(count, order.size()));
+  std::partial_sort(order.begin(), end, order.end(), worse);
+  std::vector<ExplainedElement> worst;
+  std::transform(order.begin(), end, std::back_inserter(worst), element);
+  return worst;
 }
 
 ExplainedOutput explain_output(std::span<const double> actual, const OutputExpectation& expectation,
                                std::size_t count) {
   const Expected& expected = expectation.expected;
-  ExplainedOutput explained;
-  explained.output = expectation.output;
-  explained.elements = actual.size();
-  explained.exact = static_cast<std::size_t>(std::count(expected.bound.begin(), expected.bound.end(), 0.0));
   const std::vector<double> shares = element_shares(actual, expected);
-  for (std::size_t i : worst_first(shares, count)) {
-    explained.worst.push_back({index_text(i, expected.shape), actual[i], expected.value[i], expected.bound[i],
-                               std::fabs(actual[i] - expected.value[i]), shares[i]});
-  }
-  return explained;
+  const auto element = [&](std::size_t i) -> ExplainedElement {
+    return {index_text(i, expected.shape),
+            actual[i],
+            expected.value[i],
+            expected.bound[i],
+            std::fabs(actual[i] - expected.value[i]),
+            shares[i]};
+  };
+  return {expectation.output, actual.size(),
+          static_cast<std::size_t>(std::count(expected.bound.begin(), expected.bound.end(), 0.0)),
+          worst_of(shares, count, element)};
 }
 
 ExplainedOutput explain_judged(const Comparison& comparison, std::size_t count) {
   constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-  ExplainedOutput explained;
-  explained.elements = comparison.elements;
   std::vector<double> shares;
   for (const Comparison::Judged& element : comparison.judged) shares.push_back(element.share);
-  for (std::size_t i : worst_first(shares, count)) {
-    const Comparison::Judged& element = comparison.judged[i];
-    explained.worst.push_back(
-        {fmt::format("[{}]", i), element.value, element.oracle, kNone, kNone, element.share});
-  }
-  return explained;
+  const auto element = [&](std::size_t i) -> ExplainedElement {
+    const auto& [value, oracle, share] = comparison.judged[i];
+    return {fmt::format("[{}]", i), value, oracle, kNone, kNone, share};
+  };
+  return {"", comparison.elements, 0, worst_of(shares, count, element)};
 }
 
 std::string share_text(double share) {
   return std::isfinite(share) ? fmt::format("{:.4f}", share) : "wrong";
 }
 
-// The one case that `wanted` names, with its suite; a message where there is none.
-std::pair<const OpSuite*, const Case*> find_explained(const std::string& wanted, std::string& message) {
+// The one case that `wanted` names, with its suite. Throws UsageError where there is none.
+std::pair<const OpSuite*, const Case*> find_explained(const std::string& wanted) {
   std::vector<std::pair<const OpSuite*, const Case*>> found;
+  std::vector<std::string> ids;
   std::optional<std::regex> pattern;
   try {
     pattern.emplace(wanted);
@@ -78,21 +81,15 @@ std::pair<const OpSuite*, const Case*> find_explained(const std::string& wanted,
   for (const OpSuite& suite : all_suites()) {
     for (const Case& test : suite.cases) {
       if (test.id == wanted) return {&suite, &test};
-      if (pattern && std::regex_search(test.id, *pattern)) found.emplace_back(&suite, &test);
+      if (!pattern || !std::regex_search(test.id, *pattern)) continue;
+      found.emplace_back(&suite, &test);
+      if (ids.size() < kNamedCandidates) ids.push_back(test.id);
     }
   }
   if (found.size() == 1) return found.front();
-  if (found.empty()) {
-    message = fmt::format("no case is or matches '{}'", wanted);
-  } else {
-    std::vector<std::string> ids;
-    for (const auto& [suite, test] : found) {
-      if (ids.size() < kNamedCandidates) ids.push_back(test->id);
-    }
-    message = fmt::format("'{}' matches {} cases, needs one: {}{}", wanted, found.size(),
-                          fmt::join(ids, ", "), found.size() > ids.size() ? ", ..." : "");
-  }
-  return {nullptr, nullptr};
+  if (found.empty()) throw UsageError(fmt::format("--explain no case is or matches '{}'", wanted));
+  throw UsageError(fmt::format("--explain '{}' matches {} cases, needs one: {}{}", wanted, found.size(),
+                               fmt::join(ids, ", "), found.size() > ids.size() ? ", ..." : ""));
 }
 
 }  // namespace
@@ -114,10 +111,9 @@ Explanation explain_case(const Case& test, const CaseEnvironment& environment, s
       const std::vector<double> actual = read_output(*prepared.rig, expectation);
       if (expectation.judge) {
         explanation.outputs.push_back(explain_judged(expectation.judge(actual), count));
-        continue;
+      } else if (actual.size() == expectation.expected.value.size()) {  // else the result says so
+        explanation.outputs.push_back(explain_output(actual, expectation, count));
       }
-      if (actual.size() != expectation.expected.value.size()) continue;  // the result says so
-      explanation.outputs.push_back(explain_output(actual, expectation, count));
     }
   } catch (const std::exception& error) {
     explanation.result.passed = false;
@@ -140,30 +136,25 @@ std::string explanation_text(const Explanation& explanation, const OpSuite& suit
     if (output.worst.size() < output.elements) text += fmt::format("; the worst {}", output.worst.size());
     text += fmt::format("\n    {:<20}{:>18}{:>18}{:>12}{:>12}{:>10}\n", "at", "value", "oracle", "error",
                         "bound", "share");
+    const auto known = [](double number) {
+      return std::isnan(number) ? std::string("-") : fmt::format("{:.3g}", number);
+    };
     for (const ExplainedElement& element : output.worst) {
-      const auto known = [](double number) {
-        return std::isnan(number) ? std::string("-") : fmt::format("{:.3g}", number);
-      };
       text +=
           fmt::format("    {:<20}{:>18.9g}{:>18.9g}{:>12}{:>12}{:>10}\n", element.where, element.value,
                       element.oracle, known(element.error), known(element.bound), share_text(element.share));
     }
   }
-  text += fmt::format("  bound of {}:\n", suite.op);
-  std::string bound = suite.bound;
-  bound.erase(0, bound.find_first_not_of('\n'));
-  text += "    ";
-  for (char c : bound) text += c == '\n' ? std::string("\n    ") : std::string(1, c);
+  text += fmt::format("  bound of {}:\n    ", suite.op);
+  for (char c : suite.bound.substr(suite.bound.find_first_not_of('\n'))) {
+    text += c;
+    if (c == '\n') text += "    ";
+  }
   return text + "\n";
 }
 
 int run_explain(const CheckOptions& options, const std::vector<Target>& targets) {
-  std::string message;
-  const auto [suite, test] = find_explained(options.explain, message);
-  if (test == nullptr) {
-    fmt::print(stderr, "hipforge check: --explain {}\n", message);
-    return kExitUsage;
-  }
+  const auto [suite, test] = find_explained(options.explain);
   bool passed = true;
   for (const Target& target : targets) {
     const TargetScope scope(target);

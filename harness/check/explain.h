@@ -41,7 +41,7 @@ struct Explanation {
 [[nodiscard]] std::string explanation_text(const Explanation& explanation, const OpSuite& suite);
 
 /// `hipforge check --explain CASE`: the one case whose id is options.explain, or that alone matches it as a
-/// regular expression, on each selected target. kExitUsage where none or several match.
+/// regular expression, on each selected target. Throws UsageError where none or several match.
 [[nodiscard]] int run_explain(const CheckOptions& options, const std::vector<Target>& targets);
 
 }  // namespace hipforge::harness

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <set>
 #include <utility>
@@ -25,15 +26,13 @@ class Shrinker {
 
   std::optional<Shrunk> shrink() {
     const std::vector<Knob> before = best_.test.variants().knobs;
-    bool changed = true;
     bool any = false;
-    while (changed && !over()) {
+    for (bool changed = true; changed && !over(); any = any || changed) {
       changed = false;
       for (std::size_t at = 0; at < before.size() && !over(); ++at) {
         const Knob knob = best_.test.variants().knobs[at];
         changed = (knob.is_size ? shrink_size(knob) : simplify(knob)) || changed;
       }
-      any = any || changed;
     }
     if (!any) return std::nullopt;
     best_.finished = !over();
@@ -70,10 +69,7 @@ class Shrinker {
   }
 
   bool simplify(const Knob& knob) {
-    for (const std::string& value : knob.simpler) {
-      if (try_setting(knob, value)) return true;
-    }
-    return false;
+    return std::ranges::any_of(knob.simpler, [&](const auto& value) { return try_setting(knob, value); });
   }
 
   // The least size that fails is found where all above it fail as well; else one that fails and whose
@@ -83,17 +79,13 @@ class Shrinker {
     if (failing <= 0) return false;
     if (try_setting(knob, std::to_string(knob.least))) return true;
     std::int64_t passing = 0;
-    bool any = false;
+    const std::int64_t first = failing;
     while (failing - passing > 1 && !over()) {
       const std::int64_t middle = passing + (failing - passing) / 2;
-      if (try_setting(knob, std::to_string(knob.least + middle * knob.step))) {
-        failing = middle;
-        any = true;
-      } else {
-        passing = middle;
-      }
+      const bool fails = try_setting(knob, std::to_string(knob.least + middle * knob.step));
+      (fails ? failing : passing) = middle;
     }
-    return any;
+    return failing < first;
   }
 
   const std::function<CaseResult(const Case&)>& run_;

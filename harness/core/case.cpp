@@ -19,55 +19,12 @@ CaseResult failed(Failure failure, std::string message) {
   return result;
 }
 
-// Tells the recorder, where there is one, whose launches it sees.
-class RecordingScope {
- public:
-  RecordingScope(const Case& test, const CaseEnvironment& environment) : recorder_(environment.recorder) {
-    if (recorder_ == nullptr) return;
-    recorder_->begin_case({test.id, test.op, dtype_name(test.dtype), environment.seed});
-  }
-  ~RecordingScope() { launched(); }
-  RecordingScope(const RecordingScope&) = delete;
-  RecordingScope& operator=(const RecordingScope&) = delete;
-
-  void inputs_made(const Rig& rig) const {
-    if (recorder_ != nullptr) recorder_->begin_launches(rig.operands());
-  }
-  // What is launched from here on only looks at the outcome.
-  void launched() const {
-    if (recorder_ != nullptr) recorder_->end_case();
-  }
-
- private:
-  Recorder* recorder_;
-};
-
 }  // namespace
 
 const char* failure_name(Failure failure) {
-  switch (failure) {
-    case Failure::kNone:
-      return "none";
-    case Failure::kRefused:
-      return "refused";
-    case Failure::kFault:
-      return "fault";
-    case Failure::kErrorWord:
-      return "error_word";
-    case Failure::kOverwrite:
-      return "overwrite";
-    case Failure::kWrong:
-      return "wrong";
-    case Failure::kException:
-      return "exception";
-    case Failure::kCrash:
-      return "crash";
-    case Failure::kHang:
-      return "hang";
-    case Failure::kMemory:
-      return "memory";
-  }
-  return "unknown";
+  constexpr const char* kNames[] = {"none",  "refused",   "fault", "error_word", "overwrite",
+                                    "wrong", "exception", "crash", "hang",       "memory"};
+  return kNames[static_cast<std::size_t>(failure)];
 }
 
 std::vector<double> read_output(const Rig& rig, const OutputExpectation& expectation) {
@@ -130,10 +87,13 @@ std::function<Status(hipStream_t)> bind_candidate(CandidateKernel& candidate, co
 }
 
 CaseResult run_case(const Case& test, const CaseEnvironment& environment) {
-  const RecordingScope scope(test, environment);
+  // Tells the recorder, where there is one, whose launches it sees.
+  const auto end_case = [](Recorder* recorder) { recorder->end_case(); };
+  std::unique_ptr<Recorder, decltype(end_case)> recording(environment.recorder, end_case);
+  if (recording) recording->begin_case({test.id, test.op, dtype_name(test.dtype), environment.seed});
   try {
     PreparedCase prepared = test.prepare(environment);
-    scope.inputs_made(*prepared.rig);
+    if (recording) recording->begin_launches(prepared.rig->operands());
     if (const Status status = prepared.rig->reset(); !status.ok()) {
       return failed(Failure::kException, status.message);
     }
@@ -148,7 +108,7 @@ CaseResult run_case(const Case& test, const CaseEnvironment& environment) {
       }
       return failed(Failure::kRefused, status.message);
     }
-    scope.launched();
+    recording.reset();  // what is launched from here on only looks at the outcome
     return check_case(prepared);
   } catch (const std::exception& error) {
     return failed(Failure::kException, error.what());
@@ -162,7 +122,7 @@ std::string shape_name(const Shape& shape) {
 }
 
 bool any_odd(const Shape& shape) {
-  return std::any_of(shape.begin(), shape.end(), [](std::int64_t size) { return size > 1 && size % 2 != 0; });
+  return std::ranges::any_of(shape, [](std::int64_t size) { return size > 1 && size % 2 != 0; });
 }
 
 }  // namespace hipforge::harness

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <utility>
 
 #if defined(HIPFORGE_PLATFORM_CPU)
 #include <hipforge_cpu.h>
@@ -33,15 +34,18 @@ std::string version_text(int version) {
   return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
 }
 
+std::pair<int, hipDeviceProp_t> current_device() {
+  int devices = 0;
+  throw_if_error(usable_devices(devices));
+  std::pair<int, hipDeviceProp_t> current{};
+  HIPFORGE_HIP_CHECK(hipGetDevice(&current.first));
+  HIPFORGE_HIP_CHECK(hipGetDeviceProperties(&current.second, current.first));
+  return current;
+}
+
 }  // namespace
 
 DeviceInfo device_info() {
-  int devices = 0;
-  throw_if_error(usable_devices(devices));
-  int device = 0;
-  HIPFORGE_HIP_CHECK(hipGetDevice(&device));
-  hipDeviceProp_t properties{};
-  HIPFORGE_HIP_CHECK(hipGetDeviceProperties(&properties, device));
 #if defined(HIPFORGE_PLATFORM_CPU)
   const char* platform = "cpu";
 #elif defined(HIPFORGE_PLATFORM_NVIDIA)
@@ -51,16 +55,13 @@ DeviceInfo device_info() {
 #else
 #error "no platform"
 #endif
-  return {platform, properties.name, compiler_name()};
+  return {platform, current_device().second.name, compiler_name()};
 }
 
 DeviceDetails device_details() {
   DeviceDetails details;
   details.info = device_info();
-  int device = 0;
-  HIPFORGE_HIP_CHECK(hipGetDevice(&device));
-  hipDeviceProp_t properties{};
-  HIPFORGE_HIP_CHECK(hipGetDeviceProperties(&properties, device));
+  const auto& [device, properties] = current_device();
   details.architecture = properties.gcnArchName;
   details.multiprocessors = properties.multiProcessorCount;
   details.wave = properties.warpSize;
@@ -71,9 +72,9 @@ DeviceDetails device_details() {
   details.free_bytes = static_cast<std::int64_t>(free_bytes);
   details.total_bytes = static_cast<std::int64_t>(total_bytes);
   // In kHz; a device that does not tell its clocks is no error.
-  const auto megahertz = [&](hipDeviceAttribute_t attribute) {
+  const auto megahertz = [on = device](hipDeviceAttribute_t attribute) {
     int kilohertz = 0;
-    return hipDeviceGetAttribute(&kilohertz, attribute, device) == hipSuccess ? kilohertz / 1000 : 0;
+    return hipDeviceGetAttribute(&kilohertz, attribute, on) == hipSuccess ? kilohertz / 1000 : 0;
   };
   details.core_clock_mhz = megahertz(hipDeviceAttributeClockRate);
   details.memory_clock_mhz = megahertz(hipDeviceAttributeMemoryClockRate);

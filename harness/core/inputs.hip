@@ -159,27 +159,9 @@ HIPFORGE_KERNEL(kFillEntry, (bf16), fill_bf16, fill_kernel, FillArgs, kBlock)
 using namespace inputs_detail;
 
 const char* family_name(Family family) {
-  switch (family) {
-    case Family::kNormal:
-      return "normal";
-    case Family::kUniform:
-      return "uniform";
-    case Family::kPositive:
-      return "positive";
-    case Family::kOutliers:
-      return "outliers";
-    case Family::kIntegers:
-      return "integers";
-    case Family::kSubnormal:
-      return "subnormal";
-    case Family::kEqual:
-      return "equal";
-    case Family::kOneHot:
-      return "one_hot";
-    case Family::kCancel:
-      return "cancel";
-  }
-  return "unknown";
+  constexpr const char* kNames[] = {"normal",    "uniform", "positive", "outliers", "integers",
+                                    "subnormal", "equal",   "one_hot",  "cancel"};
+  return kNames[static_cast<std::size_t>(family)];
 }
 
 Status fill(const TensorView& tensor, Family family, double scale, std::uint64_t seed,

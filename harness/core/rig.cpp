@@ -3,14 +3,12 @@
 #include "harness/core/device_info.h"
 #include "harness/core/scan.h"
 #include "harness/core/tolerance.h"
-#include "kernels/device/dtype.h"
+#include "kernels/device/host_element.h"
 #include "kernels/runtime/check.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 
 namespace hipforge::harness {
 namespace {
@@ -39,54 +37,6 @@ TensorView make_view(DType dtype, const Shape& shape, Layout layout) {
   return view;
 }
 
-template <class T>
-T load(const std::byte* source) {
-  T value;
-  std::memcpy(&value, source, sizeof(T));
-  return value;
-}
-
-double load_element(DType dtype, const std::byte* source) {
-  switch (dtype) {
-    case DType::kF32:
-      return static_cast<double>(load<float>(source));
-    case DType::kF16:
-      return static_cast<double>(to_float(load<F16>(source)));
-    case DType::kBF16:
-      return static_cast<double>(to_float(load<BF16>(source)));
-    case DType::kI32:
-      return static_cast<double>(load<std::int32_t>(source));
-    case DType::kU32:
-      return static_cast<double>(load<std::uint32_t>(source));
-    case DType::kU8:
-      return static_cast<double>(load<std::uint8_t>(source));
-  }
-  return 0.0;
-}
-
-template <class T>
-void store(T value, std::byte* destination) {
-  std::memcpy(destination, &value, sizeof(T));
-}
-
-void store_element(DType dtype, double value, std::byte* destination) {
-  // Rounded once, in double; the conversion of the already rounded value is exact.
-  switch (dtype) {
-    case DType::kF32:
-      return store(static_cast<float>(value), destination);
-    case DType::kF16:
-      return store(from_float<F16>(static_cast<float>(round_to_dtype(dtype, value))), destination);
-    case DType::kBF16:
-      return store(from_float<BF16>(static_cast<float>(round_to_dtype(dtype, value))), destination);
-    case DType::kI32:
-      return store(static_cast<std::int32_t>(value), destination);
-    case DType::kU32:
-      return store(static_cast<std::uint32_t>(value), destination);
-    case DType::kU8:
-      return store(static_cast<std::uint8_t>(value), destination);
-  }
-}
-
 // Of a view into an operand: the byte at which it begins in the operand's payload.
 std::size_t first_byte(const GuardBuffer& buffer, const TensorView& view) {
   return static_cast<std::size_t>(static_cast<std::byte*>(view.data) -
@@ -109,8 +59,8 @@ const char* layout_name(Layout layout) {
 }
 
 Rig::Operand& Rig::add(const std::string& name, DType dtype, const Shape& shape, Layout layout) {
-  for (const Operand& operand : operands_) {
-    if (operand.name == name) throw Error(invalid_argument("rig: operand ", name, " made twice"));
+  if (std::ranges::find(operands_, name, &Operand::name) != operands_.end()) {
+    throw Error(invalid_argument("rig: operand ", name, " made twice"));
   }
   Operand operand;
   operand.name = name;
@@ -118,15 +68,13 @@ Rig::Operand& Rig::add(const std::string& name, DType dtype, const Shape& shape,
   const std::size_t lead = layout == Layout::kStrided ? dtype_size(dtype) : 0;
   operand.buffer = GuardBuffer(lead + static_cast<std::size_t>(operand.view.elements) * dtype_size(dtype));
   operand.view.data = static_cast<std::byte*>(operand.buffer.data()) + lead;
-  operands_.push_back(std::move(operand));
-  return operands_.back();
+  return operands_.emplace_back(std::move(operand));
 }
 
 const Rig::Operand& Rig::find(const std::string& name) const {
-  for (const Operand& operand : operands_) {
-    if (operand.name == name) return operand;
-  }
-  throw Error(invalid_argument("rig: no operand ", name));
+  const auto at = std::ranges::find(operands_, name, &Operand::name);
+  if (at == operands_.end()) throw Error(invalid_argument("rig: no operand ", name));
+  return *at;
 }
 
 const Rig::Operand& Rig::holder(const TensorView& view) const {
@@ -149,10 +97,8 @@ TensorView Rig::input(const std::string& name, DType dtype, const Shape& shape, 
     operand.checksum = checksum(operand.buffer.data(), operand.buffer.bytes(), stream_);
     return operand.view;
   }
-  operand.readable = true;
   operand.image = operand.buffer.download();
-  operand.values = gather(operand.view, operand.image, first_byte(operand.buffer, operand.view));
-  return operand.view;
+  return known(operand);
 }
 
 TensorView Rig::input_values(const std::string& name, DType dtype, const Shape& shape,
@@ -162,26 +108,29 @@ TensorView Rig::input_values(const std::string& name, DType dtype, const Shape& 
     throw Error(invalid_argument("rig: operand ", name, " of shape ", operand.view.shape_text(), " got ",
                                  values.size(), " values"));
   }
-  operand.readable = true;
   operand.image.assign(operand.buffer.bytes(), std::byte{0xff});
-  const std::size_t size = dtype_size(dtype);
-  const std::size_t lead = layout == Layout::kStrided ? size : 0;
+  const bool narrow = dtype_is_float(dtype) && dtype != DType::kF32;
+  std::byte* const start = operand.image.data() + first_byte(operand.buffer, operand.view);
   for_each_element(operand.view, [&](std::size_t index, std::size_t offset) {
-    store_element(dtype, values[index], operand.image.data() + lead + offset * size);
+    // Rounded once, in double: of f32 a narrower dtype would be rounded twice.
+    store_element(dtype, narrow ? round_to_dtype(dtype, values[index]) : values[index],
+                  start + offset * dtype_size(dtype));
   });
   operand.buffer.upload(operand.image);
-  operand.values = gather(operand.view, operand.image, lead);
+  return known(operand);
+}
+
+TensorView Rig::known(Operand& operand) {
+  operand.readable = true;
+  operand.values = gather(operand.view, operand.image, first_byte(operand.buffer, operand.view));
   return operand.view;
 }
 
 TensorView Rig::output(const std::string& name, DType dtype, const Shape& shape, Layout layout) {
   Operand& operand = add(name, dtype, shape, layout);
   operand.written = {operand.view};
-  if (host_copy_ == HostCopy::kNone) {
-    operand.on_device = true;
-    return operand.view;
-  }
-  operand.image.assign(operand.buffer.bytes(), std::byte{0xff});
+  operand.on_device = host_copy_ == HostCopy::kNone;
+  if (!operand.on_device) operand.image.assign(operand.buffer.bytes(), std::byte{0xff});
   return operand.view;
 }
 
@@ -233,19 +182,14 @@ std::vector<double> Rig::now(const TensorView& view) const {
   for_each_element(view, [&](std::size_t index, std::size_t offset) {
     offsets[index] = static_cast<std::int64_t>(offset);
   });
-  const std::vector<std::byte> bytes = gather_elements(view, offsets, stream_);
-  std::vector<double> values(offsets.size());
-  const std::size_t size = dtype_size(view.dtype);
-  for (std::size_t i = 0; i < values.size(); ++i)
-    values[i] = load_element(view.dtype, bytes.data() + i * size);
-  return values;
+  const TensorView packed = make_view(view.dtype, shape_of(view), Layout::kContiguous);
+  return gather(packed, gather_elements(view, offsets, stream_), 0);
 }
 
 std::vector<RecordedCase::Operand> Rig::operands() const {
   std::vector<RecordedCase::Operand> operands;
   for (const Operand& operand : operands_) {
-    const void* const start = operand.buffer.allocation().data();
-    operands.push_back({operand.name, reinterpret_cast<std::uintptr_t>(start)});
+    operands.push_back({operand.name, reinterpret_cast<std::uintptr_t>(operand.buffer.allocation().data())});
   }
   return operands;
 }
@@ -278,14 +222,16 @@ Status Rig::finish() {
   HIPFORGE_HIP_TRY(hipStreamSynchronize(stream_));
   HIPFORGE_HIP_TRY(hipDeviceSynchronize());
   for (const Operand& operand : operands_) {
-    if (const std::string damage = operand.buffer.check(); !damage.empty()) {
-      return failure(StatusCode::kInvalidArgument, "operand ", operand.name, ": ", damage);
-    }
+    const auto damaged = [&operand](const auto&... what) {
+      return failure(StatusCode::kInvalidArgument, "operand ", operand.name, what...);
+    };
+    if (const std::string damage = operand.buffer.check(); !damage.empty()) return damaged(": ", damage);
+    const bool is_input = operand.written.empty();
+    const std::string what = fmt::format(" of shape {}: {} was written", operand.view.shape_text(),
+                                         is_input ? "an input" : "a gap between its rows");
     if (operand.on_device) {
-      if (operand.written.empty() &&
-          checksum(operand.buffer.data(), operand.buffer.bytes(), stream_) != operand.checksum) {
-        return failure(StatusCode::kInvalidArgument, "operand ", operand.name, " of shape ",
-                       operand.view.shape_text(), ": an input was written");
+      if (is_input && checksum(operand.buffer.data(), operand.buffer.bytes(), stream_) != operand.checksum) {
+        return damaged(what);
       }
       continue;
     }
@@ -296,17 +242,11 @@ Status Rig::finish() {
       const std::size_t size = dtype_size(view.dtype);
       const std::size_t begin = first_byte(operand.buffer, view);
       for_each_element(view, [&](std::size_t, std::size_t offset) {
-        std::copy_n(now.begin() + static_cast<std::ptrdiff_t>(begin + offset * size), size,
-                    before.begin() + static_cast<std::ptrdiff_t>(begin + offset * size));
+        std::copy_n(now.data() + begin + offset * size, size, before.data() + begin + offset * size);
       });
     }
-    const auto at = std::mismatch(now.begin(), now.end(), before.begin(), before.end());
-    if (at.first != now.end()) {
-      return failure(StatusCode::kInvalidArgument, "operand ", operand.name, " of shape ",
-                     operand.view.shape_text(), ": ",
-                     operand.written.empty() ? "an input was written" : "a gap between its rows was written",
-                     ", byte ", at.first - now.begin());
-    }
+    const auto at = std::ranges::mismatch(now, before).in1;
+    if (at != now.end()) return damaged(what, ", byte ", at - now.begin());
   }
   return {};
 }

@@ -98,6 +98,7 @@ class Rig {
     std::uint64_t checksum = 0;
   };
   Operand& add(const std::string& name, DType dtype, const Shape& shape, Layout layout);
+  TensorView known(Operand& operand);
   const Operand& find(const std::string& name) const;
   const Operand& holder(const TensorView& view) const;
 

@@ -69,9 +69,10 @@ HIPFORGE_KERNEL(kGatherEntry, (f16), gather_f16, gather_kernel, ScanArgs, kBlock
 HIPFORGE_KERNEL(kGatherEntry, (bf16), gather_bf16, gather_kernel, ScanArgs, kBlock)
 
 void run(const KernelEntry& entry, const ScanArgs& args, hipStream_t stream) {
-  if (args.count == 0) return;
-  const std::int64_t blocks = std::min(ceil_div(args.count, kBlock), kMaxBlocks);
-  throw_if_error(launch(make_plan(entry, blocks, kBlock), args, stream));
+  if (args.count != 0) {
+    const std::int64_t blocks = std::min(ceil_div(args.count, kBlock), kMaxBlocks);
+    throw_if_error(launch(make_plan(entry, blocks, kBlock), args, stream));
+  }
   HIPFORGE_HIP_CHECK(hipStreamSynchronize(stream));
 }
 
@@ -80,7 +81,6 @@ std::uint64_t run_sum(const KernelEntry& entry, ScanArgs args, hipStream_t strea
   sum.fill(0, stream);
   args.out = sum.data();
   run(entry, args, stream);
-  HIPFORGE_HIP_CHECK(hipStreamSynchronize(stream));
   std::uint64_t result = 0;
   sum.download(std::as_writable_bytes(std::span(&result, 1)));
   return result;
@@ -94,25 +94,20 @@ std::uint64_t checksum(const void* data, std::size_t bytes, hipStream_t stream) 
   if (bytes % sizeof(std::uint32_t) != 0) {
     throw Error(invalid_argument("checksum: ", bytes, " bytes are no whole number of 32-bit words"));
   }
-  ScanArgs args{};
-  args.data = data;
-  args.count = static_cast<std::int64_t>(bytes / sizeof(std::uint32_t));
-  return run_sum(kChecksumEntry<std::uint32_t>, args, stream);
+  const auto words = static_cast<std::int64_t>(bytes / sizeof(std::uint32_t));
+  return run_sum(kChecksumEntry<std::uint32_t>, {data, nullptr, nullptr, words}, stream);
 }
 
 std::uint64_t count_not_finite(const TensorView& tensor, hipStream_t stream) {
   if (tensor.extent() != tensor.numel()) {
     throw Error(invalid_argument("count_not_finite: shape ", tensor.shape_text(), " is not contiguous"));
   }
-  ScanArgs args{};
-  args.data = tensor.data;
-  args.count = tensor.numel();
   KernelEntry entry;
   throw_if_error(dispatch_float("count_not_finite", "tensor", tensor.dtype, [&]<class T>() -> Status {
     entry = kNotFiniteEntry<T>;
     return {};
   }));
-  return run_sum(entry, args, stream);
+  return run_sum(entry, {tensor.data, nullptr, nullptr, tensor.numel()}, stream);
 }
 
 std::vector<std::byte> gather_elements(const TensorView& tensor, std::span<const std::int64_t> offsets,
@@ -134,12 +129,10 @@ std::vector<std::byte> gather_elements(const TensorView& tensor, std::span<const
   DeviceBuffer where(offsets.size_bytes());
   where.upload(std::as_bytes(offsets));
   DeviceBuffer out(result.size());
-  ScanArgs args{};
-  args.data = tensor.data;
-  args.offsets = static_cast<const std::int64_t*>(where.data());
-  args.out = out.data();
-  args.count = static_cast<std::int64_t>(offsets.size());
-  run(entry, args, stream);
+  run(entry,
+      {tensor.data, static_cast<const std::int64_t*>(where.data()), out.data(),
+       static_cast<std::int64_t>(offsets.size())},
+      stream);
   out.download(result);
   return result;
 }

@@ -59,8 +59,12 @@ double round_to_dtype(DType dtype, double value) {
   return rounded;
 }
 
+bool is_power_of_two(double value) {
+  return value > 0.0 && std::exp2(std::ilogb(value)) == value;
+}
+
 bool are_integers(std::span<const double> values) {
-  return std::all_of(values.begin(), values.end(), [](double value) { return value == std::floor(value); });
+  return std::ranges::all_of(values, [](double value) { return value == std::floor(value); });
 }
 
 std::vector<double> without_subnormals(std::span<const double> values, DType dtype) {

@@ -32,6 +32,9 @@ inline constexpr double kF32Roundoff = 0x1p-24;
 /// `value` rounded to `dtype` as the kernels store it: to nearest, ties to even. f32, f16 and bf16.
 [[nodiscard]] double round_to_dtype(DType dtype, double value);
 
+/// What divides without rounding.
+[[nodiscard]] bool is_power_of_two(double value);
+
 /// Of numbers without fractions: their sums within 2²⁴ are exact in f32.
 [[nodiscard]] bool are_integers(std::span<const double> values);
 

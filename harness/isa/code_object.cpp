@@ -105,19 +105,6 @@ const nlohmann::json* find(const nlohmann::json& object, const char* key) {
   return found == object.end() ? nullptr : &*found;
 }
 
-// A number of the metadata; `absent` where older versions leave it out.
-std::int64_t number(const Reader& file, const nlohmann::json& kernel, const char* key,
-                    std::optional<std::int64_t> absent = std::nullopt) {
-  const nlohmann::json* value = find(kernel, key);
-  if (value == nullptr && absent) return *absent;
-  // No figure of a kernel comes near this; every one of them fits an int.
-  constexpr std::uint64_t kMost = std::numeric_limits<int>::max();
-  if (value == nullptr || !value->is_number_unsigned() || value->get<std::uint64_t>() > kMost) {
-    file.fail(fmt::format("metadata: {} is missing or no count", key));
-  }
-  return value->get<std::int64_t>();
-}
-
 std::string text(const Reader& file, const nlohmann::json& object, const char* key) {
   const nlohmann::json* value = find(object, key);
   if (value == nullptr || !value->is_string()) file.fail(fmt::format("metadata: {} is missing", key));
@@ -126,8 +113,16 @@ std::string text(const Reader& file, const nlohmann::json& object, const char* k
 
 KernelMetadata parse_kernel(const Reader& file, const nlohmann::json& kernel) {
   if (!kernel.is_object()) file.fail("metadata: a kernel is no map");
-  const auto count = [&](const char* key, std::optional<std::int64_t> absent = std::nullopt) {
-    return static_cast<int>(number(file, kernel, key, absent));
+  // A number of the metadata; `absent` where older versions leave it out.
+  const auto count = [&](const char* key, std::optional<int> absent = std::nullopt) {
+    const nlohmann::json* value = find(kernel, key);
+    if (value == nullptr && absent) return *absent;
+    // No figure of a kernel comes near this.
+    constexpr std::uint64_t kMost = std::numeric_limits<int>::max();
+    if (value == nullptr || !value->is_number_unsigned() || value->get<std::uint64_t>() > kMost) {
+      file.fail(fmt::format("metadata: {} is missing or no count", key));
+    }
+    return value->get<int>();
   };
   KernelMetadata found;
   found.name = text(file, kernel, ".name");
@@ -136,8 +131,8 @@ KernelMetadata parse_kernel(const Reader& file, const nlohmann::json& kernel) {
   found.sgprs = count(".sgpr_count");
   found.vgpr_spills = count(".vgpr_spill_count", 0);
   found.sgpr_spills = count(".sgpr_spill_count", 0);
-  found.lds_bytes = number(file, kernel, ".group_segment_fixed_size");
-  found.scratch_bytes = number(file, kernel, ".private_segment_fixed_size");
+  found.lds_bytes = count(".group_segment_fixed_size");
+  found.scratch_bytes = count(".private_segment_fixed_size");
   const nlohmann::json* stack = find(kernel, ".uses_dynamic_stack");
   found.dynamic_stack = stack != nullptr && stack->is_boolean() && stack->get<bool>();
   found.max_threads = count(".max_flat_workgroup_size");

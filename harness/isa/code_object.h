@@ -7,10 +7,8 @@
 
 namespace hipforge::harness {
 
-/// What the metadata of an AMD code object says of one kernel. Registers are those of a lane (VGPRs, AGPRs)
-/// and of a wave (SGPRs).
-struct KernelMetadata {
-  std::string name;
+/// What a kernel takes. Registers are those of a lane (VGPRs, AGPRs) and of a wave (SGPRs).
+struct KernelNeeds {
   int vgprs = 0;  ///< all vector registers; with a unified file (gfx90a, gfx942) AGPRs are among them
   int agprs = 0;
   int sgprs = 0;
@@ -18,6 +16,13 @@ struct KernelMetadata {
   int sgpr_spills = 0;             ///< to lanes of vector registers, or to scratch
   std::int64_t lds_bytes = 0;      ///< static; what a launch adds is not in the file
   std::int64_t scratch_bytes = 0;  ///< of a work-item
+
+  friend bool operator==(const KernelNeeds&, const KernelNeeds&) = default;
+};
+
+/// What the metadata of an AMD code object says of one kernel.
+struct KernelMetadata : KernelNeeds {
+  std::string name;
   bool dynamic_stack = false;  ///< scratch beyond scratch_bytes, of a size that the compiler does not know
   int max_threads = 0;         ///< of a block
   int wave = 0;                ///< 32 or 64

@@ -189,76 +189,39 @@ std::vector<Block> make_blocks(const std::vector<Instruction>& code) {
   return blocks;
 }
 
-// The immediate dominator of each block; kNowhere for those that the entry does not reach. The algorithm is
-// that of Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm", figure 3.
-std::vector<std::size_t> immediate_dominators(const std::vector<Block>& blocks) {
-  std::vector<std::size_t> order;  // postorder
-  std::vector<std::size_t> position(blocks.size(), kNowhere);
-  std::vector<bool> seen(blocks.size());
-  std::vector<std::pair<std::size_t, std::size_t>> stack{{0, 0}};  // a block and its next successor
-  seen[0] = true;
-  while (!stack.empty()) {
-    auto& [block, next] = stack.back();
-    if (next < blocks[block].successors.size()) {
-      const std::size_t successor = blocks[block].successors[next++];
-      if (!seen[successor]) {
-        seen[successor] = true;
-        stack.emplace_back(successor, 0);
-      }
-    } else {
-      position[block] = order.size();
-      order.push_back(block);
-      stack.pop_back();
-    }
+// The blocks that a path from the entry reaches without passing `avoided`.
+std::vector<bool> reached_blocks(const std::vector<Block>& blocks, std::size_t avoided = kNowhere) {
+  std::vector<bool> reached(blocks.size());
+  std::vector<std::size_t> open{0};
+  while (!open.empty()) {
+    const std::size_t block = open.back();
+    open.pop_back();
+    if (block == avoided || reached[block]) continue;
+    reached[block] = true;
+    open.insert(open.end(), blocks[block].successors.begin(), blocks[block].successors.end());
   }
-  std::vector<std::size_t> dominator(blocks.size(), kNowhere);
-  dominator[0] = 0;
-  for (bool changed = true; changed;) {
-    changed = false;
-    for (auto block = order.rbegin(); block != order.rend(); ++block) {
-      if (*block == 0) continue;
-      std::size_t common = kNowhere;
-      for (std::size_t other : blocks[*block].predecessors) {
-        if (dominator[other] == kNowhere) continue;
-        if (common == kNowhere) common = other;
-        while (common != other) {
-          if (position[common] < position[other]) {
-            common = dominator[common];
-          } else {
-            other = dominator[other];
-          }
-        }
-      }
-      if (dominator[*block] != common) {
-        dominator[*block] = common;
-        changed = true;
-      }
-    }
-  }
-  return dominator;
+  return reached;
 }
 
 // The loops by their heads.
 std::map<std::size_t, std::set<std::size_t>> natural_loops(const std::vector<Block>& blocks) {
-  const std::vector<std::size_t> dominator = immediate_dominators(blocks);
-  const auto dominates = [&](std::size_t head, std::size_t block) {
-    while (block != head && block != 0) block = dominator[block];
-    return block == head;
-  };
+  const std::vector<bool> reached = reached_blocks(blocks);
   std::map<std::size_t, std::set<std::size_t>> loops;
-  for (std::size_t tail = 0; tail < blocks.size(); ++tail) {
-    if (dominator[tail] == kNowhere) continue;
-    for (const std::size_t head : blocks[tail].successors) {
-      if (!dominates(head, tail)) continue;
-      std::set<std::size_t>& body = loops[head];
-      body.insert(head);
-      std::vector<std::size_t> open{tail};
-      while (!open.empty()) {
-        const std::size_t block = open.back();
-        open.pop_back();
-        if (dominator[block] == kNowhere || !body.insert(block).second) continue;
-        open.insert(open.end(), blocks[block].predecessors.begin(), blocks[block].predecessors.end());
-      }
+  for (std::size_t head = 0; head < blocks.size(); ++head) {
+    if (!reached[head]) continue;
+    // A block dominates what nothing reaches around it.
+    const std::vector<bool> around = reached_blocks(blocks, head);
+    std::vector<std::size_t> open;
+    for (const std::size_t tail : blocks[head].predecessors) {
+      if (reached[tail] && !around[tail]) open.push_back(tail);
+    }
+    if (open.empty()) continue;
+    std::set<std::size_t>& body = loops[head] = {head};
+    while (!open.empty()) {
+      const std::size_t block = open.back();
+      open.pop_back();
+      if (!reached[block] || !body.insert(block).second) continue;
+      open.insert(open.end(), blocks[block].predecessors.begin(), blocks[block].predecessors.end());
     }
   }
   return loops;
@@ -266,25 +229,8 @@ std::map<std::size_t, std::set<std::size_t>> natural_loops(const std::vector<Blo
 
 void count(const std::vector<Instruction>& code, std::size_t first, std::size_t last, WorkCounts& counts) {
   for (std::size_t i = first; i <= last; ++i) {
-    switch (code[i].work) {
-      case WorkKind::kMatrix:
-        ++counts.matrix;
-        break;
-      case WorkKind::kVector:
-        ++counts.vector;
-        break;
-      case WorkKind::kLds:
-        ++counts.lds;
-        break;
-      case WorkKind::kGlobal:
-        ++counts.global;
-        break;
-      case WorkKind::kScalar:
-        ++counts.scalar;
-        break;
-      case WorkKind::kNone:
-        break;
-    }
+    for_each_count(counts,
+                   [work = code[i].work](const char*, int& number, WorkKind of) { number += of == work; });
   }
 }
 

@@ -46,10 +46,8 @@ std::map<std::string, std::vector<fs::path>> find_code_objects(const fs::path& f
   }
   for (auto& [architecture, files] : found) std::sort(files.begin(), files.end());
   if (found.empty()) {
-    cannot_run(
-        fmt::format("no code objects (ARCHITECTURE/*.co) in {}: "
-                    "./test.sh --only amd-code builds them",
-                    folder.string()));
+    cannot_run(fmt::format("no code objects (ARCHITECTURE/*.co) in {}: ./test.sh --only amd-code builds them",
+                           folder.string()));
   }
   return found;
 }
@@ -72,13 +70,12 @@ void examine(const fs::path& path, const std::string& architecture, const std::s
     if (loop == loops.end()) {
       throw Error(invalid_argument(path.string(), ": no machine code for its kernel ", kernel.name));
     }
-    IsaRecord record;
-    record.architecture = architecture;
-    record.kernel = kernel.name;
-    record.figures = make_figures(architecture, kernel, loop->second);
-    record.has_loop = loop->second.is_loop;
-    record.limits = broken_limits(architecture, kernel.name, record.figures, kernel.dynamic_stack);
-    records.push_back(std::move(record));
+    const IsaFigures figures = make_figures(architecture, kernel, loop->second);
+    records.push_back({.architecture = architecture,
+                       .kernel = kernel.name,
+                       .figures = figures,
+                       .has_loop = loop->second.is_loop,
+                       .limits = broken_limits(architecture, kernel.name, figures, kernel.dynamic_stack)});
   }
 }
 
@@ -89,39 +86,29 @@ Summary isa_summary(const std::string& toolchain, const std::vector<IsaRecord>& 
   summary.groups.headings = {"arch",  "kernel", "VGPRs",  "AGPRs",  "SGPRs",  "LDS",    "scratch",
                              "waves", "matrix", "vector", "LDS op", "global", "scalar", ""};
   for (const IsaRecord& r : records) {
-    const IsaFigures& f = r.figures;
     Entry entry{r.kernel, r.architecture, Entry::Verdict::kPassed, 0.0, {}, {}, {}};
     if (!r.limits.empty() || !r.regressions.empty()) {
       entry.verdict = Entry::Verdict::kFailed;
     } else if (!r.compared) {
       entry.verdict = Entry::Verdict::kSkipped;
     }
-    entry.fields = {{"architecture", r.architecture},
-                    {"kernel", r.kernel},
-                    {"vgprs", f.vgprs},
-                    {"agprs", f.agprs},
-                    {"sgprs", f.sgprs},
-                    {"vgpr_spills", f.vgpr_spills},
-                    {"sgpr_spills", f.sgpr_spills},
-                    {"lds_bytes", f.lds_bytes},
-                    {"scratch_bytes", f.scratch_bytes},
-                    {"waves_per_simd", f.waves},
-                    {"hot_loop", JsonFields{{"is_loop", r.has_loop},
-                                            {"matrix", f.loop.matrix},
-                                            {"vector", f.loop.vector},
-                                            {"lds", f.loop.lds},
-                                            {"global", f.loop.global},
-                                            {"scalar", f.loop.scalar}}},
-                    {"compared", r.compared},
-                    {"limits", r.limits},
-                    {"regressions", r.regressions}};
+    entry.fields = {{"architecture", r.architecture}, {"kernel", r.kernel}};
     std::vector<std::string> row{r.architecture, r.kernel};
-    for (const std::int64_t figure :
-         {std::int64_t{f.vgprs}, std::int64_t{f.agprs}, std::int64_t{f.sgprs}, f.lds_bytes, f.scratch_bytes,
-          std::int64_t{f.waves}, std::int64_t{f.loop.matrix}, std::int64_t{f.loop.vector},
-          std::int64_t{f.loop.lds}, std::int64_t{f.loop.global}, std::int64_t{f.loop.scalar}}) {
-      row.push_back(std::to_string(figure));
-    }
+    for_each_need(r.figures, [&](const std::string& name, std::int64_t figure) {
+      entry.fields.emplace_back(name, figure);
+      if (!name.ends_with("_spills")) row.push_back(std::to_string(figure));
+    });
+    entry.fields.emplace_back("waves_per_simd", r.figures.waves);
+    row.push_back(std::to_string(r.figures.waves));
+    JsonFields loop{{"is_loop", r.has_loop}};
+    for_each_count(r.figures.loop, [&](const char* name, int number, WorkKind) {
+      loop.emplace_back(name, number);
+      row.push_back(std::to_string(number));
+    });
+    entry.fields.emplace_back("hot_loop", std::move(loop));
+    entry.fields.emplace_back("compared", r.compared);
+    entry.fields.emplace_back("limits", r.limits);
+    entry.fields.emplace_back("regressions", r.regressions);
     row.emplace_back(r.has_loop ? "" : "(no loop)");
     summary.groups.rows.push_back(std::move(row));
     summary.entries.push_back(std::move(entry));
@@ -146,10 +133,7 @@ void print_verdicts(const std::vector<IsaRecord>& records, const std::vector<std
   if (better > 0) fmt::print("{} kernels are better than the baseline says\n", better);
   const std::size_t skipped = summary.count(Entry::Verdict::kSkipped);
   if (skipped > 0) {
-    fmt::print(
-        "{} kernels are not in the baseline, so that only the limits "
-        "were checked\n",
-        skipped);
+    fmt::print("{} kernels are not in the baseline, so that only the limits were checked\n", skipped);
   }
   if (better + skipped + gone.size() > 0) fmt::print("--accept REASON brings the baseline up to date\n");
   fmt::print("{}\n", closing_line(summary));
@@ -170,11 +154,9 @@ int run_cubin(const IsaOptions& options, const std::regex& wanted) {
       continue;
     const WorkCounts loop = find_hot_loop(routine.code).counts;
     ++(loop.matrix > 0 ? passed : failed);
-    fmt::print(
-        "{} {} {}: {} matrix, {} vector, {} shared, {} global memory "
-        "instructions in the hot loop\n",
-        loop.matrix > 0 ? "ok    " : "FAILED", routine.architecture, routine.name, loop.matrix, loop.vector,
-        loop.lds, loop.global);
+    fmt::print("{} {} {}: {} matrix, {} vector, {} shared, {} global memory instructions in the hot loop\n",
+               loop.matrix > 0 ? "ok    " : "FAILED", routine.architecture, routine.name, loop.matrix,
+               loop.vector, loop.lds, loop.global);
   }
   if (passed + failed == 0)
     return usage_error(fmt::format("no matrix-core kernel (_mma, _wgmma) matches in {}", options.cubin));
@@ -243,9 +225,7 @@ int run_isa(const IsaOptions& options) {
   }
   const AmdToolchain toolchain = read_amd_toolchain(folder);
   if (toolchain.objdump.empty()) {
-    cannot_run(
-        "no llvm-objdump found: install the package llvm-19, or put one "
-        "on the PATH");
+    cannot_run("no llvm-objdump found: install the package llvm-19, or put one on the PATH");
   }
 
   IsaBaseline baseline = read_baseline(options.baseline);

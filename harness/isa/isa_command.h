@@ -33,10 +33,10 @@ struct IsaRecord {
   std::string kernel;
   IsaFigures figures;
   bool has_loop = false;
-  bool compared = false;                 ///< the baseline has it
-  std::vector<std::string> limits;       ///< broken
-  std::vector<std::string> regressions;  ///< against the baseline
-  bool better = false;                   ///< differs from the baseline, and in nothing worse
+  bool compared = false;                   ///< the baseline has it
+  std::vector<std::string> limits{};       ///< broken
+  std::vector<std::string> regressions{};  ///< against the baseline
+  bool better = false;                     ///< differs from the baseline, and in nothing worse
 };
 
 /// Judges records against the entries of their toolchain, sorts nothing and prints nothing.

@@ -34,40 +34,28 @@ constexpr Architecture kArchitectures[] = {
 };
 
 const Architecture& find_architecture(const std::string& name) {
+  std::vector<std::string> names;
   for (const Architecture& known : kArchitectures) {
     if (name == known.name) return known;
+    names.emplace_back(known.name);
   }
-  throw Error(unsupported("architecture ", name, " is not known, supported: ",
-                          fmt::format("{}", fmt::join(known_architectures(), ", "))));
+  throw Error(unsupported("architecture ", name,
+                          " is not known, supported: ", fmt::format("{}", fmt::join(names, ", "))));
 }
 
 int divide_up(int value, int by) {
   return (value + by - 1) / by;
 }
 
-constexpr const char* kFields[] = {"vgprs",     "agprs",         "sgprs", "vgpr_spills", "sgpr_spills",
-                                   "lds_bytes", "scratch_bytes", "waves", "matrix",      "vector",
-                                   "lds",       "global",        "scalar"};
-
-std::vector<std::int64_t> values_of(const IsaFigures& f) {
-  return {f.vgprs, f.agprs,       f.sgprs,       f.vgpr_spills, f.sgpr_spills, f.lds_bytes,  f.scratch_bytes,
-          f.waves, f.loop.matrix, f.loop.vector, f.loop.lds,    f.loop.global, f.loop.scalar};
-}
-
-IsaFigures figures_of(const std::vector<std::int64_t>& v) {
-  const auto small = [&](std::size_t i) { return static_cast<int>(v[i]); };
-  return IsaFigures{small(0), small(1), small(2),
-                    small(3), small(4), v[5],
-                    v[6],     small(7), WorkCounts{small(8), small(9), small(10), small(11), small(12)}};
+// Every figure under its name in a baseline.
+template <class Figures, class Visit>
+void for_each_figure(Figures& figures, const Visit& visit) {
+  for_each_need(figures, visit);
+  visit("waves", figures.waves);
+  for_each_count(figures.loop, [&](const char* name, auto& count, WorkKind) { visit(name, count); });
 }
 
 }  // namespace
-
-std::vector<std::string> known_architectures() {
-  std::vector<std::string> names;
-  for (const Architecture& known : kArchitectures) names.emplace_back(known.name);
-  return names;
-}
 
 int waves_per_simd(const std::string& architecture, const KernelMetadata& kernel) {
   const Architecture& arch = find_architecture(architecture);
@@ -90,10 +78,7 @@ int waves_per_simd(const std::string& architecture, const KernelMetadata& kernel
 }
 
 IsaFigures make_figures(const std::string& architecture, const KernelMetadata& kernel, const HotLoop& loop) {
-  return IsaFigures{
-      kernel.vgprs,       kernel.agprs,     kernel.sgprs,         kernel.vgpr_spills,
-      kernel.sgpr_spills, kernel.lds_bytes, kernel.scratch_bytes, waves_per_simd(architecture, kernel),
-      loop.counts};
+  return IsaFigures{kernel, waves_per_simd(architecture, kernel), loop.counts};
 }
 
 bool names_matrix_core(const std::string& kernel) {
@@ -167,24 +152,22 @@ IsaBaseline read_baseline(const std::string& path) {
     for (const auto& [architecture, kernels] : architectures.items()) {
       if (!kernels.is_object()) fail(fmt::format("\"{}\" is no object", architecture));
       for (const auto& [kernel, entry] : kernels.items()) {
-        if (!entry.is_object()) fail(fmt::format("{} of {} is no object", kernel, architecture));
-        std::vector<std::int64_t> values;
-        for (const char* field : kFields) {
-          const auto found = entry.find(field);
-          if (found == entry.end() || !found->is_number_unsigned() ||
-              found->get<std::uint64_t>() > INT32_MAX) {
-            fail(fmt::format("{} of {}: {} is missing or no count", kernel, architecture, field));
-          }
-          values.push_back(found->get<std::int64_t>());
-        }
+        const std::string where = fmt::format("{} of {}", kernel, architecture);
+        if (!entry.is_object()) fail(where + " is no object");
         BaselineEntry& into = baseline[toolchain][architecture][kernel];
-        into.figures = figures_of(values);
-        for (const auto& [field, text] : {std::pair{"reason", &into.reason}, std::pair{"date", &into.date}}) {
-          const auto found = entry.find(field);
-          if (found == entry.end() || !found->is_string()) {
-            fail(fmt::format("{} of {}: {} is missing", kernel, architecture, field));
+        for_each_figure(into.figures, [&, &values = entry](const char* name, auto& figure) {
+          const auto found = values.find(name);
+          if (found == values.end() || !found->is_number_unsigned() ||
+              found->template get<std::uint64_t>() > INT32_MAX) {
+            fail(fmt::format("{}: {} is missing or no count", where, name));
           }
-          *text = found->get<std::string>();
+          found->get_to(figure);
+        });
+        for (const auto& [name, text] : {std::pair{"reason", &into.reason}, std::pair{"date", &into.date}}) {
+          const auto found = entry.find(name);
+          if (found == entry.end() || !found->is_string())
+            fail(fmt::format("{}: {} is missing", where, name));
+          found->get_to(*text);
         }
       }
     }
@@ -194,29 +177,24 @@ IsaBaseline read_baseline(const std::string& path) {
 
 void write_baseline(const std::string& path, const IsaBaseline& baseline) {
   const auto quoted = [](const std::string& text) { return nlohmann::json(text).dump(); };
-  std::string text = "{";
-  const char* toolchain_comma = "\n";
-  for (const auto& [toolchain, architectures] : baseline) {
-    text += fmt::format("{} {}: {{", toolchain_comma, quoted(toolchain));
-    toolchain_comma = ",\n";
-    const char* architecture_comma = "\n";
-    for (const auto& [architecture, kernels] : architectures) {
-      text += fmt::format("{}  {}: {{", architecture_comma, quoted(architecture));
-      architecture_comma = ",\n";
-      const char* kernel_comma = "\n";
-      for (const auto& [kernel, entry] : kernels) {
-        text += fmt::format("{}   {}: {{", kernel_comma, quoted(kernel));
-        kernel_comma = ",\n";
-        const std::vector<std::int64_t> values = values_of(entry.figures);
-        for (std::size_t i = 0; i < values.size(); ++i)
-          text += fmt::format("\"{}\": {}, ", kFields[i], values[i]);
-        text += fmt::format("\"date\": {}, \"reason\": {}}}", quoted(entry.date), quoted(entry.reason));
-      }
-      text += "\n  }";
+  // An object with a line a member.
+  const auto object = [&](const auto& map, const std::string& indent, const auto& text_of) {
+    std::vector<std::string> members;
+    for (const auto& [name, value] : map) {
+      members.push_back(fmt::format("\n{} {}: {}", indent, quoted(name), text_of(value)));
     }
-    text += "\n }";
-  }
-  write_file(path, text + "\n}\n");
+    return fmt::format("{{{}\n{}}}", fmt::join(members, ","), indent);
+  };
+  const auto entry_text = [&](const BaselineEntry& entry) {
+    std::string text;
+    for_each_figure(entry.figures, [&](const char* name, std::int64_t figure) {
+      text += fmt::format("\"{}\": {}, ", name, figure);
+    });
+    return fmt::format("{{{}\"date\": {}, \"reason\": {}}}", text, quoted(entry.date), quoted(entry.reason));
+  };
+  const auto kernels_text = [&](const auto& kernels) { return object(kernels, "  ", entry_text); };
+  const auto toolchain_text = [&](const auto& kernels) { return object(kernels, " ", kernels_text); };
+  write_file(path, object(baseline, "", toolchain_text) + "\n");
 }
 
 }  // namespace hipforge::harness

@@ -10,22 +10,24 @@
 namespace hipforge::harness {
 
 /// What the machine code of one kernel says of it.
-struct IsaFigures {
-  int vgprs = 0;  ///< all vector registers of a lane, AGPRs among them where the file is unified
-  int agprs = 0;
-  int sgprs = 0;
-  int vgpr_spills = 0;
-  int sgpr_spills = 0;
-  std::int64_t lds_bytes = 0;  ///< static
-  std::int64_t scratch_bytes = 0;
+struct IsaFigures : KernelNeeds {
   int waves = 0;    ///< of a SIMD, at most
   WorkCounts loop;  ///< the hot loop
 
   friend bool operator==(const IsaFigures&, const IsaFigures&) = default;
 };
 
-/// The architectures that waves_per_simd knows.
-[[nodiscard]] std::vector<std::string> known_architectures();
+/// visit(name, figure) for all but those of the hot loop, in the order in which they are shown.
+template <class Figures, class Visit>
+void for_each_need(Figures& figures, const Visit& visit) {
+  visit("vgprs", figures.vgprs);
+  visit("agprs", figures.agprs);
+  visit("sgprs", figures.sgprs);
+  visit("vgpr_spills", figures.vgpr_spills);
+  visit("sgpr_spills", figures.sgpr_spills);
+  visit("lds_bytes", figures.lds_bytes);
+  visit("scratch_bytes", figures.scratch_bytes);
+}
 
 /// How many waves of a kernel one SIMD holds: the least of what vector registers, scalar registers and static
 /// shared memory (in blocks of max_threads) allow. Throws Error{kUnsupported} for an unknown architecture.

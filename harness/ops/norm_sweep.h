@@ -156,10 +156,6 @@ template <class Params>
   return outputs;
 }
 
-[[nodiscard]] inline bool is_power_of_two(double value) {
-  return value > 0.0 && std::exp2(std::ilogb(value)) == value;
-}
-
 /// y of x · factor + term beside y of x: how far they may be apart, in bounds of y; 0: not a bit, but for the signs of
 /// zeros where the factor is negative, since x + residual is +0 either way.
 struct NormTwin {

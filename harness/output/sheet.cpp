@@ -9,26 +9,16 @@ namespace {
 
 std::string csv_cell(const std::string& text) {
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + "\"";
+  return "\"" + replaced(text, {{'"', "\"\""}}) + "\"";
 }
 
 std::string markdown_cell(const std::string& text) {
-  std::string escaped;
-  for (char c : text) {
-    if (c == '\n' || c == '\r') {
-      escaped += ' ';
-    } else if (c == '<') {
-      escaped += "&lt;";
-    } else if (c == '&') {
-      escaped += "&amp;";
-    } else {
-      if (std::string("|\\`*_[]~").find(c) != std::string::npos) escaped += '\\';
-      escaped += c;
-    }
+  std::string marked;
+  for (const char c : text) {
+    if (std::string_view("|\\`*_[]~").find(c) != std::string_view::npos) marked += '\\';
+    marked += c;
   }
-  return escaped;
+  return replaced(marked, {{'\n', " "}, {'\r', " "}, {'<', "&lt;"}, {'&', "&amp;"}});
 }
 
 template <class Cell>
@@ -50,6 +40,16 @@ bool starts_like_a_number(const std::string& text) {
 }
 
 }  // namespace
+
+std::string replaced(std::string_view text,
+                     std::initializer_list<std::pair<char, std::string_view>> replacements) {
+  std::string made;
+  for (const char c : text) {
+    const auto at = std::ranges::find(replacements, c, &std::pair<char, std::string_view>::first);
+    made += at == replacements.end() ? std::string_view(&c, 1) : at->second;
+  }
+  return made;
+}
 
 std::string csv(const Sheet& sheet) {
   std::string text = joined(sheet.headings, ",", csv_cell) + "\n";

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <initializer_list>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace hipforge::harness {
@@ -10,6 +13,10 @@ struct Sheet {
   std::vector<std::string> headings;
   std::vector<std::vector<std::string>> rows;  ///< each of headings.size() cells
 };
+
+/// `text` with some of its characters written in another way.
+[[nodiscard]] std::string replaced(std::string_view text,
+                                   std::initializer_list<std::pair<char, std::string_view>> replacements);
 
 /// RFC 4180: a cell with a comma, a quote or a line break is quoted. Lines end
 /// in "\n".

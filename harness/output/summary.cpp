@@ -36,25 +36,9 @@ Json json_of(const JsonFields& fields) {
 }
 
 std::string xml(const std::string& text) {
-  std::string escaped;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      default:
-        escaped += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-    }
-  }
+  std::string escaped = replaced(text, {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}});
+  std::ranges::replace_if(
+      escaped, [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
   return escaped;
 }
 
@@ -111,21 +95,15 @@ std::string summary_junit(const Summary& summary) {
                                 xml(entry.message), xml(entry.repeat));
     }
   }
-  std::string text = fmt::format(
-      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites "
-      "time=\"{:.3f}\">\n",
-      summary.seconds);
+  std::string text = fmt::format("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites time=\"{:.3f}\">\n",
+                                 summary.seconds);
   for (const auto& [group, suite] : suites) {
     text += fmt::format(
-        "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" skipped=\"{}\" "
-        "time=\"{:.6f}\">\n{}  </testsuite>\n",
+        "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" skipped=\"{}\" time=\"{:.6f}\">\n{}"
+        "  </testsuite>\n",
         xml(group), suite.tests, suite.failures, suite.skipped, suite.seconds, suite.body);
   }
   return text + "</testsuites>\n";
-}
-
-std::string summary_csv(const Summary& summary) {
-  return csv(summary.details);
 }
 
 std::string summary_markdown(const Summary& summary) {
@@ -140,7 +118,7 @@ std::string summary_markdown(const Summary& summary) {
 void write_summary(const SummaryFiles& files, const Summary& summary) {
   if (!files.json.empty()) write_file(files.json, summary_json(summary));
   if (!files.junit.empty()) write_file(files.junit, summary_junit(summary));
-  if (!files.csv.empty()) write_file(files.csv, summary_csv(summary));
+  if (!files.csv.empty()) write_file(files.csv, csv(summary.details));
   if (!files.markdown.empty()) write_file(files.markdown, summary_markdown(summary));
 }
 

@@ -74,7 +74,6 @@ struct Summary {
 [[nodiscard]] std::string summary_json(const Summary& summary);
 /// JUnit's XML, one testsuite a group.
 [[nodiscard]] std::string summary_junit(const Summary& summary);
-[[nodiscard]] std::string summary_csv(const Summary& summary);
 /// What a reviewer reads: the table, then each failure with its message and its
 /// command.
 [[nodiscard]] std::string summary_markdown(const Summary& summary);

@@ -5,8 +5,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -38,8 +40,7 @@ class PlanCollector final : public LaunchObserver {
 
 struct Candidate {
   const Case* test = nullptr;
-  std::set<std::string> kernels;
-  std::vector<std::string> features;
+  std::set<std::string> parts;  // "kernel NAME", "feature NAME"
   double work = 0.0;
   bool awkward = false;
 };
@@ -56,34 +57,39 @@ double work_of(const PreparedCase& prepared, const std::vector<LaunchPlan>& plan
   return waves * kPerWave + static_cast<double>(prepared.bytes + prepared.flops) / target.wave;
 }
 
-// The cheapest candidates that hold all that `parts` finds in any of them, in the order given.
-template <class Parts>
-void cover(const std::vector<Candidate>& candidates, const Parts& parts, std::set<const Case*>& chosen) {
-  std::set<std::string> covered;
+// What the chosen ones among the candidates have.
+std::set<std::string> chosen_parts(const std::vector<Candidate>& candidates,
+                                   const std::set<const Case*>& chosen) {
+  std::set<std::string> parts;
   for (const Candidate& candidate : candidates) {
-    if (!chosen.contains(candidate.test)) continue;
-    for (const std::string& part : parts(candidate)) covered.insert(part);
+    if (chosen.contains(candidate.test)) parts.insert(candidate.parts.begin(), candidate.parts.end());
   }
+  return parts;
+}
+
+// Chooses the cheapest candidates that have all the parts of that kind, in the order given.
+void cover(const std::vector<Candidate>& candidates, std::string_view kind, std::set<const Case*>& chosen) {
+  std::set<std::string> covered = chosen_parts(candidates, chosen);
   for (const Candidate& candidate : candidates) {
     if (candidate.work > kMostWork) continue;
-    bool adds = false;
-    for (const std::string& part : parts(candidate)) adds = covered.insert(part).second || adds;
-    if (adds) chosen.insert(candidate.test);
+    for (const std::string& part : candidate.parts) {
+      if (part.starts_with(kind) && covered.insert(part).second) chosen.insert(candidate.test);
+    }
   }
 }
 
-// The features that the op's suite names. The families beside them differ in values and sizes alone.
-std::vector<std::string> named_features(const Case& test) {
-  std::vector<std::string> named;
+// The kernels of a case's plans, and the features that the op's suite names: the families beside those differ in
+// values and sizes alone.
+std::set<std::string> parts_of(const Case& test, const std::vector<LaunchPlan>& plans) {
+  std::set<std::string> parts;
+  for (const LaunchPlan& plan : plans) parts.insert("kernel " + std::string(plan.kernel));
   for (const OpSuite& suite : all_suites()) {
     if (suite.op != test.op) continue;
-    for (const std::string& feature : test.features) {
-      if (std::find(suite.features.begin(), suite.features.end(), feature) != suite.features.end()) {
-        named.push_back(feature);
-      }
+    for (const std::string& feature : suite.features) {
+      if (std::ranges::count(test.features, feature) > 0) parts.insert("feature " + feature);
     }
   }
-  return named;
+  return parts;
 }
 
 }  // namespace
@@ -97,10 +103,8 @@ EmulatableCases emulatable_cases(const std::vector<const Case*>& cases, const Ta
     throw_if_error(prepared.launch(nullptr));
     const std::vector<LaunchPlan>& plans = collector.plans();
     if (plans.empty()) continue;
-    Candidate candidate{
-        test, {}, named_features(*test), work_of(prepared, plans, target), test->odd && test->over_tile};
-    for (const LaunchPlan& plan : plans) candidate.kernels.insert(plan.kernel);
-    groups[{test->op, test->dtype}].push_back(std::move(candidate));
+    groups[{test->op, test->dtype}].push_back(
+        {test, parts_of(*test, plans), work_of(prepared, plans, target), test->odd && test->over_tile});
   }
 
   std::set<const Case*> chosen;
@@ -112,22 +116,13 @@ EmulatableCases emulatable_cases(const std::vector<const Case*>& cases, const Ta
     for (const Candidate& candidate : candidates) {
       if (candidate.test->emulated) chosen.insert(candidate.test);
     }
-    const auto kernels = [](const Candidate& candidate) { return candidate.kernels; };
-    cover(candidates, kernels, chosen);
-    cover(
-        candidates, [](const Candidate& candidate) { return candidate.features; }, chosen);
+    cover(candidates, "kernel ", chosen);
+    cover(candidates, "feature ", chosen);
 
+    const std::set<std::string> covered = chosen_parts(candidates, chosen);
     std::set<std::string> missed;
-    const auto for_each_part = [&](const Candidate& candidate, const auto& visit) {
-      for (const std::string& kernel : candidate.kernels) visit("kernel " + kernel);
-      for (const std::string& feature : candidate.features) visit("feature " + feature);
-    };
     for (const Candidate& candidate : candidates) {
-      for_each_part(candidate, [&](const std::string& part) { missed.insert(part); });
-    }
-    for (const Candidate& candidate : candidates) {
-      if (!chosen.contains(candidate.test)) continue;
-      for_each_part(candidate, [&](const std::string& part) { missed.erase(part); });
+      std::ranges::set_difference(candidate.parts, covered, std::inserter(missed, missed.end()));
     }
     for (const std::string& part : missed) {
       result.left_out.push_back(fmt::format("{} {}: {}", key.first, dtype_name(key.second), part));

@@ -34,8 +34,9 @@ constexpr double kLaunchSeconds = 600.0;
 constexpr const char* kCheckout = "HIPFORGE_TINYGRAD";
 constexpr const char* kEmulator = "test/mockgpu/amd/emu.py";
 
-Error missing(const std::string& message) {
-  return Error(failure(StatusCode::kNotFound, message));
+template <class... Parts>
+Error missing(fmt::format_string<Parts...> format, Parts&&... parts) {
+  return Error(failure(StatusCode::kNotFound, fmt::format(format, std::forward<Parts>(parts)...)));
 }
 
 // The name of a code object's instruction; empty where it cannot be disassembled.
@@ -76,7 +77,7 @@ class EmulatorRerunner final : public Rerunner {
       file.write(reinterpret_cast<const char*>(before[i].data()),
                  static_cast<std::streamsize>(before[i].size()));
       file.close();
-      if (!file) throw missing(fmt::format("cannot write {}", path.string()));
+      if (!file) throw missing("cannot write {}", path.string());
       paths.push_back(path.string());
     }
     Json pointers = Json::array();
@@ -95,7 +96,7 @@ class EmulatorRerunner final : public Rerunner {
     std::string line;
     if (std::string end; !ask(request.dump(), line, end)) {
       worker_.reset();
-      return {Rerun::Outcome::kFailed, fmt::format("the emulator {}", end), {}, 0.0};
+      return {Rerun::Outcome::kFailed, fmt::format("the emulator {}", end)};
     }
     return read_answer(line, std::move(before));
   }
@@ -121,7 +122,7 @@ class EmulatorRerunner final : public Rerunner {
     const fs::path path = work_.path() / "stderr";
     {
       const std::unique_ptr<std::FILE, int (*)(std::FILE*)> log(std::fopen(path.c_str(), "we"), std::fclose);
-      if (!log) throw missing(fmt::format("cannot write {}", path.string()));
+      if (!log) throw missing("cannot write {}", path.string());
       worker_ =
           std::make_unique<ChildDialog>(ChildStart{command_, {}, {{STDERR_FILENO, ::fileno(log.get())}}},
                                         std::vector<int>{STDIN_FILENO, STDOUT_FILENO});
@@ -132,7 +133,7 @@ class EmulatorRerunner final : public Rerunner {
       const Json answer = Json::parse(line, nullptr, false);
       if (answer.is_object() && answer.value("ready", false)) return;
       if (answer.is_object() && answer.contains("error")) {
-        throw missing(fmt::format("the emulator does not start: {}", answer["error"].get<std::string>()));
+        throw missing("the emulator does not start: {}", answer["error"].get<std::string>());
       }
     }
     std::ifstream file(path);
@@ -140,7 +141,7 @@ class EmulatorRerunner final : public Rerunner {
     for (std::string text; std::getline(file, text);) {
       if (!text.empty()) last = text;
     }
-    throw missing(fmt::format("the emulator does not start, it {}: {}", end, last));
+    throw missing("the emulator does not start, it {}: {}", end, last);
   }
 
   Rerun read_answer(const std::string& line, BufferContents contents) const {
@@ -151,24 +152,23 @@ class EmulatorRerunner final : public Rerunner {
                  : std::string();
     };
     if (const std::string name = text("missing"); !name.empty()) {
-      return {Rerun::Outcome::kFailed, fmt::format("no code object has kernel {}", name), {}, 0.0};
+      return {Rerun::Outcome::kFailed, fmt::format("no code object has kernel {}", name)};
     }
     if (std::string name = text("not_emulated"); !name.empty()) {
       const std::string instruction =
           instruction_at(objdump_, text("code_object"), answer.value("address", std::uint64_t{0}));
       if (!instruction.empty()) name = instruction;
-      return {Rerun::Outcome::kSkipped, fmt::format("not emulated: {}", name), {}, 0.0};
+      return {Rerun::Outcome::kSkipped, fmt::format("not emulated: {}", name)};
     }
     if (!answer.is_object() || !answer.value("ran", false)) {
       const std::string error = text("error");
-      return {
-          Rerun::Outcome::kFailed, fmt::format("the emulator: {}", error.empty() ? line : error), {}, 0.0};
+      return {Rerun::Outcome::kFailed, fmt::format("the emulator: {}", error.empty() ? line : error)};
     }
     for (std::size_t i = 0; i < contents.size(); ++i) {
       std::ifstream file(buffer_path(i), std::ios::binary);
       file.read(reinterpret_cast<char*>(contents[i].data()),
                 static_cast<std::streamsize>(contents[i].size()));
-      if (!file) throw missing(fmt::format("cannot read {}", buffer_path(i).string()));
+      if (!file) throw missing("cannot read {}", buffer_path(i).string());
     }
     return {Rerun::Outcome::kRan, {}, std::move(contents), answer.value("seconds", 0.0)};
   }
@@ -185,13 +185,13 @@ Emulation find_emulation(const std::string& architecture, const fs::path& code) 
   const char* const checkout = std::getenv(kCheckout);
   if (checkout == nullptr || *checkout == 0) {
     throw missing(
-        fmt::format("replay --emulate needs tinygrad's emulator: git clone "
-                    "https://github.com/tinygrad/tinygrad and set {} to the checkout",
-                    kCheckout));
+        "replay --emulate needs tinygrad's emulator: git clone https://github.com/tinygrad/tinygrad and set "
+        "{} to the checkout",
+        kCheckout);
   }
   if (!fs::is_regular_file(fs::path(checkout) / kEmulator)) {
-    throw missing(fmt::format("{} is {}, which has no {}: git clone https://github.com/tinygrad/tinygrad",
-                              kCheckout, checkout, kEmulator));
+    throw missing("{} is {}, which has no {}: git clone https://github.com/tinygrad/tinygrad", kCheckout,
+                  checkout, kEmulator);
   }
   if (find_tool({}, "python3").empty())
     throw missing("replay --emulate needs python3 on the PATH: apt-get install python3");
@@ -204,9 +204,8 @@ Emulation find_emulation(const std::string& architecture, const fs::path& code) 
   std::sort(emulation.code_objects.begin(), emulation.code_objects.end());
   if (emulation.code_objects.empty()) {
     throw missing(
-        fmt::format("no code objects (*.co) in {}: ./test.sh --only amd-code makes them, --code names "
-                    "another folder",
-                    folder.string()));
+        "no code objects (*.co) in {}: ./test.sh --only amd-code makes them, --code names another folder",
+        folder.string());
   }
   return emulation;
 }

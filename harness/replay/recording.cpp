@@ -5,12 +5,12 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <fstream>
 #include <limits>
 #include <map>
+#include <string_view>
 
 namespace hipforge::harness {
 namespace {
@@ -40,14 +40,17 @@ const Json& member(const Json& object, const char* key) {
   return *at;
 }
 
-std::uint64_t number(const Json& value, const char* what, std::uint64_t low, std::uint64_t high) {
+constexpr std::uint64_t kAny = std::numeric_limits<std::uint64_t>::max();
+
+std::uint64_t number(const Json& value, const char* what, std::uint64_t low = 0, std::uint64_t high = kAny) {
   if (!value.is_number_unsigned()) refuse("{} is no whole number", what);
   const auto found = value.get<std::uint64_t>();
   if (found < low || found > high) refuse("{} is {}, needs {} to {}", what, found, low, high);
   return found;
 }
 
-std::uint64_t number(const Json& object, const char* key, std::uint64_t low, std::uint64_t high, int) {
+std::uint64_t number_at(const Json& object, const char* key, std::uint64_t low = 0,
+                        std::uint64_t high = kAny) {
   return number(member(object, key), key, low, high);
 }
 
@@ -104,18 +107,19 @@ std::vector<std::byte> bytes_of(const std::string& hex) {
   return bytes;
 }
 
+bool has_only(std::string_view text, std::string_view characters) {
+  return text.find_first_not_of(characters) == std::string_view::npos;
+}
+
 void check_kernel_name(const std::string& name) {
-  const bool plain = std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-  });
-  if (name.empty() || name.size() > 256 || !plain) refuse("kernel is no name of a kernel");
+  constexpr const char* kWord = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+  if (name.empty() || name.size() > 256 || !has_only(name, kWord)) refuse("kernel is no name of a kernel");
 }
 
 // A name of contents cannot be a path.
 void check_content_name(const std::string& name) {
-  const bool plain = std::all_of(name.begin(), name.end(),
-                                 [](char c) { return (c >= 'a' && c <= 'f') || (c >= '0' && c <= '9'); });
-  if (name.size() != 32 || !plain) refuse("a content's name is not 32 hex digits");
+  if (name.size() != 32 || !has_only(name, "abcdef0123456789"))
+    refuse("a content's name is not 32 hex digits");
 }
 
 std::vector<Allocation> read_table(const Json& line) {
@@ -143,7 +147,7 @@ void read_buffers(const Json& line, const std::vector<Allocation>& table, Record
                   BufferIndex& index) {
   for (const Json& entry : list(line, "buffers")) {
     if (table.empty()) refuse("a buffer in an empty table");
-    const std::size_t at = number(entry, "allocation", 0, table.size() - 1, 0);
+    const std::size_t at = number_at(entry, "allocation", 0, table.size() - 1);
     if (!index.emplace(at, launch.buffers.size()).second) refuse("allocation {} stands twice in buffers", at);
     RecordedBuffer buffer{table[at], text_of(entry, "before"), {}};
     check_content_name(buffer.before);
@@ -169,8 +173,7 @@ void read_pointers(const Json& line, RecordedLaunch& launch, const BufferIndex& 
     if (pointer.args_offset % sizeof(std::uintptr_t) != 0) {
       refuse("a pointer's offset is {}, needs a multiple of {}", pointer.args_offset, sizeof(std::uintptr_t));
     }
-    const std::size_t allocation =
-        number(row[1], "a pointer's allocation", 0, std::numeric_limits<std::uint64_t>::max());
+    const std::size_t allocation = number(row[1], "a pointer's allocation");
     const auto at = index.find(allocation);
     if (at == index.end()) refuse("a pointer's allocation, {}, is not among the buffers", allocation);
     pointer.buffer = at->second;
@@ -188,19 +191,18 @@ void read_pointers(const Json& line, RecordedLaunch& launch, const BufferIndex& 
 
 RecordedOrigin read_origin(const Json& object, const BufferIndex& index) {
   RecordedOrigin origin;
-  origin.run = number(object, "run", 0, std::numeric_limits<std::uint64_t>::max(), 0);
+  origin.run = number_at(object, "run");
   origin.id = text_of(object, "id");
   origin.op = text_of(object, "op");
   origin.dtype = text_of(object, "dtype");
-  origin.seed = number(object, "seed", 0, std::numeric_limits<std::uint64_t>::max(), 0);
+  origin.seed = number_at(object, "seed");
   const std::string phase = text_of(object, "phase");
   if (phase != "inputs" && phase != "launch") refuse("phase is neither inputs nor launch");
   origin.made_inputs = phase == "inputs";
   for (const Json& entry : list(object, "operands")) {
     const Json& row = pair_of(entry, "operands");
     if (!row[0].is_string()) refuse("an operand's name is no text");
-    const auto at =
-        index.find(number(row[1], "an operand's allocation", 0, std::numeric_limits<std::uint64_t>::max()));
+    const auto at = index.find(number(row[1], "an operand's allocation"));
     if (at != index.end()) origin.operands.emplace_back(row[0].get<std::string>(), at->second);
   }
   return origin;
@@ -214,18 +216,18 @@ RecordedLaunch read_launch(const Json& line, const std::vector<std::vector<Alloc
   launch.block = dimensions(line, "block", kMaxBlockSize);
   const std::uint64_t threads = std::uint64_t{launch.block.x} * launch.block.y * launch.block.z;
   if (threads > kMaxBlockSize) refuse("block has {} threads, needs at most {}", threads, kMaxBlockSize);
-  launch.shared_bytes = static_cast<unsigned>(number(line, "shared_bytes", 0, kMaxSharedBytes, 0));
+  launch.shared_bytes = static_cast<unsigned>(number_at(line, "shared_bytes", 0, kMaxSharedBytes));
   launch.args = bytes_of(text_of(line, "args"));
   const Json& target = member(line, "target");
   launch.architecture = text_of(target, "architecture");
-  launch.wave = static_cast<int>(number(target, "wave", 32, 64, 0));
+  launch.wave = static_cast<int>(number_at(target, "wave", 32, 64));
   if (launch.wave != 32 && launch.wave != 64) refuse("wave is {}, needs 32 or 64", launch.wave);
   if (line.contains("error")) {
     launch.error = text_of(line, "error");
     if (launch.error.empty()) refuse("error is empty");
   }
   if (tables.empty()) refuse("a launch before the first table");
-  const std::vector<Allocation>& table = tables[number(line, "table", 0, tables.size() - 1, 0)];
+  const std::vector<Allocation>& table = tables[number_at(line, "table", 0, tables.size() - 1)];
   BufferIndex index;
   read_buffers(line, table, launch, index);
   read_pointers(line, launch, index);
@@ -261,7 +263,7 @@ void Recording::read_line(const std::string& text, std::size_t line) {
   if (ended_) refuse("a line after the end");
   const Json json = Json::parse(text);
   if (line == 1) {
-    if (number(json, "hipforge_record", 0, std::numeric_limits<std::uint64_t>::max(), 0) != 1) {
+    if (number_at(json, "hipforge_record") != 1) {
       refuse("hipforge_record is {}, this hipforge reads 1",
              member(json, "hipforge_record").get<std::uint64_t>());
     }
@@ -269,15 +271,15 @@ void Recording::read_line(const std::string& text, std::size_t line) {
     device_ = text_of(json, "device");
     architecture_ = text_of(json, "architecture");
   } else if (json.is_object() && json.contains("allocations")) {
-    (void)number(json, "table", tables_.size(), tables_.size(), 0);
+    (void)number_at(json, "table", tables_.size(), tables_.size());
     tables_.push_back(read_table(json));
   } else if (json.is_object() && json.contains("end")) {
-    const std::uint64_t launches = number(json, "end", 0, std::numeric_limits<std::uint64_t>::max(), 0);
+    const std::uint64_t launches = number_at(json, "end");
     if (launches != launches_.size())
       refuse("end says {} launches, there are {}", launches, launches_.size());
     ended_ = true;
   } else {
-    const std::size_t index = number(json, "launch", launches_.size(), launches_.size(), 0);
+    const std::size_t index = number_at(json, "launch", launches_.size(), launches_.size());
     RecordedLaunch launch = read_launch(json, tables_);
     launch.index = index;
     for (const RecordedBuffer& buffer : launch.buffers) {

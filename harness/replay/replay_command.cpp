@@ -27,8 +27,7 @@
 namespace hipforge::harness {
 namespace {
 
-/// The launches of one case's op, or any other launch alone: what is judged
-/// together.
+/// The launches of one case's op, or any other launch alone: what is judged together.
 using Group = std::vector<const RecordedLaunch*>;
 
 using Verdict = Entry::Verdict;
@@ -51,8 +50,7 @@ std::vector<Group> select_groups(const Recording& recording, const ReplayOptions
   const std::regex filter(options.filter);
   std::vector<Group> groups;
   for (const RecordedLaunch& launch : recording.launches()) {
-    // Code objects hold ops; the kernels that make inputs are the harness's
-    // own.
+    // Code objects hold ops; the kernels that make inputs are the harness's own.
     if (!options.emulate.empty() && launch.origin && launch.origin->made_inputs) continue;
     const std::string name = launch.kernel + (launch.origin ? " " + launch.origin->id : "");
     if (!options.filter.empty() && !std::regex_search(name, filter)) continue;
@@ -64,8 +62,7 @@ std::vector<Group> select_groups(const Recording& recording, const ReplayOptions
   return groups;
 }
 
-// Runs a group. A buffer that nobody touched between two launches of it carries
-// what the first really wrote.
+// Runs a group. A buffer that nobody touched between two launches of it carries what the first really wrote.
 std::vector<Rerun> run_group(Rerunner& rerunner, const Recording& recording, const Group& group) {
   struct Carried {
     std::string recorded;  // name of the contents that this stands for
@@ -102,8 +99,7 @@ const Case* find_case(const std::string& id) {
   return nullptr;
 }
 
-// The oracle's word on what a group left in its case's operands; nullopt where
-// there is no such case.
+// The oracle's word on what a group left in its case's operands; nullopt where there is no such case.
 std::optional<CaseResult> ask_oracle(const Group& group, const std::vector<Rerun>& reruns) {
   const RecordedOrigin& origin = *group.back()->origin;
   const Case* const test = find_case(origin.id);
@@ -307,8 +303,7 @@ std::vector<LaunchRecord> replay_on_device(const Recording& recording, const std
   return records;
 }
 
-// Groups on as many emulators as there are jobs; judged here, in order, as they
-// come.
+// Groups on as many emulators as there are jobs; judged here, in order, as they come.
 std::vector<LaunchRecord> replay_emulated(const Recording& recording, const std::vector<Group>& groups,
                                           const ReplayOptions& options) {
   const Emulation emulation = find_emulation(options.emulate, options.code);

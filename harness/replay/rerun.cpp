@@ -14,18 +14,13 @@
 namespace hipforge::harness {
 namespace {
 
-Rerun skipped(std::string reason) {
-  return {Rerun::Outcome::kSkipped, std::move(reason), {}, 0.0};
-}
-
-Rerun failed(std::string reason) {
-  return {Rerun::Outcome::kFailed, std::move(reason), {}, 0.0};
-}
-
 class DeviceRerunner final : public Rerunner {
  public:
   Rerun run(const RecordedLaunch& launch, BufferContents before) override {
     const RegisteredKernel* const kernel = find_kernel(launch.kernel);
+    const auto skipped = [](std::string reason) {
+      return Rerun{Rerun::Outcome::kSkipped, std::move(reason)};
+    };
     if (kernel == nullptr) return skipped(fmt::format("kernel {} is not in this build", launch.kernel));
     if (kernel->args_bytes() != launch.args.size()) {
       return skipped(fmt::format("kernel {} takes {} bytes of arguments in this build, the record has {}",
@@ -58,7 +53,8 @@ class DeviceRerunner final : public Rerunner {
     if (status.ok()) status = hip_status(hipDeviceSynchronize(), fmt::format("kernel {}", launch.kernel));
     if (!status.ok()) {
       const std::string fault = fault_text();
-      Rerun rerun = failed(fault.empty() ? status.message : fmt::format("{}: {}", status.message, fault));
+      Rerun rerun{Rerun::Outcome::kFailed,
+                  fault.empty() ? status.message : fmt::format("{}: {}", status.message, fault)};
       if (!recover_device()) {
         throw Error(failure(StatusCode::kHipError, "the device cannot go on after the fault of launch ",
                             launch.index, ": ", rerun.reason));

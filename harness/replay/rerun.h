@@ -20,8 +20,8 @@ struct Rerun {
     kSkipped,  ///< it cannot be made here, `reason` says why
   };
   Outcome outcome = Outcome::kSkipped;
-  std::string reason;
-  BufferContents after;  ///< where it ran
+  std::string reason{};
+  BufferContents after{};  ///< where it ran
   double seconds = 0.0;
 };
 

@@ -48,17 +48,24 @@ CaseResult died(Failure failure, std::string message) {
   return result;
 }
 
+// All that goes over the socket of a result but its outputs.
+template <class Result, class Visit>
+void for_each_field(Result& result, const Visit& visit) {
+  visit("passed", result.passed);
+  visit("bounded", result.bounded);
+  visit("worst_share", result.worst_share);
+  visit("elements", result.elements);
+  visit("where", result.where);
+  visit("message", result.message);
+  visit("unsupported", result.unsupported);
+  visit("failure", result.failure);
+}
+
 std::string to_line(const CaseResult& result) {
   nlohmann::json line;
-  line["passed"] = result.passed;
-  line["bounded"] = result.bounded;
+  for_each_field(result, [&](const char* name, const auto& value) { line[name] = value; });
   // JSON has no infinity.
-  if (std::isfinite(result.worst_share)) line["worst_share"] = result.worst_share;
-  line["elements"] = result.elements;
-  line["where"] = result.where;
-  line["message"] = result.message;
-  line["unsupported"] = result.unsupported;
-  line["failure"] = static_cast<int>(result.failure);
+  if (!std::isfinite(result.worst_share)) line.erase("worst_share");
   for (const OutputShare& output : result.outputs) {
     if (!std::isfinite(output.worst_share)) continue;  // no passed case has one
     line["outputs"].push_back({output.output, output.bounded, output.worst_share});
@@ -67,20 +74,14 @@ std::string to_line(const CaseResult& result) {
 }
 
 CaseResult from_line(const std::string& text) {
-  const nlohmann::json line = nlohmann::json::parse(text);
+  nlohmann::json line = nlohmann::json::parse(text);
   CaseResult result;
-  result.passed = line.at("passed");
-  result.bounded = line.at("bounded");
-  result.worst_share = line.value("worst_share", std::numeric_limits<double>::infinity());
-  result.elements = line.at("elements");
-  result.where = line.at("where");
-  result.message = line.at("message");
-  result.unsupported = line.at("unsupported");
-  result.failure = static_cast<Failure>(line.at("failure").get<int>());
-  if (line.contains("outputs")) {
-    for (const nlohmann::json& output : line["outputs"]) {
-      result.outputs.push_back({output.at(0), output.at(1), output.at(2)});
-    }
+  result.worst_share = std::numeric_limits<double>::infinity();
+  for_each_field(result, [&](const std::string& name, auto& value) {
+    if (name != "worst_share" || line.contains(name)) line.at(name).get_to(value);
+  });
+  for (const nlohmann::json& output : line["outputs"]) {
+    result.outputs.push_back({output.at(0), output.at(1), output.at(2)});
   }
   return result;
 }
@@ -223,19 +224,12 @@ std::unique_ptr<CaseRunner> make_isolated_runner(const IsolationOptions& options
 void serve_cases(CaseRunner& runner, const std::vector<Target>& targets) {
   { const DeviceBuffer context(1); }
   send_all(std::string(kReady) + "\n");
-  std::string pending;
-  char buffer[4096];
-  for (;;) {
-    const ssize_t count = recv(kServedSocket, buffer, sizeof(buffer), 0);
-    if (count <= 0) break;
-    pending.append(buffer, static_cast<std::size_t>(count));
-    const std::size_t end = pending.find('\n');
-    if (end == std::string::npos) continue;
-    const std::size_t space = pending.find(' ');
-    const std::size_t target = std::stoul(pending.substr(0, space));
-    const std::string id = pending.substr(space + 1, end - space - 1);
-    pending.erase(0, end + 1);
-    send_all(to_line(runner.run(find_case(id), targets.at(target))));
+  LineReader requests(kServedSocket);
+  std::string line;
+  while (requests.next(line, std::numeric_limits<double>::infinity()) == LineReader::Got::kLine) {
+    const std::size_t space = line.find(' ');
+    const std::size_t target = std::stoul(line.substr(0, space));
+    send_all(to_line(runner.run(find_case(line.substr(space + 1)), targets.at(target))));
   }
   std::fflush(nullptr);
   // Nothing of what the cases left behind is to be tidied up.

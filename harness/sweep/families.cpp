@@ -11,22 +11,20 @@
 namespace hipforge::harness {
 namespace {
 
-bool has_size(const OpSuite& suite, DType dtype, const std::string& layout, const std::string& dimension,
-              std::int64_t size) {
-  return std::any_of(suite.cases.begin(), suite.cases.end(), [&](const Case& test) {
-    if (test.dtype != dtype || test.layout != layout) return false;
-    const auto at = test.sizes.find(dimension);
-    return at != test.sizes.end() && at->second == size;
-  });
-}
-
-// The sizes that an edge asks for.
-std::vector<std::int64_t> sizes_around(const SizeEdge& edge) {
-  std::vector<std::int64_t> sizes;
-  for (std::int64_t size = edge.at - 1; size <= edge.at + 1; ++size) {
-    if (size >= 1 && (edge.limit == 0 || size <= edge.limit)) sizes.push_back(size);
+// The sizes that an edge asks for and that no case of this dtype and layout has.
+std::vector<std::int64_t> missing_sizes(const OpSuite& suite, const SizeEdge& edge, DType dtype,
+                                        const std::string& layout) {
+  std::vector<std::int64_t> missing;
+  for (std::int64_t size = std::max<std::int64_t>(edge.at - 1, 1); size <= edge.at + 1; ++size) {
+    if (edge.limit != 0 && size > edge.limit) continue;
+    const bool has_it = std::ranges::any_of(suite.cases, [&](const Case& test) {
+      if (test.dtype != dtype || test.layout != layout) return false;
+      const auto at = test.sizes.find(edge.dimension);
+      return at != test.sizes.end() && at->second == size;
+    });
+    if (!has_it) missing.push_back(size);
   }
-  return sizes;
+  return missing;
 }
 
 }  // namespace
@@ -72,7 +70,7 @@ std::vector<double> nearly_opposite(const std::vector<double>& x) {
 
 void set_sizes(Case& test, std::vector<std::pair<std::string, std::int64_t>> sizes) {
   const auto any = [&](std::int64_t wanted) {
-    return std::any_of(sizes.begin(), sizes.end(), [&](const auto& size) { return size.second == wanted; });
+    return std::ranges::count(sizes, wanted, &std::pair<std::string, std::int64_t>::second) > 0;
   };
   if (any(0)) test.families.emplace_back("empty");
   if (any(1)) test.families.emplace_back("size_1");
@@ -95,10 +93,8 @@ std::vector<std::string> counted_features(const OpSuite& suite) {
 void fill_edges(OpSuite& suite, DType dtype, const std::string& layout,
                 const std::function<Case(const std::string& dimension, std::int64_t size)>& make) {
   for (const SizeEdge& edge : suite.edges) {
-    for (std::int64_t size : sizes_around(edge)) {
-      if (!has_size(suite, dtype, layout, edge.dimension, size)) {
-        suite.cases.push_back(make(edge.dimension, size));
-      }
+    for (std::int64_t size : missing_sizes(suite, edge, dtype, layout)) {
+      suite.cases.push_back(make(edge.dimension, size));
     }
   }
 }
@@ -115,8 +111,7 @@ std::vector<std::string> family_holes(const OpSuite& suite) {
   for (const SizeEdge& edge : suite.edges) {
     for (DType dtype : suite.dtypes) {
       for (const std::string& layout : suite.layouts) {
-        for (std::int64_t size : sizes_around(edge)) {
-          if (has_size(suite, dtype, layout, edge.dimension, size)) continue;
+        for (std::int64_t size : missing_sizes(suite, edge, dtype, layout)) {
           holes.push_back(fmt::format("{} {} {}: no case has a {} of {}, beside the edge at {}", suite.op,
                                       dtype_name(dtype), layout, edge.dimension, size, edge.at));
         }

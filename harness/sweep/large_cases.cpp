@@ -3,26 +3,23 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 #include <random>
 
 namespace hipforge::harness {
 
 std::vector<std::int64_t> spread(std::int64_t size, std::int64_t count, std::uint64_t seed) {
-  std::vector<std::int64_t> chosen;
-  if (size <= count) {
-    for (std::int64_t i = 0; i < size; ++i) chosen.push_back(i);
-    return chosen;
-  }
+  std::vector<std::int64_t> chosen(static_cast<std::size_t>(std::clamp<std::int64_t>(size, 0, count)));
+  std::iota(chosen.begin(), chosen.end(), std::int64_t{0});
+  if (size <= count || chosen.empty()) return chosen;
   std::mt19937_64 random(seed);
-  for (std::int64_t part = 0; part < count; ++part) {
+  for (std::int64_t& part : chosen) {
     const std::int64_t begin = size * part / count;
-    const std::int64_t end = size * (part + 1) / count;
-    const auto width = static_cast<std::uint64_t>(end - begin);
-    std::int64_t at = begin + static_cast<std::int64_t>(random() % width);
-    if (part == 0) at = 0;
-    if (part + 1 == count) at = size - 1;
-    chosen.push_back(at);
+    const auto width = static_cast<std::uint64_t>(size * (part + 1) / count - begin);
+    part = begin + static_cast<std::int64_t>(random() % width);
   }
+  chosen.front() = 0;
+  chosen.back() = size - 1;
   return chosen;
 }
 
@@ -37,12 +34,8 @@ std::vector<Comb> combs(std::int64_t size, std::int64_t count, std::int64_t teet
 }
 
 void SampledOutputs::add(const OutputExpectation& part, const TensorView& whole) {
-  auto at = std::find_if(outputs_.begin(), outputs_.end(),
-                         [&](const Output& output) { return output.name == part.output; });
-  if (at == outputs_.end()) {
-    outputs_.push_back({part.output, whole, {}, {}, {}});
-    at = std::prev(outputs_.end());
-  }
+  auto at = std::ranges::find(outputs_, part.output, &Output::name);
+  if (at == outputs_.end()) at = outputs_.insert(at, {part.output, whole, {}, {}, {}});
   at->parts.push_back(part.view);
   // In a contiguous output an element's offset is its index.
   const std::int64_t first = (static_cast<std::byte*>(part.view.data) - static_cast<std::byte*>(whole.data)) /

@@ -21,35 +21,42 @@ double apart(double left, double right, double bound, bool same_bits) {
 
 Comparison judge_agreements(const std::vector<Agreement>& agreements) {
   Comparison result;
-  for (const auto& [what, left, right, bounds] : agreements) {
-    const bool same_bits = bounds.empty();
+  for (const Agreement& agreement : agreements) {
+    const bool same_bits = agreement.bound.empty();
     result.bounded = result.bounded || !same_bits;
-    result.elements += left.size();
-    if (left.size() != right.size() || (!same_bits && bounds.size() != left.size())) {
+    result.elements += agreement.left.size();
+    if (agreement.left.size() != agreement.right.size() ||
+        (!same_bits && agreement.bound.size() != agreement.left.size())) {
       result.passed = false;
       result.worst_share = std::numeric_limits<double>::infinity();
-      result.message = fmt::format("{}: {} elements against {}", what, left.size(), right.size());
+      result.message = fmt::format("{}: {} elements against {}", agreement.what, agreement.left.size(),
+                                   agreement.right.size());
       return result;
     }
-    for (std::size_t i = 0; i < left.size(); ++i) {
-      const double bound = same_bits ? 0.0 : bounds[i];
-      const double share = apart(left[i], right[i], bound, same_bits);
-      if (!(share <= 1.0) && result.failures++ == 0) {
+    for (std::size_t i = 0; i < agreement.left.size(); ++i) {
+      const double left = agreement.left[i];
+      const double right = agreement.right[i];
+      const double bound = same_bits ? 0.0 : agreement.bound[i];
+      const double share = apart(left, right, bound, same_bits);
+      result.judged.push_back({left, right, share});
+      if (!(share <= 1.0) && ++result.failures == 1) {
+        result.passed = false;
         result.message =
-            fmt::format("{}: element {} is {:.9g} against {:.9g}, {}", what, i, left[i], right[i],
+            fmt::format("{}: element {} is {:.9g} against {:.9g}, {}", agreement.what, i, left, right,
                         same_bits ? "must be the same bits" : fmt::format("may be {:.3g} apart", bound));
       }
       if (share > result.worst_share || result.where.empty()) {
         result.worst_share = share;
-        result.worst_index = result.judged.size();
-        result.where = fmt::format("{}[{}]", what, i);
+        result.worst_index = result.judged.size() - 1;
+        result.where = fmt::format("{}[{}]", agreement.what, i);
       }
-      result.judged.push_back({left[i], right[i], share});
     }
   }
   // Nothing that agrees with nothing is no agreement.
-  result.passed = result.failures == 0 && result.elements > 0;
-  if (result.elements == 0) result.message = "the relation compares nothing";
+  if (result.elements == 0) {
+    result.passed = false;
+    result.message = "the relation compares nothing";
+  }
   if (result.failures > 1) {
     result.message =
         fmt::format("{} of {} elements disagree; first {}", result.failures, result.elements, result.message);
@@ -102,9 +109,7 @@ Case metamorphic_case(const std::string& op, DType dtype, const std::string& lay
 void add_metamorphic(OpSuite& suite, std::vector<Case> cases) {
   for (Case& test : cases) {
     for (const std::string& relation : test.features) {
-      if (std::find(suite.features.begin(), suite.features.end(), relation) == suite.features.end()) {
-        suite.features.push_back(relation);
-      }
+      if (std::ranges::count(suite.features, relation) == 0) suite.features.push_back(relation);
     }
     suite.cases.push_back(std::move(test));
   }

@@ -5,7 +5,7 @@ cmake_minimum_required(VERSION 3.24)
 # configure(ops): sets code, said (in one line) and sources, those of the build.
 function(configure ops)
   file(REMOVE_RECURSE ${WORK})
-  execute_process(COMMAND ${CMAKE_COMMAND} -S ${SOURCE} -B ${WORK} -G ${GENERATOR} -D HIPFORGE_OPS=${ops}
+  execute_process(COMMAND ${CMAKE_COMMAND} -S ${SOURCE} -B ${WORK} -G ${GENERATOR} -D HIPFORGE_OPS=${ops} -D HIPFORGE_UNITY=OFF
                           -D CMAKE_PREFIX_PATH=${DEPS} -D CMAKE_EXPORT_COMPILE_COMMANDS=ON
                   RESULT_VARIABLE code OUTPUT_VARIABLE said ERROR_VARIABLE said)
   string(REGEX REPLACE "[ \n]+" " " said "${said}")

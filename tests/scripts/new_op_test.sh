@@ -28,7 +28,7 @@ scripts/new_op new_thing >log 2>&1 || status=$?
 [ $status -eq 2 ] && grep -q "new_thing is there: kernels/new_thing.h" log || fail "a second time is not refused: $(cat log)"
 [ "$(grep -c new_thing CMakeLists.txt)" = 1 ] || fail "a second time adds a line"
 
-cmake -S . -B out -G Ninja -D CMAKE_BUILD_TYPE=Debug -D HIPFORGE_OPS=new_thing -D CMAKE_DISABLE_PRECOMPILE_HEADERS=ON \
+cmake -S . -B out -G Ninja -D CMAKE_BUILD_TYPE=Debug -D HIPFORGE_OPS=new_thing -D CMAKE_DISABLE_PRECOMPILE_HEADERS=ON -D HIPFORGE_UNITY=OFF \
   -D CMAKE_PREFIX_PATH="$prefix" >log 2>&1 || fail "it does not configure: $(tail -n 20 log)"
 mapfile -t objects < <(ninja -C out -t targets all | sed -nE 's/^(.*new_thing.*\.o): .*/\1/p' | grep -v headers_compile)
 [ ${#objects[@]} -eq 5 ] || fail "of the slice these are compiled: ${objects[*]}"

@@ -129,7 +129,7 @@ TEST(CheckSummary, AFailureHasItsMessageAndItsCommandInEveryForm) {
   const std::vector<CaseRecord> records{passed, failed};
   const CheckOptions options;
   const Summary summary = check_summary(options, records, 1.0);
-  const std::string table = summary_csv(summary);
+  const std::string table = csv(summary.details);
   EXPECT_NE(table.find(",no,wrong,,0.5000,\"y[0]: 1 | 2, \"\"off\"\"\","), std::string::npos) << table;
   EXPECT_NE(table.find(repro_command(failed, options)), std::string::npos) << table;
   EXPECT_EQ(

@@ -1,4 +1,4 @@
-#include "harness/check/loose_bounds.h"
+#include "harness/check/check_summary.h"
 
 #include <gtest/gtest.h>
 
