@@ -52,11 +52,9 @@ Spec trimmed(Spec spec) {
     spec.most_added = *std::max_element(spec.added.begin(), spec.added.end());
     spec.most_past = *std::max_element(spec.past.begin(), spec.past.end());
   }
-  const auto count = static_cast<std::size_t>(spec.sequences);
-  if (count < spec.added.size()) {
-    spec.added.resize(count);
-    spec.past.resize(count);
-  }
+  const std::size_t count = std::min(static_cast<std::size_t>(spec.sequences), spec.added.size());
+  spec.added.resize(count);
+  spec.past.resize(count);
   for (std::int64_t& added : spec.added) added = std::min(added, spec.most_added);
   for (std::int64_t& past : spec.past) past = std::min(past, spec.most_past);
   return spec;

@@ -64,32 +64,17 @@ const char* style_name(RopeStyle style) {
   return style == RopeStyle::kInterleaved ? "interleaved" : "half_split";
 }
 
+// Of token `s` of sequence `b`.
 double position(const Spec& spec, std::int64_t b, std::int64_t s) {
-  const auto at = static_cast<double>(s + 5 * b);
+  const std::int64_t at = s + 5 * b;
   const std::int64_t half = spec.shape[1] / 2;
-  switch (spec.positions) {
-    case PositionKind::kCounting:
-      return at;
-    case PositionKind::kZero:
-      return 0.0;
-    case PositionKind::kLong:
-      return 131072.0 - 2.0 + at;
-    case PositionKind::kLimit:
-      return s % 2 == 0 ? 2147483647.0 - at : 16777216.0 - 1.0 + at;
-    case PositionKind::kGlm:
-      return s < half ? at : static_cast<double>(half + b);
-    case PositionKind::kBad:
-      return (s + b) % 3 == 1 ? -1.0 - 1e9 * static_cast<double>(s % 2) : at;
-  }
-  return at;
-}
-
-std::vector<double> make_positions(const Spec& spec) {
-  std::vector<double> positions;
-  for (std::int64_t b = 0; b < (spec.own_positions ? spec.shape[0] : 1); ++b) {
-    for (std::int64_t s = 0; s < spec.shape[1]; ++s) positions.push_back(position(spec, b, s));
-  }
-  return positions;
+  const std::int64_t by_kind[] = {0,
+                                  at,
+                                  131072 - 2 + at,
+                                  s % 2 == 0 ? 2147483647 - at : 16777216 - 1 + at,
+                                  s < half ? at : half + b,
+                                  (s + b) % 3 == 1 ? -1 - 1000000000 * (s % 2) : at};
+  return static_cast<double>(by_kind[static_cast<std::size_t>(spec.positions)]);
 }
 
 // A NaN or an infinity in some pairs: it must not leave its pair, and at position 0 not even reach its
@@ -124,7 +109,10 @@ RopeParams make(const Spec& spec, Rig& rig) {
   if (spec.magnitude != 0.0f) params.magnitude = spec.magnitude;
   params.style = spec.style;
   params.rotary_dim = spec.rotary_dim;
-  const std::vector<double> positions = make_positions(spec);
+  const std::int64_t seq = spec.shape[1];
+  const Shape position_shape = spec.own_positions ? Shape{spec.shape[0], seq} : Shape{seq};
+  const auto positions =
+      values_of(position_shape, [&](std::int64_t i) { return position(spec, i / seq, i % seq); });
   if (spec.cancel || spec.special) {
     const std::vector<double> values =
         spec.cancel ? cancelling_values(spec, positions, inv_freq) : repeated(spec.shape, kSpecial);
@@ -133,8 +121,6 @@ RopeParams make(const Spec& spec, Rig& rig) {
     params.x = rig.input("x", spec.dtype, spec.shape, spec.family, spec.scale, spec.layout);
   }
   params.y = spec.in_place ? params.x : rig.output("y", spec.dtype, spec.shape, spec.layout);
-  const Shape position_shape =
-      spec.own_positions ? Shape{spec.shape[0], spec.shape[1]} : Shape{spec.shape[1]};
   params.positions = rig.input_values("positions", DType::kI32, position_shape, positions, spec.layout);
   const std::vector<double> frequencies(inv_freq.begin(), inv_freq.end());
   params.inv_freq = rig.input_values("inv_freq", DType::kF32, {pairs}, frequencies, spec.layout);

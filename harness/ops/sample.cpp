@@ -29,38 +29,35 @@ struct Element {
 // What the logits hold: of a family, or element by element.
 struct Data {
   const char* name;
-  const char* feature;
   std::vector<std::string> families{};  // none: the feature is a family's name
   Family family = Family::kNormal;
   double scale = 1.0;
   double (*value)(const Element& at) = nullptr;
+  const char* feature = name;
 };
 const Data kData[] = {
-    {"equal", "equal", {}, Family::kEqual, -7.0},
-    {"ties", "ties", {"integers"}, Family::kIntegers, 0.5},
-    {"normal", "normal", {}, Family::kNormal, 4.0},  // a language model's spread
-    {"flat", "flat", {"uniform"}, Family::kUniform, 0.125},
+    {"equal", {}, Family::kEqual, -7.0},
+    {"ties", {"integers"}, Family::kIntegers, 0.5},
+    {"normal", {}, Family::kNormal, 4.0},  // a language model's spread
+    {"flat", {"uniform"}, Family::kUniform, 0.125},
     // −infinity but for a few.
     {.name = "masked",
-     .feature = "masked",
      .families = {"minus_infinity"},
      .value = [](const Element& at) { return at.chosen || at.engine() % 16 == 0 ? at.number : -kInfinity; }},
     {.name = "plus_infinity",
-     .feature = "plus_infinity",
      .families = {"non_finite"},
      .value = [](const Element& at) { return at.chosen ? kInfinity : at.number; }},
     {.name = "nan",
-     .feature = "nan",
      .families = {"non_finite"},
      .value = [](const Element& at) { return at.col % 3 == 1 ? kNaN : at.number; }},
     {.name = "none",
-     .feature = "no_distribution",
      .families = {"masked_rows", "minus_infinity", "non_finite"},
-     .value = [](const Element& at) { return at.engine() % 2 == 0 ? -kInfinity : kNaN; }},
-    {"outliers", "outliers", {}, Family::kOutliers},
-    {"large", "large", {}, Family::kNormal, 1e30},
-    {"subnormal", "subnormal", {}, Family::kSubnormal},
-    {"one_hot", "one_hot", {}, Family::kOneHot, 5.0},
+     .value = [](const Element& at) { return at.engine() % 2 == 0 ? -kInfinity : kNaN; },
+     .feature = "no_distribution"},
+    {"outliers", {}, Family::kOutliers},
+    {"large", {}, Family::kNormal, 1e30},
+    {"subnormal", {}, Family::kSubnormal},
+    {"one_hot", {}, Family::kOneHot, 5.0},
 };
 
 enum class Edge { kNone, kDraw, kTopP };

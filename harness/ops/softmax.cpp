@@ -165,28 +165,6 @@ bool masks_in(const Spec& spec, MaskKind kind) {
 
 constexpr const char* kEmptyRows = "zero uniform nan";
 
-std::string empty_rows_of(const Spec& spec) {
-  return has_empty_rows(spec) ? "empty_" + words_of(kEmptyRows)[static_cast<std::size_t>(spec.empty_row)]
-                              : "";
-}
-
-std::string family_of(const Spec& spec) {
-  return spec.family == Family::kNormal ? "" : family_name(spec.family);
-}
-
-std::string scale_option(const Spec& spec) {
-  return spec.scale == 1.0f ? "" : fmt::format("_{:.4g}", spec.scale);
-}
-
-std::string offset_option(const Spec& spec) {
-  return spec.causal ? fmt::format("offset_{}", spec.causal_offset) : "";
-}
-
-std::string broadcast_option(const Spec& spec) {
-  const auto [batch, heads, rows] = spec.mask_broadcast;
-  return is_broadcast(spec) ? fmt::format("_{:d}{:d}{:d}", batch, heads, rows) : "";
-}
-
 void declare(Fields<Spec>& made) {
   made.dtype(&Spec::dtype);
   made.feature("scale", [](const Spec& spec) { return spec.scale != 1.0f; });
@@ -196,7 +174,11 @@ void declare(Fields<Spec>& made) {
   made.feature("mask_broadcast", is_broadcast);
   made.feature("causal_and_mask",
                [](const Spec& spec) { return spec.causal && spec.mask != MaskKind::kNone; });
-  made.feature(empty_rows_of).feature("in_place", &Spec::in_place);
+  made.feature([](const Spec& spec) {
+    const auto policy = static_cast<std::size_t>(spec.empty_row);
+    return has_empty_rows(spec) ? "empty_" + words_of(kEmptyRows)[policy] : "";
+  });
+  made.feature("in_place", &Spec::in_place);
   made.feature("long_rows", [](const Spec& spec) { return spec.cols > kRegisterCols; });
   made.size("batch", &Spec::batch).size("heads", &Spec::heads);
   made.size("rows", &Spec::rows).size("cols", &Spec::cols);
@@ -206,7 +188,9 @@ void declare(Fields<Spec>& made) {
     specials.push_back({name, static_cast<Special>(specials.size()), name, {name}});
   }
   made.choice("special", &Spec::special, specials);
-  made.feature(family_of).plain();
+  made.feature(
+      [](const Spec& spec) { return spec.family == Family::kNormal ? "" : family_name(spec.family); });
+  made.plain();
   made.choice("mask", &Spec::mask, "none f32 x");
   made.choice<std::array<bool, 3>>("mask_broadcast", &Spec::mask_broadcast,
                                    {{"none", {}},
@@ -224,7 +208,13 @@ void declare(Fields<Spec>& made) {
            (spec.mask != MaskKind::kNone && spec.special != Special::kCancel);
   };
   made.special({"minus_infinity"}, has_minus_infinity, false);
-  made.option(scale_option).option(offset_option).option(broadcast_option);
+  made.option([](const Spec& spec) { return spec.scale == 1.0f ? "" : fmt::format("_{:.4g}", spec.scale); });
+  made.option(
+      [](const Spec& spec) { return spec.causal ? fmt::format("offset_{}", spec.causal_offset) : ""; });
+  made.option([](const Spec& spec) {
+    const auto [batch, heads, rows] = spec.mask_broadcast;
+    return is_broadcast(spec) ? fmt::format("_{:d}{:d}{:d}", batch, heads, rows) : "";
+  });
   made.over_tile([](const Spec& spec) {
     return spec.cols > kTileCols || spec.batch * spec.heads * spec.rows > kTileRows;
   });
