@@ -114,7 +114,7 @@ struct RopeFrequencyParams {
   double high_freq_factor = 4.0;             ///< kLlama3: > low_freq_factor
   /// The magnitude; 0 takes the scaling's own: 0.1 · ln(factor) + 1 for kYarn where factor > 1, else 1.
   double attention_factor = 0.0;
-  std::span<const float> factors;  ///< kFactors: a file's own divisors, rotary_dim / 2 of them, > 0
+  std::span<const float> factors{};  ///< kFactors: a file's own divisors, rotary_dim / 2 of them, > 0
 };
 
 /// Host arithmetic in double: inv_freq[i], rounded once to f32, and the magnitude. kInvalidArgument for a

@@ -27,49 +27,40 @@ CausalMaskParams make(const Spec& spec, Rig& rig) {
           spec.prefix_len};
 }
 
-const Fields<Spec>& fields() {
-  static const auto all = [] {
-    const auto is_causal = [](const Spec& spec) {
-      return spec.window == 0 && spec.prefix_len == 0 && spec.q_len <= spec.kv_len && spec.q_len != 1;
-    };
-    Fields<Spec> made;
-    made.dtype(&Spec::dtype).size("q_len", &Spec::q_len).size("kv_len", &Spec::kv_len);
-    made.number("window", &Spec::window, 0).number("prefix_len", &Spec::prefix_len, 0);
-    made.layout("layout", &Spec::layout);
-    made.feature("window_and_prefix",
-                 [](const Spec& spec) { return spec.window > 0 && spec.prefix_len > 0; });
-    made.feature("window", [](const Spec& spec) { return spec.window > 0; });
-    made.feature("prefix", [](const Spec& spec) { return spec.prefix_len > 0; });
-    made.feature("q_longer", [](const Spec& spec) { return spec.q_len > spec.kv_len; });
-    made.feature("decode", [](const Spec& spec) { return spec.q_len == 1; });
-    made.feature("causal", is_causal);
-    made.special({"masked_rows"},
-                 [](const Spec& spec) { return spec.q_len > spec.kv_len && spec.prefix_len == 0; });
-    made.option(
-        [](const Spec& spec) { return spec.window > 0 ? fmt::format("window_{}", spec.window) : ""; });
-    made.option([](const Spec& spec) {
-      return spec.prefix_len > 0 ? fmt::format("prefix_{}", spec.prefix_len) : "";
-    });
-    made.over_tile([](const Spec& spec) { return spec.kv_len > kBlockElements || spec.q_len > 1; });
-    return made;
-  }();
-  return all;
+void declare(Fields<Spec>& made) {
+  const auto is_causal = [](const Spec& spec) {
+    return spec.window == 0 && spec.prefix_len == 0 && spec.q_len <= spec.kv_len && spec.q_len != 1;
+  };
+  made.dtype(&Spec::dtype).size("q_len", &Spec::q_len).size("kv_len", &Spec::kv_len);
+  made.number("window", &Spec::window, 0).number("prefix_len", &Spec::prefix_len, 0);
+  made.layout("layout", &Spec::layout);
+  made.feature("window_and_prefix", [](const Spec& spec) { return spec.window > 0 && spec.prefix_len > 0; });
+  made.feature("window", [](const Spec& spec) { return spec.window > 0; });
+  made.feature("prefix", [](const Spec& spec) { return spec.prefix_len > 0; });
+  made.feature("q_longer", [](const Spec& spec) { return spec.q_len > spec.kv_len; });
+  made.feature("decode", [](const Spec& spec) { return spec.q_len == 1; });
+  made.feature("causal", is_causal);
+  made.special({"masked_rows"},
+               [](const Spec& spec) { return spec.q_len > spec.kv_len && spec.prefix_len == 0; });
+  made.option([](const Spec& spec) { return spec.window > 0 ? fmt::format("window_{}", spec.window) : ""; });
+  made.option(
+      [](const Spec& spec) { return spec.prefix_len > 0 ? fmt::format("prefix_{}", spec.prefix_len) : ""; });
+  made.over_tile([](const Spec& spec) { return spec.kv_len > kBlockElements || spec.q_len > 1; });
 }
 
 Work work(const Spec&, const CausalMaskParams&) {
   return {.ceiling = Ceiling::kWrite};
 }
 
-const OpCases<Spec, CausalMaskParams> kCases{causal_mask, fields, make, expect, work};
+const OpCases<Spec, CausalMaskParams> kCases{causal_mask, declared<Spec, declare>, make, expect, work};
 
 }  // namespace
 
 std::vector<OutputExpectation> expect(const CausalMaskParams& part, const HostTensors&, const Target&,
                                       const CausalMaskParams&) {
-  Expected mask{part.mask.dtype, shape_of(part.mask), {}, {}};
-  mask.value = reference::causal_mask(part.mask.shape[0], part.mask.shape[1], part.window, part.prefix_len);
-  mask.bound.assign(mask.value.size(), 0.0);
-  return {{"mask", std::move(mask)}};
+  return {
+      exactly("mask", part.mask,
+              reference::causal_mask(part.mask.shape[0], part.mask.shape[1], part.window, part.prefix_len))};
 }
 
 // q_len x kv_len
@@ -95,7 +86,7 @@ constexpr std::string_view kBench = "1024x1024 128x8192 \n 512x2048 : window=256
 
 OpSuite causal_mask_suite() {
   auto suite = make_suite<CausalMaskParams>(kCausalMaskBound);
-  suite.features = {"causal", "decode", "window", "prefix", "window_and_prefix", "q_longer"};
+  suite.features = words_of("causal decode window prefix window_and_prefix q_longer");
 
   exclude_families(suite,
                    {"normal", "uniform", "outliers", "large", "subnormal", "equal", "one_hot", "integers",

@@ -4,7 +4,6 @@
 #include "harness/sweep/op_cases.h"
 #include "kernels/runtime/device_error.h"
 #include "reference/embedding.h"
-#include "reference/not_finite.h"
 
 #include <fmt/format.h>
 
@@ -64,10 +63,8 @@ EmbeddingParams make(const Spec& spec, Rig& rig) {
   EmbeddingParams params;
   params.scale = spec.scale;
   if (spec.non_finite) {
-    const double cycle[] = {1.5, kInfinity, -0.0, kNaN, -kInfinity, 0.0, -2.0};
-    std::vector<double> values;
-    for (std::int64_t i = 0; i < table_shape[0] * table_shape[1]; ++i) values.push_back(cycle[i % 7]);
-    params.table = rig.input_values("table", spec.table, table_shape, values, spec.layout);
+    params.table =
+        rig.input_values("table", spec.table, table_shape, non_finite_values(table_shape), spec.layout);
   } else {
     const double magnitude = !spec.large ? 1.0 : spec.table == DType::kF16 ? 1e4 : 1e30;
     params.table = rig.input("table", spec.table, table_shape, spec.family, magnitude, spec.layout);
@@ -92,27 +89,22 @@ EmbeddingParams make(const Spec& spec, Rig& rig) {
   return params;
 }
 
-const Fields<Spec>& fields() {
-  static const auto all = [] {
-    Fields<Spec> made;
-    made.dtype(&Spec::table).size("tokens", &Spec::tokens).size("vocab", &Spec::vocab);
-    made.size("hidden", &Spec::hidden).layout("layout", &Spec::layout).floats("y", &Spec::y);
-    made.feature([](const Spec& spec) { return fmt::format("y_{}", dtype_name(spec.y)); });
-    made.feature("scale", [](const Spec& spec) { return spec.scale != 1.0f; });
-    made.feature("bad_ids", &Spec::bad_ids).feature("repeated_ids", &Spec::repeated_ids);
-    made.feature("strided_ids", &Spec::strided_ids).feature("column_slice", &Spec::column_slice);
-    made.feature("mixed_alignment", &Spec::mixed_alignment).feature("non_finite", &Spec::non_finite);
-    made.feature("large", &Spec::large).family("family", &Spec::family).scalar("scale", &Spec::scale, 1.0f);
-    made.flag("bad_ids", &Spec::bad_ids).flag("repeated_ids", &Spec::repeated_ids);
-    made.flag("strided_ids", &Spec::strided_ids).flag("column_slice", &Spec::column_slice);
-    made.flag("large", &Spec::large).flag("non_finite", &Spec::non_finite);
-    made.flag("mixed_alignment", &Spec::mixed_alignment);
-    made.special({"non_finite", "minus_infinity"}, &Spec::non_finite);
-    made.special({"large"}, [](const Spec& spec) { return spec.large && !spec.non_finite; });
-    made.over_tile([](const Spec& spec) { return spec.tokens > 1 || spec.hidden > kWaveElements; });
-    return made;
-  }();
-  return all;
+void declare(Fields<Spec>& made) {
+  made.dtype(&Spec::table).size("tokens", &Spec::tokens).size("vocab", &Spec::vocab);
+  made.size("hidden", &Spec::hidden).layout("layout", &Spec::layout).floats("y", &Spec::y);
+  made.feature([](const Spec& spec) { return fmt::format("y_{}", dtype_name(spec.y)); });
+  made.feature("scale", [](const Spec& spec) { return spec.scale != 1.0f; });
+  made.feature("bad_ids", &Spec::bad_ids).feature("repeated_ids", &Spec::repeated_ids);
+  made.feature("strided_ids", &Spec::strided_ids).feature("column_slice", &Spec::column_slice);
+  made.feature("mixed_alignment", &Spec::mixed_alignment).feature("non_finite", &Spec::non_finite);
+  made.feature("large", &Spec::large).family("family", &Spec::family).scalar("scale", &Spec::scale, 1.0f);
+  made.flag("bad_ids", &Spec::bad_ids).flag("repeated_ids", &Spec::repeated_ids);
+  made.flag("strided_ids", &Spec::strided_ids).flag("column_slice", &Spec::column_slice);
+  made.flag("large", &Spec::large).flag("non_finite", &Spec::non_finite);
+  made.flag("mixed_alignment", &Spec::mixed_alignment);
+  made.special({"non_finite", "minus_infinity"}, &Spec::non_finite);
+  made.special({"large"}, [](const Spec& spec) { return spec.large && !spec.non_finite; });
+  made.over_tile([](const Spec& spec) { return spec.tokens > 1 || spec.hidden > kWaveElements; });
 }
 
 Work work(const Spec& spec, const EmbeddingParams& params) {
@@ -122,7 +114,7 @@ Work work(const Spec& spec, const EmbeddingParams& params) {
           .bytes = spec.tokens * (size(DType::kI32) + spec.hidden * (size(spec.table) + size(spec.y)))};
 }
 
-const OpCases<Spec, EmbeddingParams> kCases{embedding, fields, make, expect, work};
+const OpCases<Spec, EmbeddingParams> kCases{embedding, declared<Spec, declare>, make, expect, work};
 
 }  // namespace
 
@@ -165,9 +157,9 @@ constexpr std::string_view kTable = R"(
 
 OpSuite embedding_suite() {
   auto suite = make_suite<EmbeddingParams>(kEmbeddingBound);
-  suite.features = {"y_f32",        "y_f16",       "y_bf16",       "scale",           "bad_ids",
-                    "repeated_ids", "strided_ids", "column_slice", "mixed_alignment", "non_finite",
-                    "outliers",     "integers",    "subnormal"};
+  suite.features = words_of(
+      "y_f32 y_f16 y_bf16 scale bad_ids repeated_ids strided_ids column_slice mixed_alignment non_finite "
+      "outliers integers subnormal");
   exclude_families(suite, {"cancel"}, "nothing is added");
   exclude_families(suite, {"masked_rows", "nan_behind_mask"}, "there is no mask");
   // A pack, a wave's lanes, what a wave and what the largest block takes.

@@ -330,80 +330,73 @@ FlashAttentionParams make(const Spec& spec, Rig& rig) {
   return params;
 }
 
-const Fields<Spec>& fields() {
-  static const auto all = [] {
-    const auto masked = [](const Spec& spec) { return spec.mask != Mask::kNone; };
-    const auto is_large = [](const Spec& spec) { return spec.q_scale >= 1e4 || spec.v_scale >= 1e4; };
-    Fields<Spec> made;
-    made.dtype(&Spec::dtype).layout_text(layout_of);
-    made.shape_text([](const Spec& spec) { return shape_name(shape_of(spec)); });
-    made.feature("additive_mask", masked);
-    made.feature("prefix", [](const Spec& spec) { return spec.prefix_len > 0; });
-    made.feature("sliding_window", [](const Spec& spec) { return spec.window > 0; });
-    made.feature("causal", [](const Spec& spec) {
-      return is_causal(spec) && spec.window == 0 && spec.prefix_len == 0;
-    });
-    made.feature("full", [=](const Spec& spec) { return !is_causal(spec) && !masked(spec); });
-    made.feature("soft_cap", [](const Spec& spec) { return spec.soft_cap > 0.0f; });
-    made.feature("scale", [](const Spec& spec) { return spec.scale != 0.0f; }).feature("lse", &Spec::lse);
-    made.feature("gqa", [](const Spec& spec) { return spec.kv_heads > 1 && spec.q_heads > spec.kv_heads; });
-    made.feature("mqa", [](const Spec& spec) { return spec.kv_heads == 1 && spec.q_heads > 1; });
-    made.feature("decode", [](const Spec& spec) { return spec.q_len == 1; });
-    made.feature("q_ne_kv", [](const Spec& spec) { return spec.q_len != spec.kv_len; });
-    made.feature("q_gt_kv", [](const Spec& spec) { return spec.q_len > spec.kv_len; });
-    made.feature("fully_masked", has_empty_rows).feature("nan_behind_mask", &Spec::wild);
-    made.feature([](const Spec& spec) { return tile_name(spec.head_dim); });
-    made.feature("head_dim_mult8", [](const Spec& spec) { return spec.head_dim % 8 == 0; });
-    made.feature("head_dim_odd", [](const Spec& spec) { return spec.head_dim % 2 == 1; });
-    made.feature("large_scores", [](const Spec& spec) { return spec.q_scale > 1.0; });
-    // Heads in an order in which they can shrink one at a time.
-    made.size("batch", &Spec::batch).size("kv_heads", &Spec::kv_heads).size("q_heads", &Spec::q_heads);
-    made.size("q_len", &Spec::q_len).size("kv_len", &Spec::kv_len).size("head_dim", &Spec::head_dim);
-    made.number("page_size", &Spec::page_size).number("prefix_len", &Spec::prefix_len, 0);
-    made.number("window", &Spec::window, 0);
-    made.choice<Keys>("keys", &Spec::keys,
-                      {{"dense", Keys::kDense}, {"packed", Keys::kPacked}, {"paged", Keys::kPaged}});
-    made.flag("packed_q", &Spec::packed_q).flag("strided", &Spec::strided).family("family", &Spec::family);
-    made.choice<Mask>("mask", &Spec::mask,
-                      {{"none", Mask::kNone}, {"f32", Mask::kF32}, {"same", Mask::kSame}});
-    made.choice<std::array<bool, 3>>("mask_broadcast", &Spec::mask_broadcast,
-                                     {{"none", {}},
-                                      {"batch", {true, false, false}},
-                                      {"heads", {false, true, false}},
-                                      {"batch_heads", {true, true, false}},
-                                      {"heads_rows", {false, true, true}}});
-    made.flag("masked_rows", &Spec::masked_rows).flag("causal", &Spec::causal).flag("lse", &Spec::lse);
-    made.flag("exact", &Spec::exact).flag("removed_keys", &Spec::removed_keys);
-    made.scalar("v_scale", &Spec::v_scale, 1.0).flag("wild", &Spec::wild);
-    made.scalar("soft_cap", &Spec::soft_cap, 0.0f).scalar("scale", &Spec::scale, 0.0f);
-    made.scalar("q_scale", &Spec::q_scale, 1.0).scalar("k_scale", &Spec::k_scale, 1.0);
-    made.special({"integers"}, &Spec::exact);
-    made.special({"large"}, [=](const Spec& spec) { return is_large(spec) && !spec.exact; });
-    made.special({}, &Spec::wild);
-    made.special(
-        {"minus_infinity"}, [=](const Spec& spec) { return spec.removed_keys || masked(spec); }, false);
-    made.special({"masked_rows"}, has_empty_rows, false);
-    // The last rows see all keys.
-    made.special(
-        {"non_finite"}, [](const Spec& spec) { return spec.wild && spec.window == 0; }, false);
-    made.no_features_in_id().option(options_of);
-    made.over_tile([](const Spec& spec) { return spec.kv_len > (spec.head_dim <= 128 ? 64 : 32); });
-    // Dense keys go with dense queries.
-    made.settle([](Spec& spec) { spec.packed_q = spec.packed_q && spec.keys != Keys::kDense; });
-    made.require([](const Spec& spec) {
-      const bool grouped = spec.q_heads % spec.kv_heads == 0;
-      const bool paged = spec.keys != Keys::kPaged || spec.page_size > 0;
-      const bool packed = spec.keys != Keys::kPacked || spec.packed_q;
-      // A mask is for dense queries and keys; a prefix for what is causal.
-      const bool maskable = spec.mask == Mask::kNone || (spec.keys == Keys::kDense && !spec.packed_q);
-      const bool prefixed = spec.prefix_len == 0 || is_causal(spec);
-      // Wild keys must be out of every row's sight: a causal row's, or a mask's.
-      const bool hidden = !spec.wild || is_causal(spec) || spec.mask != Mask::kNone;
-      return grouped && paged && packed && maskable && prefixed && hidden;
-    });
-    return made;
-  }();
-  return all;
+void declare(Fields<Spec>& made) {
+  const auto masked = [](const Spec& spec) { return spec.mask != Mask::kNone; };
+  const auto is_large = [](const Spec& spec) { return spec.q_scale >= 1e4 || spec.v_scale >= 1e4; };
+  made.dtype(&Spec::dtype).layout_text(layout_of);
+  made.shape_text([](const Spec& spec) { return shape_name(shape_of(spec)); });
+  made.feature("additive_mask", masked);
+  made.feature("prefix", [](const Spec& spec) { return spec.prefix_len > 0; });
+  made.feature("sliding_window", [](const Spec& spec) { return spec.window > 0; });
+  made.feature("causal",
+               [](const Spec& spec) { return is_causal(spec) && spec.window == 0 && spec.prefix_len == 0; });
+  made.feature("full", [=](const Spec& spec) { return !is_causal(spec) && !masked(spec); });
+  made.feature("soft_cap", [](const Spec& spec) { return spec.soft_cap > 0.0f; });
+  made.feature("scale", [](const Spec& spec) { return spec.scale != 0.0f; }).feature("lse", &Spec::lse);
+  made.feature("gqa", [](const Spec& spec) { return spec.kv_heads > 1 && spec.q_heads > spec.kv_heads; });
+  made.feature("mqa", [](const Spec& spec) { return spec.kv_heads == 1 && spec.q_heads > 1; });
+  made.feature("decode", [](const Spec& spec) { return spec.q_len == 1; });
+  made.feature("q_ne_kv", [](const Spec& spec) { return spec.q_len != spec.kv_len; });
+  made.feature("q_gt_kv", [](const Spec& spec) { return spec.q_len > spec.kv_len; });
+  made.feature("fully_masked", has_empty_rows).feature("nan_behind_mask", &Spec::wild);
+  made.feature([](const Spec& spec) { return tile_name(spec.head_dim); });
+  made.feature("head_dim_mult8", [](const Spec& spec) { return spec.head_dim % 8 == 0; });
+  made.feature("head_dim_odd", [](const Spec& spec) { return spec.head_dim % 2 == 1; });
+  made.feature("large_scores", [](const Spec& spec) { return spec.q_scale > 1.0; });
+  // Heads in an order in which they can shrink one at a time.
+  made.size("batch", &Spec::batch).size("kv_heads", &Spec::kv_heads).size("q_heads", &Spec::q_heads);
+  made.size("q_len", &Spec::q_len).size("kv_len", &Spec::kv_len).size("head_dim", &Spec::head_dim);
+  made.number("page_size", &Spec::page_size).number("prefix_len", &Spec::prefix_len, 0);
+  made.number("window", &Spec::window, 0);
+  made.choice<Keys>("keys", &Spec::keys,
+                    {{"dense", Keys::kDense}, {"packed", Keys::kPacked}, {"paged", Keys::kPaged}});
+  made.flag("packed_q", &Spec::packed_q).flag("strided", &Spec::strided).family("family", &Spec::family);
+  made.choice<Mask>("mask", &Spec::mask, {{"none", Mask::kNone}, {"f32", Mask::kF32}, {"same", Mask::kSame}});
+  made.choice<std::array<bool, 3>>("mask_broadcast", &Spec::mask_broadcast,
+                                   {{"none", {}},
+                                    {"batch", {true, false, false}},
+                                    {"heads", {false, true, false}},
+                                    {"batch_heads", {true, true, false}},
+                                    {"heads_rows", {false, true, true}}});
+  made.flag("masked_rows", &Spec::masked_rows).flag("causal", &Spec::causal).flag("lse", &Spec::lse);
+  made.flag("exact", &Spec::exact).flag("removed_keys", &Spec::removed_keys);
+  made.scalar("v_scale", &Spec::v_scale, 1.0).flag("wild", &Spec::wild);
+  made.scalar("soft_cap", &Spec::soft_cap, 0.0f).scalar("scale", &Spec::scale, 0.0f);
+  made.scalar("q_scale", &Spec::q_scale, 1.0).scalar("k_scale", &Spec::k_scale, 1.0);
+  made.special({"integers"}, &Spec::exact);
+  made.special({"large"}, [=](const Spec& spec) { return is_large(spec) && !spec.exact; });
+  made.special({}, &Spec::wild);
+  made.special(
+      {"minus_infinity"}, [=](const Spec& spec) { return spec.removed_keys || masked(spec); }, false);
+  made.special({"masked_rows"}, has_empty_rows, false);
+  // The last rows see all keys.
+  made.special(
+      {"non_finite"}, [](const Spec& spec) { return spec.wild && spec.window == 0; }, false);
+  made.no_features_in_id().option(options_of);
+  made.over_tile([](const Spec& spec) { return spec.kv_len > (spec.head_dim <= 128 ? 64 : 32); });
+  // Dense keys go with dense queries.
+  made.settle([](Spec& spec) { spec.packed_q = spec.packed_q && spec.keys != Keys::kDense; });
+  made.require([](const Spec& spec) {
+    const bool grouped = spec.q_heads % spec.kv_heads == 0;
+    const bool paged = spec.keys != Keys::kPaged || spec.page_size > 0;
+    const bool packed = spec.keys != Keys::kPacked || spec.packed_q;
+    // A mask is for dense queries and keys; a prefix for what is causal.
+    const bool maskable = spec.mask == Mask::kNone || (spec.keys == Keys::kDense && !spec.packed_q);
+    const bool prefixed = spec.prefix_len == 0 || is_causal(spec);
+    // Wild keys must be out of every row's sight: a causal row's, or a mask's.
+    const bool hidden = !spec.wild || is_causal(spec) || spec.mask != Mask::kNone;
+    return grouped && paged && packed && maskable && prefixed && hidden;
+  });
 }
 
 Work work(const Spec& spec, const FlashAttentionParams&) {
@@ -439,7 +432,8 @@ std::vector<FlashAttentionParams> samples(const FlashAttentionParams& params, st
   return parts;
 }
 
-const OpCases<Spec, FlashAttentionParams> kCases{flash_attention, fields, make, expect, work, samples};
+const OpCases<Spec, FlashAttentionParams> kCases{flash_attention, declared<Spec, declare>, make, expect, work,
+                                                 samples};
 
 // As in all tables here, batch x kv_heads x q_heads x q_len x kv_len x head_dim.
 constexpr std::string_view kLarge = "4x32x32x4096x4096x128 : ; causal \n 32x8x32x1x8192x128";
@@ -448,7 +442,7 @@ std::vector<Case> large_cases(std::int64_t shrink) {
   std::vector<Case> cases;
   for (DType dtype : {DType::kBF16, DType::kF16}) {
     std::size_t turn = 0;
-    for (Spec spec : fields().expand(kLarge, {.dtype = dtype, .on_device = true}, turn)) {
+    for (Spec spec : kCases.fields().expand(kLarge, {.dtype = dtype, .on_device = true}, turn)) {
       const bool decodes = spec.q_len == 1;
       if (!decodes) spec.q_len /= shrink;
       spec.kv_len /= shrink;
@@ -729,7 +723,7 @@ void add_cases_of(OpSuite& suite, DType dtype, const std::string& layout, std::s
   const auto add = [&](const Spec& spec) { suite.cases.push_back(laid_out(spec)); };
   const auto specs = [&](std::string_view table) {
     std::size_t own_turn = 0;
-    return fields().expand(table, base, own_turn);
+    return kCases.fields().expand(table, base, own_turn);
   };
 
   std::size_t at = 0;
@@ -762,7 +756,7 @@ void add_cases_of(OpSuite& suite, DType dtype, const std::string& layout, std::s
   }
   fill_edges(suite, dtype, layout, [&](const std::string& dimension, std::int64_t size) {
     Spec spec = specs("1x1x2x3x21x12").front();
-    fields().resize(spec, dimension, size);
+    kCases.fields().resize(spec, dimension, size);
     spec.causal = dimension == "q_len";
     return laid_out(spec);
   });

@@ -14,6 +14,7 @@ namespace {
 
 // Where y is written.
 enum class Output { kApart, kInGate, kInUp, kBeside };
+constexpr const char* kOutputs = "apart in_gate in_up beside";
 
 // Where gate and up come from.
 enum class Operands {
@@ -46,26 +47,22 @@ constexpr std::int64_t kYGap = 40;
 constexpr std::int64_t kBlockElements = 256 * 8;  // what one block covers
 constexpr std::int64_t kSampledRows = 24;         // of a large case
 
-void exact_values(std::int64_t count, std::vector<double>& gate, std::vector<double>& up) {
-  const double gates[] = {104.0, -200.0, 0.0, 128.0, -129.0, 256.0, 512.0};
-  for (std::int64_t i = 0; i < count; ++i) {
-    gate.push_back(gates[static_cast<std::size_t>(i) % std::size(gates)]);
-    up.push_back(static_cast<double>(i / 7 % 9 - 4));
-  }
+constexpr double kExactGates[] = {104.0, -200.0, 0.0, 128.0, -129.0, 256.0, 512.0};
+constexpr double kSpecialGates[] = {kInfinity, -kInfinity, kNaN,  0.0,    -0.0,    88.0,
+                                    -88.0,     89.5,       -89.5, -95.0,  -103.5,  -127.0,
+                                    -128.0,    -129.0,     300.0, -300.0, 65504.0, -65504.0};
+
+double exact_up(std::int64_t i) {
+  return static_cast<double>(i / 7 % 9 - 4);
 }
 
-// Gates in turn with every kind of up.
-void special_values(std::int64_t count, std::vector<double>& gate, std::vector<double>& up) {
-  const double gates[] = {kInfinity, -kInfinity, kNaN,   0.0,    -0.0,   88.0,  -88.0,  89.5,    -89.5,
-                          -95.0,     -103.5,     -127.0, -128.0, -129.0, 300.0, -300.0, 65504.0, -65504.0};
-  const double ups[] = {1.0, -2.5, 0.0, kInfinity, -kInfinity, kNaN, 6e4};
-  for (std::int64_t i = 0; i < count; ++i) {
-    const auto at = static_cast<std::size_t>(i);
-    gate.push_back(gates[at % std::size(gates)]);
-    up.push_back(ups[at / std::size(gates) % std::size(ups)]);
-    // Whether silu is 0 in f32 at about −103.5 is the exponential's affair: no infinity there.
-    if (gate.back() == -103.5 && std::isinf(up.back())) up.back() = 1.0;
-  }
+// Every kind of up with all of the gates.
+double special_up(std::int64_t i) {
+  constexpr double kUps[] = {1.0, -2.5, 0.0, kInfinity, -kInfinity, kNaN, 6e4};
+  const auto at = static_cast<std::size_t>(i);
+  const double up = kUps[at / std::size(kSpecialGates) % std::size(kUps)];
+  // Whether silu is 0 in f32 at about −103.5 is the exponential's affair: no infinity there.
+  return std::isinf(up) && kSpecialGates[at % std::size(kSpecialGates)] == -103.5 ? 1.0 : up;
 }
 
 GluParams make(const Spec& spec, Rig& rig) {
@@ -86,11 +83,13 @@ GluParams make(const Spec& spec, Rig& rig) {
     params.up = part(wide, spec.cols);
     if (spec.output == Output::kBeside) params.y = part(wide, 2 * spec.cols);
   } else if (spec.operands == Operands::kExact || spec.operands == Operands::kSpecial) {
-    std::vector<double> gate;
-    std::vector<double> up;
-    (spec.operands == Operands::kExact ? exact_values : special_values)(spec.rows * spec.cols, gate, up);
-    params.gate = rig.input_values("gate", spec.dtype, shape, gate, spec.layout);
-    if (gated) params.up = rig.input_values("up", spec.dtype, shape, up, spec.layout);
+    const bool exact = spec.operands == Operands::kExact;
+    const std::span<const double> gates = exact ? std::span<const double>(kExactGates) : kSpecialGates;
+    params.gate = rig.input_values("gate", spec.dtype, shape, repeated(shape, gates), spec.layout);
+    if (gated) {
+      params.up = rig.input_values("up", spec.dtype, shape, values_of(shape, exact ? exact_up : special_up),
+                                   spec.layout);
+    }
   } else {
     const Layout up_layout = spec.operands == Operands::kMixed ? other_layout(spec.layout) : spec.layout;
     params.gate = part(input("gate", spec.cols + (sliced ? kGateGap : 0), spec.layout), 0);
@@ -114,59 +113,42 @@ bool of_two_operands(const Spec& spec) {
          spec.operands == Operands::kShared || spec.operands == Operands::kMixed;
 }
 
-const Fields<Spec>& fields() {
-  static const auto all = [] {
-    const auto is = [](Operands operands) {
-      return [operands](const Spec& spec) { return spec.operands == operands; };
-    };
-    Fields<Spec> made;
-    made.dtype(&Spec::dtype).size("rows", &Spec::rows).size("cols", &Spec::cols);
-    made.layout("layout", &Spec::layout);
-    made.feature([](const Spec& spec) -> std::string {
-      constexpr const char* kNames[] = {"plain",           "fused_halves", "own_strides", "gate_is_up",
-                                        "mixed_alignment", "integers",     "non_finite"};
-      return kNames[static_cast<std::size_t>(spec.operands)];
-    });
-    made.feature([](const Spec& spec) -> std::string {
-      constexpr const char* kNames[] = {"", "in_gate", "in_up", "beside"};
-      return kNames[static_cast<std::size_t>(spec.output)];
-    });
-    made.family("family", &Spec::family).scalar("scale", &Spec::scale, 1.0);
-    made.feature("huge", [](const Spec& spec) { return spec.scale > 1e3; });
-    made.feature("large", [](const Spec& spec) { return spec.scale > 50.0; });
-    made.choice<Activation>("activation", &Spec::activation,
-                            {{"silu", Activation::kSilu},
-                             {"gelu_tanh", Activation::kGeluTanh, "gelu_tanh"},
-                             {"relu2", Activation::kRelu2, "relu2"}});
-    made.choice<Operands>("operands", &Spec::operands,
-                          {{"apart", Operands::kApart},
-                           {"fused", Operands::kFused},
-                           {"sliced", Operands::kSliced},
-                           {"shared", Operands::kShared},
-                           {"mixed", Operands::kMixed},
-                           {"exact", Operands::kExact},
-                           {"special", Operands::kSpecial}});
-    made.choice<Output>("output", &Spec::output,
-                        {{"apart", Output::kApart},
-                         {"in_gate", Output::kInGate},
-                         {"in_up", Output::kInUp},
-                         {"beside", Output::kBeside}});
-    // y beside gate and up is a matter of one matrix.
-    made.require([fused = is(Operands::kFused)](const Spec& spec) {
-      return spec.output != Output::kBeside || fused(spec);
-    });
-    // Without a gate there is no other operand.
-    made.require(
-        [](const Spec& spec) { return spec.activation != Activation::kRelu2 || !of_two_operands(spec); });
-    made.special({"non_finite", "minus_infinity"}, is(Operands::kSpecial));
-    made.special({"integers"}, is(Operands::kExact));
-    made.special({"large"}, [](const Spec& spec) {
-      return spec.scale > 1e3 && spec.operands != Operands::kSpecial && spec.operands != Operands::kExact;
-    });
-    made.over_tile([](const Spec& spec) { return spec.rows * ((spec.cols + 7) / 8 * 8) > kBlockElements; });
-    return made;
-  }();
-  return all;
+void declare(Fields<Spec>& made) {
+  const auto is = [](Operands operands) {
+    return [operands](const Spec& spec) { return spec.operands == operands; };
+  };
+  made.dtype(&Spec::dtype).size("rows", &Spec::rows).size("cols", &Spec::cols);
+  made.layout("layout", &Spec::layout);
+  made.feature([](const Spec& spec) {
+    constexpr const char* kNames[] = {"plain",           "fused_halves", "own_strides", "gate_is_up",
+                                      "mixed_alignment", "integers",     "non_finite"};
+    return kNames[static_cast<std::size_t>(spec.operands)];
+  });
+  made.feature([](const Spec& spec) {
+    return spec.output == Output::kApart ? "" : words_of(kOutputs)[static_cast<std::size_t>(spec.output)];
+  });
+  made.family("family", &Spec::family).scalar("scale", &Spec::scale, 1.0);
+  made.feature("huge", [](const Spec& spec) { return spec.scale > 1e3; });
+  made.feature("large", [](const Spec& spec) { return spec.scale > 50.0; });
+  made.choice<Activation>("activation", &Spec::activation,
+                          {{"silu", Activation::kSilu},
+                           {"gelu_tanh", Activation::kGeluTanh, "gelu_tanh"},
+                           {"relu2", Activation::kRelu2, "relu2"}});
+  made.choice("operands", &Spec::operands, "apart fused sliced shared mixed exact special");
+  made.choice("output", &Spec::output, kOutputs);
+  // y beside gate and up is a matter of one matrix.
+  made.require([fused = is(Operands::kFused)](const Spec& spec) {
+    return spec.output != Output::kBeside || fused(spec);
+  });
+  // Without a gate there is no other operand.
+  made.require(
+      [](const Spec& spec) { return spec.activation != Activation::kRelu2 || !of_two_operands(spec); });
+  made.special({"non_finite", "minus_infinity"}, is(Operands::kSpecial));
+  made.special({"integers"}, is(Operands::kExact));
+  made.special({"large"}, [](const Spec& spec) {
+    return spec.scale > 1e3 && spec.operands != Operands::kSpecial && spec.operands != Operands::kExact;
+  });
+  made.over_tile([](const Spec& spec) { return spec.rows * ((spec.cols + 7) / 8 * 8) > kBlockElements; });
 }
 
 Work work(const Spec& spec, const GluParams& params) {
@@ -189,7 +171,7 @@ std::vector<GluParams> samples(const GluParams& params, std::uint64_t seed) {
   return sample_rows(params, {"gate", "up", "y"}, params.y.shape[0], kSampledRows, seed);
 }
 
-const OpCases<Spec, GluParams> kCases{glu, fields, make, expect, work, samples};
+const OpCases<Spec, GluParams> kCases{glu, declared<Spec, declare>, make, expect, work, samples};
 
 std::vector<Case> large_cases(std::int64_t shrink) {
   std::vector<Case> cases;
@@ -267,9 +249,9 @@ constexpr std::string_view kTable = R"(
 
 OpSuite glu_suite() {
   auto suite = make_suite<GluParams>(kGluBound);
-  suite.features = {"plain",       "fused_halves",    "in_gate", "in_up",     "beside",     "gate_is_up",
-                    "own_strides", "mixed_alignment", "large",   "outliers",  "non_finite", "integers",
-                    "subnormal",   "equal",           "huge",    "gelu_tanh", "relu2"};
+  suite.features = words_of(
+      "plain fused_halves in_gate in_up beside gate_is_up own_strides mixed_alignment large outliers "
+      "non_finite integers subnormal equal huge gelu_tanh relu2");
   exclude_families(suite, {"cancel"}, "the only sum is 1 + exp(-|gate|), of positive terms");
   exclude_families(suite, {"masked_rows", "nan_behind_mask"}, "there is no mask");
   // A pack, a wave's lanes, what a wave and what a block takes.

@@ -114,34 +114,29 @@ LinearParams make(const Spec& spec, Rig& rig) {
   return params;
 }
 
-const Fields<Spec>& fields() {
-  static const auto all = [] {
-    const auto is_large = [](const Spec& spec) { return spec.scale > 100.0; };
-    Fields<Spec> made;
-    made.dtype(&Spec::x).size("rows", &Spec::rows).size("in_features", &Spec::in_features);
-    made.size("out_features", &Spec::out_features).layout("layout", &Spec::layout);
-    made.alias([](const Spec& spec) { return is_tiled(spec) ? "tiled_rows" : "dot_rows"; }, &Spec::rows,
-               [](Spec& spec, std::int64_t rows) { spec.rows = rows; });
-    made.feature([](const Spec& spec) { return fmt::format("weight_{}", dtype_name(spec.weight)); });
-    made.feature("y_f32", [](const Spec& spec) { return y_dtype(spec) == DType::kF32; });
-    made.feature("bias", [](const Spec& spec) { return spec.bias != Bias::kNone; });
-    made.feature("bias_f32", [](const Spec& spec) { return spec.bias == Bias::kF32; }).feature(path_of);
-    made.feature("no_inputs", [](const Spec& spec) { return spec.in_features == 0; });
-    made.feature("column_slice", &Spec::column_slice).feature("mixed_alignment", &Spec::mixed_alignment);
-    made.feature("non_finite", &Spec::non_finite).family("family", &Spec::family);
-    made.scalar("scale", &Spec::scale, 1.0).feature("large", is_large);
-    made.choice<Bias>("bias", &Spec::bias,
-                      {{"none", Bias::kNone}, {"weight", Bias::kOfWeight}, {"f32", Bias::kF32}});
-    made.floats("weight", &Spec::weight).flag("y_f32", &Spec::y_f32);
-    made.flag("batch_invariant", &Spec::batch_invariant, true);
-    made.flag("column_slice", &Spec::column_slice).flag("non_finite", &Spec::non_finite);
-    made.flag("mixed_alignment", &Spec::mixed_alignment);
-    made.special({"non_finite", "minus_infinity"}, &Spec::non_finite);
-    made.special({"large"}, [is_large](const Spec& spec) { return is_large(spec) && !spec.non_finite; });
-    made.over_tile(is_over_tile);
-    return made;
-  }();
-  return all;
+void declare(Fields<Spec>& made) {
+  const auto is_large = [](const Spec& spec) { return spec.scale > 100.0; };
+  made.dtype(&Spec::x).size("rows", &Spec::rows).size("in_features", &Spec::in_features);
+  made.size("out_features", &Spec::out_features).layout("layout", &Spec::layout);
+  made.alias([](const Spec& spec) { return is_tiled(spec) ? "tiled_rows" : "dot_rows"; }, &Spec::rows,
+             [](Spec& spec, std::int64_t rows) { spec.rows = rows; });
+  made.feature([](const Spec& spec) { return fmt::format("weight_{}", dtype_name(spec.weight)); });
+  made.feature("y_f32", [](const Spec& spec) { return y_dtype(spec) == DType::kF32; });
+  made.feature("bias", [](const Spec& spec) { return spec.bias != Bias::kNone; });
+  made.feature("bias_f32", [](const Spec& spec) { return spec.bias == Bias::kF32; }).feature(path_of);
+  made.feature("no_inputs", [](const Spec& spec) { return spec.in_features == 0; });
+  made.feature("column_slice", &Spec::column_slice).feature("mixed_alignment", &Spec::mixed_alignment);
+  made.feature("non_finite", &Spec::non_finite).family("family", &Spec::family);
+  made.scalar("scale", &Spec::scale, 1.0).feature("large", is_large);
+  made.choice<Bias>("bias", &Spec::bias,
+                    {{"none", Bias::kNone}, {"weight", Bias::kOfWeight}, {"f32", Bias::kF32}});
+  made.floats("weight", &Spec::weight).flag("y_f32", &Spec::y_f32);
+  made.flag("batch_invariant", &Spec::batch_invariant, true);
+  made.flag("column_slice", &Spec::column_slice).flag("non_finite", &Spec::non_finite);
+  made.flag("mixed_alignment", &Spec::mixed_alignment);
+  made.special({"non_finite", "minus_infinity"}, &Spec::non_finite);
+  made.special({"large"}, [is_large](const Spec& spec) { return is_large(spec) && !spec.non_finite; });
+  made.over_tile(is_over_tile);
 }
 
 // Whether matrix cores take subnormal operands for 0 (kernels/device/matrix_core.h).
@@ -170,7 +165,7 @@ std::vector<LinearParams> samples(const LinearParams& params, std::uint64_t seed
   return parts;
 }
 
-const OpCases<Spec, LinearParams> kCases{linear, fields, make, expect, work, samples};
+const OpCases<Spec, LinearParams> kCases{linear, declared<Spec, declare>, make, expect, work, samples};
 
 std::vector<Case> large_cases(std::int64_t shrink) {
   std::vector<Case> cases;
@@ -319,13 +314,13 @@ OpSuite linear_suite() {
       add(kTable, base);
       fill_edges(suite, x, layout_name(layout), [&](const std::string& dimension, std::int64_t size) {
         const std::string edge = std::string(kInTurn) + "3x20x5 : $any";
-        Spec spec = fields().expand(edge, base, turn).front();
+        Spec spec = kCases.fields().expand(edge, base, turn).front();
         if (dimension == "tiled_rows") {
           spec.rows = size;
           spec.batch_invariant = false;
           spec.weight = x;
         } else {
-          fields().resize(spec, dimension, size);
+          kCases.fields().resize(spec, dimension, size);
         }
         return make_case(kCases, spec);
       });

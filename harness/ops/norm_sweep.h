@@ -46,39 +46,32 @@ inline constexpr bool kHasBias = requires(Params params) {
   params.bias;
 };
 
-inline const Fields<NormSpec>& norm_fields() {
-  static const auto all = [] {
-    Fields<NormSpec> made;
-    made.dtype(&NormSpec::x).size("rows", &NormSpec::rows).size("hidden", &NormSpec::hidden);
-    made.layout("layout", &NormSpec::layout).flag("residual", &NormSpec::fused).says("residual", "plain");
-    made.feature([](const NormSpec& spec) { return fmt::format("weight_{}", dtype_name(spec.weight)); });
-    made.feature("residual_f32",
-                 [](const NormSpec& spec) { return spec.fused && spec.stream == DType::kF32; });
-    made.feature("y_other_dtype", [](const NormSpec& spec) { return spec.y != spec.x; });
-    made.flag("in_place", &NormSpec::in_place).says("in_place").family("family", &NormSpec::family);
-    made.choice<NormSpecial>(
-        "special", &NormSpec::special,
-        {{"none", NormSpecial::kNone},
-         {"exact", NormSpecial::kExact, "integers", {"integers"}},
-         {"non_finite", NormSpecial::kNonFinite, "non_finite", {"non_finite", "minus_infinity"}},
-         {"cancel", NormSpecial::kCancel, "cancel", {"cancel"}}});
-    made.floats("weight", &NormSpec::weight).floats("stream", &NormSpec::stream);
-    made.floats("y", &NormSpec::y).choice<float>("eps", &NormSpec::eps, {{"1e-5", 1e-5f}, {"0", 0.0f}}, 0);
-    made.flag("bias", &NormSpec::bias).says("bias");
-    made.feature("eps_0", [](const NormSpec& spec) { return spec.eps == 0.0f; });
-    made.scalar("scale", &NormSpec::scale, 1.0);
-    made.special({"large"}, [](const NormSpec& spec) {
-      return spec.scale >= 1e4 && spec.special == NormSpecial::kNone;
-    });
-    made.option([](const NormSpec& spec) { return spec.fused && spec.stream == spec.x ? "residual_x" : ""; });
-    made.option(
-        [](const NormSpec& spec) { return spec.y == spec.x ? "" : fmt::format("y_{}", dtype_name(spec.y)); });
-    made.option(
-        [](const NormSpec& spec) { return spec.scale == 1.0 ? "" : fmt::format("scale_{:g}", spec.scale); });
-    made.over_tile([](const NormSpec& spec) { return spec.hidden > 256 * 8 || spec.rows > 1; });
-    return made;
-  }();
-  return all;
+inline void declare_norm(Fields<NormSpec>& made) {
+  made.dtype(&NormSpec::x).size("rows", &NormSpec::rows).size("hidden", &NormSpec::hidden);
+  made.layout("layout", &NormSpec::layout).flag("residual", &NormSpec::fused).says("residual", "plain");
+  made.feature([](const NormSpec& spec) { return fmt::format("weight_{}", dtype_name(spec.weight)); });
+  made.feature("residual_f32", [](const NormSpec& spec) { return spec.fused && spec.stream == DType::kF32; });
+  made.feature("y_other_dtype", [](const NormSpec& spec) { return spec.y != spec.x; });
+  made.flag("in_place", &NormSpec::in_place).says("in_place").family("family", &NormSpec::family);
+  made.choice<NormSpecial>(
+      "special", &NormSpec::special,
+      {{"none", NormSpecial::kNone},
+       {"exact", NormSpecial::kExact, "integers", {"integers"}},
+       {"non_finite", NormSpecial::kNonFinite, "non_finite", {"non_finite", "minus_infinity"}},
+       {"cancel", NormSpecial::kCancel, "cancel", {"cancel"}}});
+  made.floats("weight", &NormSpec::weight).floats("stream", &NormSpec::stream);
+  made.floats("y", &NormSpec::y).choice<float>("eps", &NormSpec::eps, {{"1e-5", 1e-5f}, {"0", 0.0f}}, 0);
+  made.flag("bias", &NormSpec::bias).says("bias");
+  made.feature("eps_0", [](const NormSpec& spec) { return spec.eps == 0.0f; });
+  made.scalar("scale", &NormSpec::scale, 1.0);
+  made.special({"large"},
+               [](const NormSpec& spec) { return spec.scale >= 1e4 && spec.special == NormSpecial::kNone; });
+  made.option([](const NormSpec& spec) { return spec.fused && spec.stream == spec.x ? "residual_x" : ""; });
+  made.option(
+      [](const NormSpec& spec) { return spec.y == spec.x ? "" : fmt::format("y_{}", dtype_name(spec.y)); });
+  made.option(
+      [](const NormSpec& spec) { return spec.scale == 1.0 ? "" : fmt::format("scale_{:g}", spec.scale); });
+  made.over_tile([](const NormSpec& spec) { return spec.hidden > 256 * 8 || spec.rows > 1; });
 }
 
 template <class Params>
@@ -239,9 +232,9 @@ template <class Params>
 [[nodiscard]] OpSuite norm_suite(const OpCases<NormSpec, Params>& op, const char* bound,
                                  std::vector<Case> relations) {
   auto suite = make_suite<Params>(bound);
-  suite.features = {"plain",       "residual", "residual_f32", "weight_f32", "weight_f16",
-                    "weight_bf16", "in_place", "outliers",     "integers",   "equal",
-                    "subnormal",   "eps_0",    "y_other_dtype"};
+  suite.features = words_of(
+      "plain residual residual_f32 weight_f32 weight_f16 weight_bf16 in_place outliers integers equal "
+      "subnormal eps_0 y_other_dtype");
   if (kHasBias<Params>) suite.features.emplace_back("bias");
   // A pack, a wave's lanes, what a wave takes at once and what it holds, and what the largest block holds.
   for (std::int64_t at : {8, 32, 64, 256, 512, 1024, 2048, 16384}) suite.edges.push_back({"hidden", at});

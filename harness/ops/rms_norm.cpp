@@ -23,8 +23,9 @@ Work work(const NormSpec& spec, const RmsNormParams&) {
   return {.flops = 4 * spec.rows * spec.hidden};
 }
 
-const OpCases<NormSpec, RmsNormParams> kCases{rms_norm, norm_fields, make_norm<RmsNormParams>,
-                                              expect,   work,        norm_samples<RmsNormParams>};
+const OpCases<NormSpec, RmsNormParams> kCases{
+    rms_norm, declared<NormSpec, declare_norm>, make_norm<RmsNormParams>, expect,
+    work,     norm_samples<RmsNormParams>};
 
 }  // namespace
 

@@ -18,29 +18,28 @@ namespace hipforge::harness {
 namespace {
 
 enum class PositionKind {
-  kCounting,  // 0, 1, 2, ... from a small start
   kZero,      // all 0
+  kCounting,  // 0, 1, 2, ... from a small start
   kLong,      // around 131,072
   kLimit,     // around 2^24 and up to 2^31 − 1
   kGlm,       // a prefix that counts, then repeats of its last position
   kBad,       // some negative
 };
-constexpr const char* kPositionNames[] = {"counting", "zero", "131072", "limit", "glm", "bad"};
+constexpr const char* kPositionNames = "zero counting 131072 limit glm bad";
 
-// Settings of models that exist, in the order of RopeScaling: Llama 3.1's, and YaRN as Qwen 2.5 documents it.
+// Settings of models that exist: Llama 3.1's, and YaRN as Qwen 2.5 documents it.
 struct Scaling {
   const char* name;
-  double theta = 1e4;
-  double factor = 1.0;
-  std::int64_t context = 0;
+  RopeFrequencyParams params{};
 };
-constexpr Scaling kScalings[] = {{"none"},
-                                 {"linear", 1e4, 2.5},
-                                 {"ntk", 1e4, 4.0},
-                                 {"yarn", 1e6, 4.0, 32768},
-                                 {"llama3", 5e5, 8.0, 8192},
-                                 {"factors"}};
-constexpr RopeStyle kStyles[] = {RopeStyle::kInterleaved, RopeStyle::kHalfSplit};
+const Scaling kScalings[] = {
+    {"none"},
+    {"linear", {.scaling = RopeScaling::kLinear, .factor = 2.5}},
+    {"ntk", {.scaling = RopeScaling::kNtk, .factor = 4.0}},
+    {"yarn", {.theta = 1e6, .scaling = RopeScaling::kYarn, .factor = 4.0, .original_context_length = 32768}},
+    {"llama3",
+     {.theta = 5e5, .scaling = RopeScaling::kLlama3, .factor = 8.0, .original_context_length = 8192}},
+    {"factors", {.scaling = RopeScaling::kFactors}}};
 constexpr std::int64_t kSampledTokens = 48;
 
 struct Spec {
@@ -51,7 +50,7 @@ struct Spec {
   Layout layout = Layout::kContiguous;
   bool own_positions = false;
   PositionKind positions = PositionKind::kCounting;
-  RopeScaling scaling = RopeScaling::kNone;
+  const Scaling* scaling = &kScalings[0];
   float magnitude = 0.0f;  // 0: what the scaling gives
   bool in_place = false;
   Family family = Family::kNormal;
@@ -65,94 +64,63 @@ const char* style_name(RopeStyle style) {
   return style == RopeStyle::kInterleaved ? "interleaved" : "half_split";
 }
 
+// Of token `s` of sequence `b`.
 double position(const Spec& spec, std::int64_t b, std::int64_t s) {
-  const auto at = static_cast<double>(s + 5 * b);
+  const std::int64_t at = s + 5 * b;
   const std::int64_t half = spec.shape[1] / 2;
-  switch (spec.positions) {
-    case PositionKind::kCounting:
-      return at;
-    case PositionKind::kZero:
-      return 0.0;
-    case PositionKind::kLong:
-      return 131072.0 - 2.0 + at;
-    case PositionKind::kLimit:
-      return s % 2 == 0 ? 2147483647.0 - at : 16777216.0 - 1.0 + at;
-    case PositionKind::kGlm:
-      return s < half ? at : static_cast<double>(half + b);
-    case PositionKind::kBad:
-      return (s + b) % 3 == 1 ? -1.0 - 1e9 * static_cast<double>(s % 2) : at;
-  }
-  return at;
-}
-
-std::vector<double> make_positions(const Spec& spec) {
-  std::vector<double> positions;
-  for (std::int64_t b = 0; b < (spec.own_positions ? spec.shape[0] : 1); ++b) {
-    for (std::int64_t s = 0; s < spec.shape[1]; ++s) positions.push_back(position(spec, b, s));
-  }
-  return positions;
+  const std::int64_t by_kind[] = {0,
+                                  at,
+                                  131072 - 2 + at,
+                                  s % 2 == 0 ? 2147483647 - at : 16777216 - 1 + at,
+                                  s < half ? at : half + b,
+                                  (s + b) % 3 == 1 ? -1 - 1000000000 * (s % 2) : at};
+  return static_cast<double>(by_kind[static_cast<std::size_t>(spec.positions)]);
 }
 
 // A NaN or an infinity in some pairs: it must not leave its pair, and at position 0 not even reach its
 // partner.
-std::vector<double> special_values(const Shape& shape) {
-  const double cycle[] = {1.0, -0.0, kInfinity, 2.0, 0.5, -3.0, kNaN, 0.0, -kInfinity, 1.5, -0.25};
-  std::vector<double> values;
-  for (std::int64_t i = 0; i < shape[0] * shape[1] * shape[2] * shape[3]; ++i) {
-    values.push_back(cycle[static_cast<std::size_t>(i) % std::size(cycle)]);
-  }
-  return values;
-}
+constexpr double kSpecial[] = {1.0, -0.0, kInfinity, 2.0, 0.5, -3.0, kNaN, 0.0, -kInfinity, 1.5, -0.25};
 
 // Pairs (sin φ, cos φ): one output of each is a difference of nearly equal products, the other nearly 1.
 std::vector<double> cancelling_values(const Spec& spec, std::span<const double> positions,
                                       std::span<const float> inv_freq) {
-  const std::int64_t tokens = spec.shape[0] * spec.shape[1];
   const std::int64_t pairs = spec.rotary_dim / 2;
-  std::vector<double> values(static_cast<std::size_t>(tokens * spec.shape[2] * spec.shape[3]), 0.5);
-  for (std::int64_t row = 0; row < tokens * spec.shape[2]; ++row) {
-    const std::int64_t token = row / spec.shape[2];
-    for (std::int64_t pair = 0; pair < pairs; ++pair) {
-      const double angle = positions[static_cast<std::size_t>(token) % positions.size()] *
-                           static_cast<double>(inv_freq[static_cast<std::size_t>(pair)]);
-      const bool interleaved = spec.style == RopeStyle::kInterleaved;
-      const std::int64_t at = row * spec.shape[3];
-      values[static_cast<std::size_t>(at + (interleaved ? 2 * pair : pair))] = std::sin(angle);
-      values[static_cast<std::size_t>(at + (interleaved ? 2 * pair + 1 : pair + pairs))] = std::cos(angle);
-    }
-  }
-  return values;
+  const bool interleaved = spec.style == RopeStyle::kInterleaved;
+  return values_of(spec.shape, [&](std::int64_t i) {
+    const std::int64_t at = i % spec.shape[3];
+    if (at >= spec.rotary_dim) return 0.5;
+    const auto token = static_cast<std::size_t>(i / spec.shape[3] / spec.shape[2]);
+    const auto pair = static_cast<std::size_t>(interleaved ? at / 2 : at % pairs);
+    const double angle = positions[token % positions.size()] * static_cast<double>(inv_freq[pair]);
+    return (interleaved ? at % 2 : at / pairs) == 0 ? std::sin(angle) : std::cos(angle);
+  });
 }
 
 RopeParams make(const Spec& spec, Rig& rig) {
   const std::int64_t pairs = spec.rotary_dim / 2;
   std::vector<float> factors;
   for (std::int64_t i = 0; i < pairs; ++i) factors.push_back(1.0f + 0.37f * static_cast<float>(i % 11));
-  const Scaling& scaling = kScalings[static_cast<std::size_t>(spec.scaling)];
-  RopeFrequencyParams wanted;
+  RopeFrequencyParams wanted = spec.scaling->params;
   wanted.rotary_dim = spec.rotary_dim;
-  wanted.scaling = spec.scaling;
-  wanted.theta = scaling.theta;
-  wanted.factor = scaling.factor;
-  wanted.original_context_length = scaling.context;
-  if (spec.scaling == RopeScaling::kFactors) wanted.factors = factors;
+  if (wanted.scaling == RopeScaling::kFactors) wanted.factors = factors;
   std::vector<float> inv_freq;
   RopeParams params;
   throw_if_error(rope_frequencies(wanted, inv_freq, params.magnitude));
   if (spec.magnitude != 0.0f) params.magnitude = spec.magnitude;
   params.style = spec.style;
   params.rotary_dim = spec.rotary_dim;
-  const std::vector<double> positions = make_positions(spec);
+  const std::int64_t seq = spec.shape[1];
+  const Shape position_shape = spec.own_positions ? Shape{spec.shape[0], seq} : Shape{seq};
+  const auto positions =
+      values_of(position_shape, [&](std::int64_t i) { return position(spec, i / seq, i % seq); });
   if (spec.cancel || spec.special) {
     const std::vector<double> values =
-        spec.cancel ? cancelling_values(spec, positions, inv_freq) : special_values(spec.shape);
+        spec.cancel ? cancelling_values(spec, positions, inv_freq) : repeated(spec.shape, kSpecial);
     params.x = rig.input_values("x", spec.dtype, spec.shape, values, spec.layout);
   } else {
     params.x = rig.input("x", spec.dtype, spec.shape, spec.family, spec.scale, spec.layout);
   }
   params.y = spec.in_place ? params.x : rig.output("y", spec.dtype, spec.shape, spec.layout);
-  const Shape position_shape =
-      spec.own_positions ? Shape{spec.shape[0], spec.shape[1]} : Shape{spec.shape[1]};
   params.positions = rig.input_values("positions", DType::kI32, position_shape, positions, spec.layout);
   const std::vector<double> frequencies(inv_freq.begin(), inv_freq.end());
   params.inv_freq = rig.input_values("inv_freq", DType::kF32, {pairs}, frequencies, spec.layout);
@@ -161,62 +129,44 @@ RopeParams make(const Spec& spec, Rig& rig) {
   return params;
 }
 
-const Fields<Spec>& fields() {
-  static const auto all = [] {
-    const auto axis = [](std::size_t at) {
-      return [at](Spec& spec) -> std::int64_t& { return spec.shape[at]; };
-    };
-    const auto is_partial = [](const Spec& spec) { return spec.rotary_dim < spec.shape[3]; };
-    const auto is_large = [](const Spec& spec) { return spec.scale != 1.0; };
-    Fields<Spec> made;
-    made.dtype(&Spec::dtype).size("batch", axis(0)).size("seq", axis(1)).size("heads", axis(2));
-    made.number("rotary_dim", &Spec::rotary_dim, 2, 2).size("head_dim", axis(3), 2);
-    made.feature([](const Spec& spec) { return style_name(spec.style); });
-    made.feature(
-        [](const Spec& spec) { return spec.own_positions ? "positions_batch_seq" : "positions_seq"; });
-    made.feature([](const Spec& spec) {
-      return fmt::format("position_{}", kPositionNames[static_cast<std::size_t>(spec.positions)]);
-    });
-    made.feature([](const Spec& spec) {
-      return fmt::format("scaling_{}", kScalings[static_cast<std::size_t>(spec.scaling)].name);
-    });
-    made.feature("partial", is_partial);
-    made.feature("magnitude", [](const Spec& spec) { return spec.magnitude != 0.0f; });
-    made.feature("in_place", &Spec::in_place);
-    made.layout("layout", &Spec::layout).family("family", &Spec::family).scalar("scale", &Spec::scale, 1.0);
-    made.feature("large", is_large).special({"large"}, is_large);
-    std::vector<Value<RopeScaling>> scalings;
-    for (const Scaling& one : kScalings) {
-      scalings.push_back({one.name, static_cast<RopeScaling>(scalings.size())});
-    }
-    made.choice<RopeScaling>("scaling", &Spec::scaling, scalings);
-    made.choice<PositionKind>("positions", &Spec::positions,
-                              {{"zero", PositionKind::kZero},
-                               {"counting", PositionKind::kCounting},
-                               {"131072", PositionKind::kLong},
-                               {"limit", PositionKind::kLimit},
-                               {"glm", PositionKind::kGlm},
-                               {"bad", PositionKind::kBad}},
-                              2);
-    made.choice<float>("magnitude", &Spec::magnitude, {{"own", 0.0f}, {"1.25", 1.25f}});
-    made.choice<RopeStyle>("style", &Spec::style,
-                           {{"interleaved", RopeStyle::kInterleaved}, {"half_split", RopeStyle::kHalfSplit}},
-                           0);
-    made.flag("own_positions", &Spec::own_positions).flag("in_place", &Spec::in_place);
-    made.flag("special", &Spec::special).says("special");
-    made.special({"non_finite", "minus_infinity"}, &Spec::special);
-    made.flag("cancel", &Spec::cancel).says("cancel").special({"cancel"}, &Spec::cancel);
-    made.shape_text([is_partial](const Spec& spec) {
-      return shape_name(spec.shape) + (is_partial(spec) ? fmt::format("of{}", spec.rotary_dim) : "");
-    });
-    // More than one block.
-    made.over_tile([](const Spec& spec) { return spec.shape[0] * spec.shape[1] > 1; });
-    made.require([](const Spec& spec) {
-      return spec.rotary_dim <= spec.shape[3] && (spec.scaling != RopeScaling::kNtk || spec.rotary_dim > 2);
-    });
-    return made;
-  }();
-  return all;
+void declare(Fields<Spec>& made) {
+  const auto axis = [](std::size_t at) {
+    return [at](Spec& spec) -> std::int64_t& { return spec.shape[at]; };
+  };
+  const auto is_partial = [](const Spec& spec) { return spec.rotary_dim < spec.shape[3]; };
+  const auto is_large = [](const Spec& spec) { return spec.scale != 1.0; };
+  made.dtype(&Spec::dtype).size("batch", axis(0)).size("seq", axis(1)).size("heads", axis(2));
+  made.number("rotary_dim", &Spec::rotary_dim, 2, 2).size("head_dim", axis(3), 2);
+  made.feature([](const Spec& spec) { return style_name(spec.style); });
+  made.feature([](const Spec& spec) { return spec.own_positions ? "positions_batch_seq" : "positions_seq"; });
+  made.feature([](const Spec& spec) {
+    return "position_" + words_of(kPositionNames)[static_cast<std::size_t>(spec.positions)];
+  });
+  made.feature([](const Spec& spec) { return fmt::format("scaling_{}", spec.scaling->name); });
+  made.feature("partial", is_partial);
+  made.feature("magnitude", [](const Spec& spec) { return spec.magnitude != 0.0f; });
+  made.feature("in_place", &Spec::in_place);
+  made.layout("layout", &Spec::layout).family("family", &Spec::family).scalar("scale", &Spec::scale, 1.0);
+  made.feature("large", is_large).special({"large"}, is_large);
+  std::vector<Value<const Scaling*>> scalings;
+  for (const Scaling& one : kScalings) scalings.push_back({one.name, &one});
+  made.choice("scaling", &Spec::scaling, scalings);
+  made.choice("positions", &Spec::positions, kPositionNames, 2);
+  made.choice<float>("magnitude", &Spec::magnitude, {{"own", 0.0f}, {"1.25", 1.25f}});
+  made.choice("style", &Spec::style, "interleaved half_split", 0);
+  made.flag("own_positions", &Spec::own_positions).flag("in_place", &Spec::in_place);
+  made.flag("special", &Spec::special).says("special");
+  made.special({"non_finite", "minus_infinity"}, &Spec::special);
+  made.flag("cancel", &Spec::cancel).says("cancel").special({"cancel"}, &Spec::cancel);
+  made.shape_text([is_partial](const Spec& spec) {
+    return shape_name(spec.shape) + (is_partial(spec) ? fmt::format("of{}", spec.rotary_dim) : "");
+  });
+  // More than one block.
+  made.over_tile([](const Spec& spec) { return spec.shape[0] * spec.shape[1] > 1; });
+  made.require([](const Spec& spec) {
+    return spec.rotary_dim <= spec.shape[3] &&
+           (spec.rotary_dim > 2 || spec.scaling->params.scaling != RopeScaling::kNtk);
+  });
 }
 
 Work work(const Spec& spec, const RopeParams&) {
@@ -237,12 +187,12 @@ std::vector<RopeParams> samples(const RopeParams& params, std::uint64_t seed) {
   return parts;
 }
 
-const OpCases<Spec, RopeParams> kCases{rope, fields, make, expect, work, samples};
+const OpCases<Spec, RopeParams> kCases{rope, declared<Spec, declare>, make, expect, work, samples};
 
 std::vector<Case> large_cases(std::int64_t shrink) {
   std::vector<Case> cases;
   for (DType dtype : {DType::kF16, DType::kBF16, DType::kF32}) {
-    for (RopeStyle style : kStyles) {
+    for (RopeStyle style : {RopeStyle::kInterleaved, RopeStyle::kHalfSplit}) {
       for (std::int64_t head_dim : {64, 128}) {
         // 256 MiB in and out.
         const std::int64_t batch = (dtype == DType::kF32 ? 256 : 512) / head_dim;
@@ -316,12 +266,10 @@ void settle(Spec& spec) {
 
 OpSuite rope_suite() {
   auto suite = make_suite<RopeParams>(kRopeBound);
-  suite.features = {"interleaved",     "half_split",        "partial",       "positions_seq",
-                    "in_place",        "magnitude",         "position_zero", "positions_batch_seq",
-                    "position_131072", "position_limit",    "position_glm",  "position_bad",
-                    "scaling_none",    "scaling_linear",    "scaling_ntk",   "scaling_yarn",
-                    "scaling_llama3",  "scaling_factors",   "outliers",      "subnormal",
-                    "large",           "position_counting", "special"};
+  suite.features = words_of(
+      "interleaved half_split partial positions_seq in_place magnitude position_zero positions_batch_seq "
+      "position_131072 position_limit position_glm position_bad scaling_none scaling_linear scaling_ntk "
+      "scaling_yarn scaling_llama3 scaling_factors outliers subnormal large position_counting special");
   exclude_families(suite, {"masked_rows", "nan_behind_mask"}, "there is no mask");
   // A pack, half a wave's and a wave's lanes in pairs, and the heads that a thread takes together.
   for (std::int64_t at : {8, 32, 64, 128, 512}) suite.edges.push_back({"head_dim", at});

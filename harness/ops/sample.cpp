@@ -18,19 +18,46 @@ namespace {
 
 constexpr double kWrong = kInfinity;
 
-enum class Data {
-  kNormal,        // a language model's spread: 4 · N(0, 1)
-  kFlat,          // nearly uniform
-  kTies,          // integers
-  kEqual,         // all the same
-  kMasked,        // −infinity but for a few
-  kPlusInfinity,  // two of +infinity
-  kNaN,           // a NaN in every third place
-  kNone,          // nothing but −infinity and NaN
-  kOutliers,
-  kLarge,
-  kSubnormal,
-  kOneHot,
+// A logit that is made on the host.
+struct Element {
+  std::uint64_t col;
+  bool chosen;    // one of two of its row
+  double number;  // of [−4, 4)
+  std::mt19937_64& engine;
+};
+
+// What the logits hold: of a family, or element by element.
+struct Data {
+  const char* name;
+  std::vector<std::string> families{};  // none: the feature is a family's name
+  Family family = Family::kNormal;
+  double scale = 1.0;
+  double (*value)(const Element& at) = nullptr;
+  const char* feature = name;
+};
+const Data kData[] = {
+    {"equal", {}, Family::kEqual, -7.0},
+    {"ties", {"integers"}, Family::kIntegers, 0.5},
+    {"normal", {}, Family::kNormal, 4.0},  // a language model's spread
+    {"flat", {"uniform"}, Family::kUniform, 0.125},
+    // −infinity but for a few.
+    {.name = "masked",
+     .families = {"minus_infinity"},
+     .value = [](const Element& at) { return at.chosen || at.engine() % 16 == 0 ? at.number : -kInfinity; }},
+    {.name = "plus_infinity",
+     .families = {"non_finite"},
+     .value = [](const Element& at) { return at.chosen ? kInfinity : at.number; }},
+    {.name = "nan",
+     .families = {"non_finite"},
+     .value = [](const Element& at) { return at.col % 3 == 1 ? kNaN : at.number; }},
+    {.name = "none",
+     .families = {"masked_rows", "minus_infinity", "non_finite"},
+     .value = [](const Element& at) { return at.engine() % 2 == 0 ? -kInfinity : kNaN; },
+     .feature = "no_distribution"},
+    {"outliers", {}, Family::kOutliers},
+    {"large", {}, Family::kNormal, 1e30},
+    {"subnormal", {}, Family::kSubnormal},
+    {"one_hot", {}, Family::kOneHot, 5.0},
 };
 
 enum class Edge { kNone, kDraw, kTopP };
@@ -38,47 +65,28 @@ enum class Edge { kNone, kDraw, kTopP };
 struct Spec {
   std::int64_t rows = 0;
   std::int64_t vocab = 0;
-  Data data = Data::kNormal;
+  const Data* data = &kData[2];
   float temperature = 1.0f;
   std::int64_t top_k = 0;
   float top_p = 1.0f;
   std::uint64_t position = 0;
-  Edge edge =
-      Edge::kNone;  // temperature (or top_p) chosen so that an edge of the distribution falls on the draw
+  Edge edge = Edge::kNone;  // temperature (or top_p) such that an edge of the distribution falls on the draw
   bool draws = true;
   DType dtype = DType::kF32;
   Layout layout = Layout::kContiguous;
   bool quick = false;
 };
 
-// The data that the device's families do not have.
-std::vector<double> special_values(const Spec& spec, std::uint64_t seed) {
+std::vector<double> made_values(const Spec& spec, std::uint64_t seed) {
   std::mt19937_64 engine(seed * 1000003 + static_cast<std::uint64_t>(spec.vocab));
+  const auto vocab = static_cast<std::uint64_t>(spec.vocab);
   std::vector<double> values;
   for (std::int64_t row = 0; row < spec.rows; ++row) {
-    const auto vocab = static_cast<std::uint64_t>(spec.vocab);
     const std::uint64_t first = engine() % vocab;
     const std::uint64_t second = engine() % vocab;
     for (std::uint64_t col = 0; col < vocab; ++col) {
       const double number = static_cast<double>(engine() % 4096) / 512.0 - 4.0;
-      const bool chosen = col == first || col == second;
-      switch (spec.data) {
-        case Data::kMasked:
-          values.push_back(chosen || engine() % 16 == 0 ? number : -kInfinity);
-          break;
-        case Data::kPlusInfinity:
-          values.push_back(chosen ? kInfinity : number);
-          break;
-        case Data::kNaN:
-          values.push_back(col % 3 == 1 ? kNaN : number);
-          break;
-        case Data::kNone:
-          values.push_back(engine() % 2 == 0 ? -kInfinity : kNaN);
-          break;
-        default:
-          values.push_back(number);
-          break;
-      }
+      values.push_back(spec.data->value({col, col == first || col == second, number, engine}));
     }
   }
   return values;
@@ -90,36 +98,40 @@ double weight_error(double exponent, double weight) {
   return weight * 2.0 * kF32Roundoff * (std::fabs(exponent) + 1.0) + 0x1p-43;
 }
 
-// How far the edge at `below` of `total` may move, as a share of the total; the arithmetic of the edge itself
-// is double.
-double edge_bound(double below, double total, double error_below, double error_total) {
-  const double at = below / total;
-  return ((1.0 - at) * error_below + at * (error_total - error_below)) / total + 0x1p-50;
-}
+// A sum of weights, and how far each may be off.
+struct Sum {
+  double weight = 0.0;
+  double error = 0.0;
 
-// Where an interval of the cumulative distribution ends, at index `last`, and how far rounding may move it.
+  void add(double exponent, double of) {
+    weight += of;
+    error += weight_error(exponent, of);
+  }
+};
+
+// An edge of the cumulative distribution, as a share of the total, and how far rounding may move it; the arithmetic
+// of the edge itself is double.
 struct EdgePlace {
   double at = 0.0;
   double bound = 0.0;
 };
 
+EdgePlace edge_between(const Sum& below, const Sum& total) {
+  const double at = below.weight / total.weight;
+  return {at, ((1.0 - at) * below.error + at * (total.error - below.error)) / total.weight + 0x1p-50};
+}
+
+// Where the interval of index `last` ends.
 EdgePlace place_edge(std::span<const double> logits, double temperature, std::int64_t last) {
   const double max = *std::max_element(logits.begin(), logits.end());
-  double below = 0.0;
-  double below_error = 0.0;
-  double total = 0.0;
-  double total_error = 0.0;
+  Sum below;
+  Sum total;
   for (std::size_t i = 0; i < logits.size(); ++i) {
     const double exponent = (logits[i] - max) / temperature;
-    const double weight = std::exp(exponent);
-    const double error = weight_error(exponent, weight);
-    total += weight;
-    total_error += error;
-    if (static_cast<std::int64_t>(i) > last) continue;
-    below += weight;
-    below_error += error;
+    total.add(exponent, std::exp(exponent));
+    if (static_cast<std::int64_t>(i) == last) below = total;
   }
-  return {below / total, edge_bound(below, total, below_error, total_error)};
+  return edge_between(below, total);
 }
 
 // A temperature at which the interval of index `last` ends at u, as nearly as f32 can say it; 0 where the
@@ -177,30 +189,13 @@ float edge_top_p(std::span<const double> logits, std::int64_t top_k) {
 }
 
 TensorView make_logits(const Spec& spec, Rig& rig) {
-  const auto family = [&](Family kind, double scale = 1.0) {
-    return rig.input("logits", spec.dtype, {spec.rows, spec.vocab}, kind, scale, spec.layout);
-  };
-  switch (spec.data) {
-    case Data::kNormal:
-      return family(Family::kNormal, 4.0);
-    case Data::kFlat:
-      return family(Family::kUniform, 0.125);
-    case Data::kTies:
-      return family(Family::kIntegers, 0.5);
-    case Data::kEqual:
-      return family(Family::kEqual, -7.0);
-    case Data::kOutliers:
-      return family(Family::kOutliers);
-    case Data::kLarge:
-      return family(Family::kNormal, spec.dtype == DType::kF16 ? 1e4 : 1e30);
-    case Data::kSubnormal:
-      return family(Family::kSubnormal);
-    case Data::kOneHot:
-      return family(Family::kOneHot, 5.0);
-    default:
-      return rig.input_values("logits", spec.dtype, {spec.rows, spec.vocab}, special_values(spec, rig.seed()),
-                              spec.layout);
+  const Shape shape{spec.rows, spec.vocab};
+  const Data& data = *spec.data;
+  if (data.value != nullptr) {
+    return rig.input_values("logits", spec.dtype, shape, made_values(spec, rig.seed()), spec.layout);
   }
+  const double scale = spec.dtype == DType::kF16 ? std::min(data.scale, 1e4) : data.scale;
+  return rig.input("logits", spec.dtype, shape, data.family, scale, spec.layout);
 }
 
 SampleParams make(const Spec& spec, Rig& rig) {
@@ -221,87 +216,58 @@ SampleParams make(const Spec& spec, Rig& rig) {
   return params;
 }
 
-const Fields<Spec>& fields() {
-  static const auto all = [] {
-    Fields<Spec> made;
-    made.dtype(&Spec::dtype).size("rows", &Spec::rows).size("vocab", &Spec::vocab);
-    made.layout("layout", &Spec::layout).flag("draws", &Spec::draws);
-    // The name of the feature is that of the family too, where none is given.
-    const std::vector<Value<Data>> data{
-        {"equal", Data::kEqual, "equal"},
-        {"ties", Data::kTies, "ties", {"integers"}},
-        {"normal", Data::kNormal, "normal"},
-        {"flat", Data::kFlat, "flat", {"uniform"}},
-        {"masked", Data::kMasked, "masked", {"minus_infinity"}},
-        {"plus_infinity", Data::kPlusInfinity, "plus_infinity", {"non_finite"}},
-        {"nan", Data::kNaN, "nan", {"non_finite"}},
-        {"none", Data::kNone, "no_distribution", {"masked_rows", "minus_infinity", "non_finite"}},
-        {"outliers", Data::kOutliers, "outliers"},
-        {"large", Data::kLarge, "large"},
-        {"subnormal", Data::kSubnormal, "subnormal"},
-        {"one_hot", Data::kOneHot, "one_hot"}};
-    made.choice<Data>("data", &Spec::data, data, 3);
-    made.feature([](const Spec& spec) {
-      if (spec.temperature < 1e-3f) return "cold";
-      return spec.temperature != 1.0f || spec.edge == Edge::kDraw ? "temperature" : "";
-    });
-    made.feature("top_k", [](const Spec& spec) { return spec.top_k > 0; });
-    made.feature("top_p", [](const Spec& spec) { return spec.top_p < 1.0f || spec.edge == Edge::kTopP; });
-    made.choice<Edge>("edge", &Spec::edge,
-                      {{"none", Edge::kNone},
-                       {"draw", Edge::kDraw, "edge_at_draw"},
-                       {"top_p", Edge::kTopP, "edge_at_top_p"}});
-    made.feature("far_position", [](const Spec& spec) { return spec.position >= 1u << 16; });
-    made.says("", "ids_only").feature("long_row", [](const Spec& spec) { return spec.vocab >= 32000; });
-    made.scalar("temperature", &Spec::temperature, 1.0f).scalar("top_p", &Spec::top_p, 1.0f);
-    made.number("top_k", &Spec::top_k, 0).scalar("position", &Spec::position, std::uint64_t{0});
-    made.option([](const Spec& spec) {
-      return spec.temperature == 1.0f ? "" : fmt::format("t_{:g}", spec.temperature);
-    });
-    made.option([](const Spec& spec) { return spec.top_k > 0 ? fmt::format("k_{}", spec.top_k) : ""; });
-    made.option([](const Spec& spec) { return spec.top_p < 1.0f ? fmt::format("p_{:g}", spec.top_p) : ""; });
-    made.option([](const Spec& spec) { return fmt::format("at_{}", spec.position); });
-    // A row, or what one wave takes in its steps.
-    made.over_tile([](const Spec& spec) { return spec.rows > 1 || spec.vocab > 1024; });
-    return made;
-  }();
-  return all;
+void declare(Fields<Spec>& made) {
+  made.dtype(&Spec::dtype).size("rows", &Spec::rows).size("vocab", &Spec::vocab);
+  made.layout("layout", &Spec::layout).flag("draws", &Spec::draws);
+  std::vector<Value<const Data*>> data;
+  for (const Data& one : kData) data.push_back({one.name, &one, one.feature, one.families});
+  made.choice("data", &Spec::data, data, 3);
+  made.feature([](const Spec& spec) {
+    if (spec.temperature < 1e-3f) return "cold";
+    return spec.temperature != 1.0f || spec.edge == Edge::kDraw ? "temperature" : "";
+  });
+  made.feature("top_k", [](const Spec& spec) { return spec.top_k > 0; });
+  made.feature("top_p", [](const Spec& spec) { return spec.top_p < 1.0f || spec.edge == Edge::kTopP; });
+  made.choice<Edge>("edge", &Spec::edge,
+                    {{"none", Edge::kNone},
+                     {"draw", Edge::kDraw, "edge_at_draw"},
+                     {"top_p", Edge::kTopP, "edge_at_top_p"}});
+  made.feature("far_position", [](const Spec& spec) { return spec.position >= 1u << 16; });
+  made.says("", "ids_only").feature("long_row", [](const Spec& spec) { return spec.vocab >= 32000; });
+  made.scalar("temperature", &Spec::temperature, 1.0f).scalar("top_p", &Spec::top_p, 1.0f);
+  made.number("top_k", &Spec::top_k, 0).scalar("position", &Spec::position, std::uint64_t{0});
+  made.option([](const Spec& spec) {
+    return spec.temperature == 1.0f ? "" : fmt::format("t_{:g}", spec.temperature);
+  });
+  made.option([](const Spec& spec) { return spec.top_k > 0 ? fmt::format("k_{}", spec.top_k) : ""; });
+  made.option([](const Spec& spec) { return spec.top_p < 1.0f ? fmt::format("p_{:g}", spec.top_p) : ""; });
+  made.option([](const Spec& spec) { return fmt::format("at_{}", spec.position); });
+  // A row, or what one wave takes in its steps.
+  made.over_tile([](const Spec& spec) { return spec.rows > 1 || spec.vocab > 1024; });
 }
 
 Work work(const Spec& spec, const SampleParams&) {
   return {.flops = 4 * spec.rows * spec.vocab, .ceiling = Ceiling::kRead};
 }
 
-const OpCases<Spec, SampleParams> kCases{sample, fields, make, expect, work};
+const OpCases<Spec, SampleParams> kCases{sample, declared<Spec, declare>, make, expect, work};
 
 // The share of the widened interval that u needs for `token`, where the first `kept` candidates are left.
 double interval_share(const reference::SampleDistribution& distribution, std::size_t kept, std::int64_t token,
                       double u) {
-  double low = 0.0;
-  double low_error = 0.0;
-  double own = -1.0;
-  double own_error = 0.0;
-  double total = 0.0;
-  double total_error = 0.0;
+  Sum below;
+  Sum own;
+  Sum total;
   for (std::size_t i = 0; i < kept; ++i) {
-    const double weight = distribution.weight[i];
-    const double error = weight_error(distribution.exponent[i], weight);
-    total += weight;
-    total_error += error;
-    if (distribution.order[i] < token) {
-      low += weight;
-      low_error += error;
-    } else if (distribution.order[i] == token) {
-      own = weight;
-      own_error = error;
-    }
+    const auto add_to = [&](Sum& sum) { sum.add(distribution.exponent[i], distribution.weight[i]); };
+    add_to(total);
+    if (distribution.order[i] < token) add_to(below);
+    if (distribution.order[i] == token) add_to(own);
   }
-  if (!(own > 0.0)) return kWrong;  // not kept, or of weight 0
-  const double from = low / total;
-  const double to = (low + own) / total;
-  if (u <= from) return (from - u) / edge_bound(low, total, low_error, total_error);
-  if (u > to) return (u - to) / edge_bound(low + own, total, low_error + own_error, total_error);
-  return 0.0;
+  if (!(own.weight > 0.0)) return kWrong;  // not kept, or of weight 0
+  const EdgePlace from = edge_between(below, total);
+  const EdgePlace to = edge_between({below.weight + own.weight, below.error + own.error}, total);
+  return u <= from.at ? (from.at - u) / from.bound : u > to.at ? (u - to.at) / to.bound : 0.0;
 }
 
 // The least share with which any cut that top_p allows explains the token.
@@ -309,29 +275,22 @@ double token_share(const reference::SampleDistribution& distribution, double top
                    double u) {
   const std::size_t count = distribution.order.size();
   if (top_p >= 1.0) return interval_share(distribution, count, token, u);
-  double total = 0.0;
-  double total_error = 0.0;
+  std::vector<Sum> first(1);  // of the first candidates: none, one, … all
   for (std::size_t i = 0; i < count; ++i) {
-    total += distribution.weight[i];
-    total_error += weight_error(distribution.exponent[i], distribution.weight[i]);
+    first.push_back(first.back());
+    first.back().add(distribution.exponent[i], distribution.weight[i]);
   }
   double best = kWrong;
-  double before = 0.0;  // weight of the candidates before the last one kept
-  double before_error = 0.0;
   for (std::size_t i = 0; i < count; ++i) {
-    const double through = before + distribution.weight[i];
-    const double through_error =
-        before_error + weight_error(distribution.exponent[i], distribution.weight[i]);
     // Ends here if the sum through it reaches top_p, and the one before it does not.
-    const double missing = std::fmax(top_p - through / total, 0.0);
-    const double excess = std::fmax(before / total - top_p, 0.0);
-    const double cut_share = std::fmax(missing / edge_bound(through, total, through_error, total_error),
-                                       excess / edge_bound(before, total, before_error, total_error));
+    const EdgePlace before = edge_between(first[i], first[count]);
+    const EdgePlace through = edge_between(first[i + 1], first[count]);
+    const double excess = std::fmax(before.at - top_p, 0.0);
+    const double cut_share =
+        std::fmax(std::fmax(top_p - through.at, 0.0) / through.bound, excess / before.bound);
     if (cut_share <= 1.0)
       best = std::fmin(best, std::fmax(cut_share, interval_share(distribution, i + 1, token, u)));
     if (excess > 0.0 && cut_share > 1.0) break;
-    before = through;
-    before_error = through_error;
   }
   return best;
 }
@@ -384,10 +343,7 @@ std::vector<OutputExpectation> expect(const SampleParams& part, const HostTensor
   outputs.front().judge = [part, logits = host.rows("logits", 0, rows), draws](std::span<const double> ids) {
     return judge_ids(part, logits, draws, ids);
   };
-  if (part.draws.present()) {
-    const std::vector<double> exact(draws.size(), 0.0);
-    outputs.push_back({"draws", {part.draws.dtype, {rows}, std::move(draws), exact}});
-  }
+  if (part.draws.present()) outputs.push_back(exactly("draws", part.draws, std::move(draws)));
   return outputs;
 }
 
@@ -429,9 +385,9 @@ constexpr std::string_view kBench =
 
 OpSuite sample_suite() {
   auto suite = make_suite<SampleParams>(kSampleBound);
-  suite.features = {"normal",       "flat",          "ties",         "equal",    "masked",  "plus_infinity",
-                    "nan",          "cold",          "temperature",  "top_k",    "top_p",   "no_distribution",
-                    "edge_at_draw", "edge_at_top_p", "far_position", "ids_only", "long_row"};
+  suite.features = words_of(
+      "normal flat ties equal masked plus_infinity nan cold temperature top_k top_p no_distribution "
+      "edge_at_draw edge_at_top_p far_position ids_only long_row");
   exclude_families(suite, {"cancel"}, "sums are of positive integers and exact");
   exclude_families(suite, {"nan_behind_mask"}, "there is no mask but -infinity itself");
   // A pack, a wave's lanes, what a wave takes before a row gets another, and what the largest block takes.

@@ -61,72 +61,49 @@ double draw(std::uint64_t seed, std::uint64_t index) {
   return static_cast<double>((bits ^ (bits >> 31)) >> 11) * 0x1p-53;
 }
 
-// One value for each element of x: at(row, col, index), where rows are counted over batch and heads too.
-template <class At>
-std::vector<double> elements(const Spec& spec, std::int64_t rows, At at) {
-  std::vector<double> values(static_cast<std::size_t>(rows * spec.cols));
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const auto index = static_cast<std::int64_t>(i);
-    values[i] = at(index / spec.cols, index % spec.cols, i);
-  }
-  return values;
-}
-
 // Additive mask: a third of it −inf, each third row all of it where empty rows are wanted.
-std::vector<double> mask_values(const Spec& spec, std::uint64_t seed, std::int64_t rows) {
-  return elements(spec, rows, [&](std::int64_t row, std::int64_t, std::size_t i) {
-    const double drawn = draw(seed + 77, i);
-    const bool removed = drawn < 1.0 / 3.0 || (spec.empty_rows && row % 3 == 1);
+std::vector<double> mask_values(const Spec& spec, std::uint64_t seed, const Shape& shape) {
+  return values_of(shape, [&](std::int64_t i) {
+    const double drawn = draw(seed + 77, static_cast<std::uint64_t>(i));
+    const bool removed = drawn < 1.0 / 3.0 || (spec.empty_rows && i / spec.cols % 3 == 1);
     return removed ? -kInfinity : 6.0 * drawn - 4.0;
   });
 }
 
-// Scores of ±1e30: rows all of the lowest, rows of several of the highest among others, rows of ordinary ones
-// among the lowest. In f16, which ends at 65,504, `scale` carries the magnitude.
-double large_value(double top, std::int64_t row, double drawn) {
-  const double other = drawn < 0.5 ? top : drawn < 0.75 ? -top : 0.75 * top;
-  const double low = drawn < 0.5 ? -top : 0.0;
-  return row % 3 == 0 ? -top : row % 3 == 1 ? other : low;
-}
-
-// In turn: a row with +inf, with NaN, with −inf, an ordinary one, one of −inf alone, one of NaN and −inf.
-double non_finite_value(std::int64_t row, bool in_middle, double drawn) {
+// An element of x that is made on the host, in row `row` of all; `drawn` is of [0, 1).
+double special_value(const Spec& spec, std::int64_t row, std::int64_t col, double drawn, bool removed) {
   const double ordinary = 8.0 * drawn - 4.0;
-  const bool hit = drawn < 0.1 || in_middle;
-  const double by_turn[] = {
-      hit ? kInfinity : ordinary, hit ? kNaN : ordinary, hit ? -kInfinity : ordinary, ordinary, -kInfinity,
-      hit ? kNaN : -kInfinity};
-  return by_turn[row % 6];
-}
-
-// Half the columns of a row at most share the largest value, the others lie 128 and more below it.
-double exact_value(std::int64_t cols, std::int64_t row, std::int64_t col, double drawn) {
-  // 1, 2, 4 or 8 of the columns, spread over the row.
-  const std::int64_t peaks = std::int64_t{1} << (row % 4);
-  const std::int64_t apart = std::max<std::int64_t>(cols / peaks, 1);
-  const bool is_peak = col % apart == apart / 2 && col / apart < peaks;
-  return is_peak ? 256.0 : -128.0 * std::floor(3.0 * drawn);
-}
-
-// Ordinary scores; NaN and infinities in turn where `mask` or the causal limit removes the element.
-double behind_mask_value(bool removed, std::size_t i, double drawn) {
-  const double planted[] = {kNaN, kInfinity, -kInfinity};
-  return removed ? planted[i % 3] : 8.0 * drawn - 4.0;
-}
-
-// What leaves of `scale · x` as little as its last bits.
-std::vector<double> cancelling_mask(const Spec& spec, const std::vector<double>& x) {
-  std::vector<double> values;
-  for (std::size_t at = 0; at < x.size(); ++at) {
-    values.push_back(-static_cast<double>(spec.scale) * x[at] *
-                     (1.0 + 0x1p-10 * static_cast<double>(at % 7)));
+  switch (spec.special) {
+    case Special::kLarge: {
+      // Rows all of the lowest, rows of several of the highest among others, rows of ordinary ones among the
+      // lowest. In f16, which ends at 65,504, `scale` carries the magnitude.
+      const double top = spec.dtype == DType::kF16 ? 12800.0 : 1e30;
+      if (row % 3 == 0) return -top;
+      if (row % 3 == 1) return drawn < 0.5 ? top : drawn < 0.75 ? -top : 0.75 * top;
+      return drawn < 0.5 ? -top : 0.0;
+    }
+    case Special::kNonFinite: {
+      // In turn: a row with +inf, with NaN, with −inf, an ordinary one, one of −inf alone, one of NaN and −inf.
+      const double planted[] = {kInfinity, kNaN, -kInfinity, ordinary, -kInfinity, kNaN};
+      const double others = row % 6 >= 4 ? -kInfinity : ordinary;
+      return drawn < 0.1 || col == spec.cols / 2 ? planted[row % 6] : others;
+    }
+    case Special::kExact: {
+      // 1, 2, 4 or 8 of the columns, spread over the row; the others lie 128 and more below them.
+      const std::int64_t peaks = std::int64_t{1} << (row % 4);
+      const std::int64_t apart = std::max<std::int64_t>(spec.cols / peaks, 1);
+      const bool is_peak = col % apart == apart / 2 && col / apart < peaks;
+      return is_peak ? 256.0 : -128.0 * std::floor(3.0 * drawn);
+    }
+    default: {  // behind the mask
+      const double planted[] = {kNaN, kInfinity, -kInfinity};
+      return removed ? planted[(row * spec.cols + col) % 3] : ordinary;
+    }
   }
-  return values;
 }
 
 TensorView make_x(const Spec& spec, Rig& rig) {
   const Shape shape{spec.batch, spec.heads, spec.rows, spec.cols};
-  const std::int64_t rows = spec.batch * spec.heads * spec.rows;
   if (spec.special == Special::kNone || spec.special == Special::kCancel) {
     const double scale = spec.special == Special::kCancel ? 300.0
                          : spec.family == Family::kNormal ? 3.0
@@ -134,18 +111,22 @@ TensorView make_x(const Spec& spec, Rig& rig) {
     return rig.input("x", spec.dtype, shape, spec.family, scale, spec.layout);
   }
   const bool behind = spec.special == Special::kBehindMask && spec.mask != MaskKind::kNone;
-  const auto mask = behind ? mask_values(spec, rig.seed(), rows) : std::vector<double>();
-  const auto at = [&](std::int64_t row, std::int64_t col, std::size_t i) {
-    const double drawn = draw(rig.seed(), i);
-    if (spec.special == Special::kLarge) {
-      return large_value(spec.dtype == DType::kF16 ? 12800.0 : 1e30, row, drawn);
-    }
-    if (spec.special == Special::kNonFinite) return non_finite_value(row, col == spec.cols / 2, drawn);
-    if (spec.special == Special::kExact) return exact_value(spec.cols, row, col, drawn);
+  const auto mask = behind ? mask_values(spec, rig.seed(), shape) : std::vector<double>();
+  const auto values = values_of(shape, [&](std::int64_t i) {
+    const auto at = static_cast<std::size_t>(i);
+    const std::int64_t row = i / spec.cols;
+    const std::int64_t col = i % spec.cols;
     const bool hidden = spec.causal && col > row % spec.rows + spec.causal_offset;
-    return behind_mask_value(hidden || (behind && mask[i] == -kInfinity), i, drawn);
-  };
-  return rig.input_values("x", spec.dtype, shape, elements(spec, rows, at), spec.layout);
+    return special_value(spec, row, col, draw(rig.seed(), at), hidden || (behind && mask[at] == -kInfinity));
+  });
+  return rig.input_values("x", spec.dtype, shape, values, spec.layout);
+}
+
+// What leaves of `scale · x` as little as its last bits.
+std::vector<double> cancelling_mask(const Spec& spec, const std::vector<double>& x) {
+  std::vector<double> values = scaled(x, -static_cast<double>(spec.scale));
+  for (std::size_t at = 0; at < x.size(); ++at) values[at] *= 1.0 + 0x1p-10 * static_cast<double>(at % 7);
+  return values;
 }
 
 SoftmaxParams make(const Spec& spec, Rig& rig) {
@@ -162,9 +143,8 @@ SoftmaxParams make(const Spec& spec, Rig& rig) {
       if (spec.mask_broadcast[axis]) shape[axis] = 1;
     }
     const DType dtype = spec.mask == MaskKind::kF32 ? DType::kF32 : spec.dtype;
-    const auto values = spec.special == Special::kCancel
-                            ? cancelling_mask(spec, rig.values("x"))
-                            : mask_values(spec, rig.seed(), shape[0] * shape[1] * shape[2]);
+    const auto values = spec.special == Special::kCancel ? cancelling_mask(spec, rig.values("x"))
+                                                         : mask_values(spec, rig.seed(), shape);
     params.mask = rig.input_values("mask", dtype, shape, values, spec.layout);
   }
   return params;
@@ -183,80 +163,61 @@ bool masks_in(const Spec& spec, MaskKind kind) {
   return spec.mask == kind || (spec.mask != MaskKind::kNone && spec.dtype == DType::kF32);
 }
 
-std::string empty_rows_of(const Spec& spec) {
-  if (!has_empty_rows(spec)) return "";
-  if (spec.empty_row == EmptyRow::kZero) return "empty_zero";
-  return spec.empty_row == EmptyRow::kUniform ? "empty_uniform" : "empty_nan";
-}
+constexpr const char* kEmptyRows = "zero uniform nan";
 
-std::string family_of(const Spec& spec) {
-  return spec.family == Family::kNormal ? "" : family_name(spec.family);
-}
-
-std::string scale_option(const Spec& spec) {
-  return spec.scale == 1.0f ? "" : fmt::format("_{:.4g}", spec.scale);
-}
-
-std::string offset_option(const Spec& spec) {
-  return spec.causal ? fmt::format("offset_{}", spec.causal_offset) : "";
-}
-
-std::string broadcast_option(const Spec& spec) {
-  const auto [batch, heads, rows] = spec.mask_broadcast;
-  return is_broadcast(spec) ? fmt::format("_{:d}{:d}{:d}", batch, heads, rows) : "";
-}
-
-const Fields<Spec>& fields() {
-  static const auto all = [] {
-    Fields<Spec> made;
-    made.dtype(&Spec::dtype);
-    made.feature("scale", [](const Spec& spec) { return spec.scale != 1.0f; });
-    made.feature("causal", &Spec::causal);
-    made.feature("mask_f32", [](const Spec& spec) { return masks_in(spec, MaskKind::kF32); });
-    made.feature("mask_x_dtype", [](const Spec& spec) { return masks_in(spec, MaskKind::kX); });
-    made.feature("mask_broadcast", is_broadcast);
-    made.feature("causal_and_mask",
-                 [](const Spec& spec) { return spec.causal && spec.mask != MaskKind::kNone; });
-    made.feature(empty_rows_of).feature("in_place", &Spec::in_place);
-    made.feature("long_rows", [](const Spec& spec) { return spec.cols > kRegisterCols; });
-    made.size("batch", &Spec::batch).size("heads", &Spec::heads);
-    made.size("rows", &Spec::rows).size("cols", &Spec::cols);
-    made.layout("layout", &Spec::layout).family("family", &Spec::family, false);
-    made.choice<Special>("special", &Spec::special,
-                         {{"none", Special::kNone},
-                          {"large", Special::kLarge, "large", {"large"}},
-                          {"non_finite", Special::kNonFinite, "non_finite", {"non_finite"}},
-                          {"nan_behind_mask", Special::kBehindMask, "nan_behind_mask", {"nan_behind_mask"}},
-                          {"integers", Special::kExact, "integers", {"integers"}},
-                          {"cancel", Special::kCancel, "cancel", {"cancel"}}});
-    made.feature(family_of).plain();
-    made.choice<MaskKind>("mask", &Spec::mask,
-                          {{"none", MaskKind::kNone}, {"f32", MaskKind::kF32}, {"x", MaskKind::kX}});
-    made.choice<std::array<bool, 3>>("mask_broadcast", &Spec::mask_broadcast,
-                                     {{"none", {}},
-                                      {"heads", {false, true, false}},
-                                      {"batch_rows", {true, false, true}},
-                                      {"batch_heads", {true, true, false}},
-                                      {"all", {true, true, true}}});
-    made.flag("causal", &Spec::causal).scalar("scale", &Spec::scale, 1.0f);
-    made.scalar("offset", &Spec::causal_offset, std::int64_t{0});
-    made.choice<EmptyRow>(
-        "empty", &Spec::empty_row,
-        {{"zero", EmptyRow::kZero}, {"uniform", EmptyRow::kUniform}, {"nan", EmptyRow::kNaN}});
-    made.flag("empty_rows", &Spec::empty_rows).flag("in_place", &Spec::in_place);
-    made.special({"masked_rows"}, has_empty_rows, false);
-    const auto has_minus_infinity = [](const Spec& spec) {
-      return spec.special == Special::kNonFinite ||
-             (spec.mask != MaskKind::kNone && spec.special != Special::kCancel);
-    };
-    made.special({"minus_infinity"}, has_minus_infinity, false);
-    made.option(scale_option).option(offset_option).option(broadcast_option);
-    made.over_tile([](const Spec& spec) {
-      return spec.cols > kTileCols || spec.batch * spec.heads * spec.rows > kTileRows;
-    });
-    return made;
-  }();
-  return all;
+void declare(Fields<Spec>& made) {
+  made.dtype(&Spec::dtype);
+  made.feature("scale", [](const Spec& spec) { return spec.scale != 1.0f; });
+  made.feature("causal", &Spec::causal);
+  made.feature("mask_f32", [](const Spec& spec) { return masks_in(spec, MaskKind::kF32); });
+  made.feature("mask_x_dtype", [](const Spec& spec) { return masks_in(spec, MaskKind::kX); });
+  made.feature("mask_broadcast", is_broadcast);
+  made.feature("causal_and_mask",
+               [](const Spec& spec) { return spec.causal && spec.mask != MaskKind::kNone; });
+  made.feature([](const Spec& spec) {
+    const auto policy = static_cast<std::size_t>(spec.empty_row);
+    return has_empty_rows(spec) ? "empty_" + words_of(kEmptyRows)[policy] : "";
+  });
+  made.feature("in_place", &Spec::in_place);
+  made.feature("long_rows", [](const Spec& spec) { return spec.cols > kRegisterCols; });
+  made.size("batch", &Spec::batch).size("heads", &Spec::heads);
+  made.size("rows", &Spec::rows).size("cols", &Spec::cols);
+  made.layout("layout", &Spec::layout).family("family", &Spec::family, false);
+  std::vector<Value<Special>> specials{{"none", Special::kNone}};
+  for (const char* name : {"large", "non_finite", "nan_behind_mask", "integers", "cancel"}) {
+    specials.push_back({name, static_cast<Special>(specials.size()), name, {name}});
+  }
+  made.choice("special", &Spec::special, specials);
+  made.feature(
+      [](const Spec& spec) { return spec.family == Family::kNormal ? "" : family_name(spec.family); });
+  made.plain();
+  made.choice("mask", &Spec::mask, "none f32 x");
+  made.choice<std::array<bool, 3>>("mask_broadcast", &Spec::mask_broadcast,
+                                   {{"none", {}},
+                                    {"heads", {false, true, false}},
+                                    {"batch_rows", {true, false, true}},
+                                    {"batch_heads", {true, true, false}},
+                                    {"all", {true, true, true}}});
+  made.flag("causal", &Spec::causal).scalar("scale", &Spec::scale, 1.0f);
+  made.scalar("offset", &Spec::causal_offset, std::int64_t{0});
+  made.choice("empty", &Spec::empty_row, kEmptyRows);
+  made.flag("empty_rows", &Spec::empty_rows).flag("in_place", &Spec::in_place);
+  made.special({"masked_rows"}, has_empty_rows, false);
+  const auto has_minus_infinity = [](const Spec& spec) {
+    return spec.special == Special::kNonFinite ||
+           (spec.mask != MaskKind::kNone && spec.special != Special::kCancel);
+  };
+  made.special({"minus_infinity"}, has_minus_infinity, false);
+  made.option([](const Spec& spec) { return spec.scale == 1.0f ? "" : fmt::format("_{:.4g}", spec.scale); });
+  made.option(
+      [](const Spec& spec) { return spec.causal ? fmt::format("offset_{}", spec.causal_offset) : ""; });
+  made.option([](const Spec& spec) {
+    const auto [batch, heads, rows] = spec.mask_broadcast;
+    return is_broadcast(spec) ? fmt::format("_{:d}{:d}{:d}", batch, heads, rows) : "";
+  });
+  made.over_tile([](const Spec& spec) {
+    return spec.cols > kTileCols || spec.batch * spec.heads * spec.rows > kTileRows;
+  });
 }
 
 Work work(const Spec&, const SoftmaxParams& params) {
@@ -274,7 +235,7 @@ std::vector<SoftmaxParams> samples(const SoftmaxParams& params, std::uint64_t se
   return parts;
 }
 
-const OpCases<Spec, SoftmaxParams> kCases{softmax, fields, make, expect, work, samples};
+const OpCases<Spec, SoftmaxParams> kCases{softmax, declared<Spec, declare>, make, expect, work, samples};
 
 std::vector<Case> large_cases(std::int64_t shrink) {
   std::vector<Case> cases;
@@ -289,18 +250,6 @@ std::vector<Case> large_cases(std::int64_t shrink) {
     }
   }
   return cases;
-}
-
-double empty_value(EmptyRow policy, std::int64_t cols) {
-  switch (policy) {
-    case EmptyRow::kZero:
-      return 0.0;
-    case EmptyRow::kUniform:
-      return 1.0 / static_cast<double>(cols);
-    case EmptyRow::kNaN:
-      break;
-  }
-  return kNaN;
 }
 
 bool fits_f32(double value) {
@@ -327,16 +276,16 @@ std::vector<OutputExpectation> expect(const SoftmaxParams& part, const HostTenso
                                       const Target& target, const SoftmaxParams&) {
   const auto [batch, heads, rows, columns] = part.x.shape;
   const bool masked = part.mask.present();
-  reference::SoftmaxOptions options;
-  options.batch = batch;
-  options.heads = heads;
-  options.rows = rows;
-  options.cols = columns;
-  options.scale = static_cast<double>(part.scale);
-  options.causal = part.causal;
-  options.causal_offset = part.causal_offset;
+  const double of_empty_row[] = {0.0, 1.0 / static_cast<double>(columns), kNaN};
+  reference::SoftmaxOptions options{.batch = batch,
+                                    .heads = heads,
+                                    .rows = rows,
+                                    .cols = columns,
+                                    .scale = static_cast<double>(part.scale),
+                                    .causal = part.causal,
+                                    .causal_offset = part.causal_offset,
+                                    .empty_value = of_empty_row[static_cast<std::size_t>(part.empty_row)]};
   if (masked) options.mask_shape = {part.mask.shape[0], part.mask.shape[1], part.mask.shape[2]};
-  options.empty_value = empty_value(part.empty_row, columns);
   reference::SoftmaxResult oracle = reference::softmax(host.values("x"), host.values("mask"), options);
 
   const double u = kF32Roundoff;
@@ -347,44 +296,44 @@ std::vector<OutputExpectation> expect(const SoftmaxParams& part, const HostTenso
   std::vector<double> errors(cols);
   for (std::size_t row = 0; row < oracle.largest.size(); ++row) {
     const double largest = oracle.largest[row];
-    const std::span<const double> value(oracle.value.data() + row * cols, cols);
-    const std::span<double> bound(expected.bound.data() + row * cols, cols);
-    if (!std::isfinite(
-            largest)) {  // a class alone, or an empty row's constant, of which 1 / cols is rounded in f32
+    const auto of_row = [&](std::vector<double>& values) {
+      return std::span(values).subspan(row * cols, cols);
+    };
+    const std::span<double> value = of_row(oracle.value);
+    const std::span<double> bound = of_row(expected.bound);
+    const std::span<const double> scores = of_row(oracle.score);
+    const std::span<const double> scaled_x = of_row(oracle.scaled);
+    const auto rounded = [&](double to) { return u * to + store_rounding(dtype, to); };
+    if (!std::isfinite(largest)) {
+      // A class alone, or an empty row's constant, of which 1 / cols is rounded in f32.
       for (std::size_t i = 0; i < cols; ++i) {
-        const bool exact = value[i] == 0.0 || std::isnan(value[i]);
-        bound[i] = exact ? 0.0 : u * value[i] + store_rounding(dtype, value[i]);
+        bound[i] = value[i] == 0.0 || std::isnan(value[i]) ? 0.0 : rounded(value[i]);
       }
       continue;
     }
     // Exponentials of 1 and of 0 alone.
-    const std::span<const double> scores(oracle.score.data() + row * cols, cols);
-    const bool exact = std::all_of(scores.begin(), scores.end(), [&](double score) {
-      return score == largest || score <= largest - 128.0;
-    });
+    const auto is_exact = [&](double score) { return score == largest || score <= largest - 128.0; };
+    if (std::all_of(scores.begin(), scores.end(), is_exact)) {
+      for (std::size_t i = 0; i < cols; ++i) {
+        if (scores[i] != largest) value[i] = 0.0;
+        bound[i] = round_to_dtype(dtype, value[i]) == value[i] ? 0.0 : rounded(value[i]);
+      }
+      continue;
+    }
     double sum = 0.0;    // Σ e^(t_k − max)
     double moved = 0.0;  // Σ e^(t_k − max + a_k)
     for (std::size_t i = 0; i < cols; ++i) {
-      const double score = oracle.score[row * cols + i];
-      if (score == -kInfinity) continue;
-      errors[i] = 2.0 * u + exponent_error(oracle.scaled[row * cols + i], score, largest, masked);
-      sum += std::exp(score - largest);
-      moved += std::exp(std::min(score - largest + errors[i], 700.0));
+      if (scores[i] == -kInfinity) continue;
+      errors[i] = 2.0 * u + exponent_error(scaled_x[i], scores[i], largest, masked);
+      sum += std::exp(scores[i] - largest);
+      moved += std::exp(std::min(scores[i] - largest + errors[i], 700.0));
     }
     for (std::size_t i = 0; i < cols; ++i) {
-      const double score = oracle.score[row * cols + i];
-      if (score == -kInfinity) continue;  // exactly 0
-      if (exact) {
-        double& exact_value = oracle.value[row * cols + i];
-        if (score != largest) exact_value = 0.0;
-        const bool held = round_to_dtype(dtype, exact_value) == exact_value;
-        bound[i] = held ? 0.0 : u * exact_value + store_rounding(dtype, exact_value);
-        continue;
-      }
+      if (scores[i] == -kInfinity) continue;  // exactly 0
       const double error = errors[i] + std::log(moved / sum) + common;
-      const double shift = error < 0.5
-                               ? value[i] * std::expm1(error)
-                               : std::exp(std::min(score - largest - std::log(sum) + error, 0.0)) - value[i];
+      const double shift =
+          error < 0.5 ? value[i] * std::expm1(error)
+                      : std::exp(std::min(scores[i] - largest - std::log(sum) + error, 0.0)) - value[i];
       bound[i] = shift + 0x1p-149 + store_rounding(dtype, value[i]);
     }
   }
@@ -439,9 +388,9 @@ constexpr std::string_view kBench = R"(
 
 OpSuite softmax_suite() {
   auto suite = make_suite<SoftmaxParams>(kSoftmaxBound);
-  suite.features = {"plain",      "scale",           "causal",   "mask_f32", "mask_x_dtype", "mask_broadcast",
-                    "empty_zero", "causal_and_mask", "in_place", "large",    "non_finite",   "empty_uniform",
-                    "empty_nan",  "long_rows",       "outliers", "equal",    "one_hot"};
+  suite.features = words_of(
+      "plain scale causal mask_f32 mask_x_dtype mask_broadcast empty_zero causal_and_mask in_place large "
+      "non_finite empty_uniform empty_nan long_rows outliers equal one_hot");
 
   // A pack, a wave's lanes, what a wave of either size holds of a short row and of a longer one, what the
   // largest block holds; the rows of a block that takes one per wave.

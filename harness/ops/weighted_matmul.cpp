@@ -90,39 +90,34 @@ WeightedMatmulParams make(const Spec& spec, Rig& rig) {
   return params;
 }
 
-const Fields<Spec>& fields() {
-  static const auto all = [] {
-    Fields<Spec> made;
-    made.dtype(&Spec::dtype).size("batch", &Spec::batch).size("kv_heads", &Spec::kv_heads);
-    made.size("q_heads", &Spec::q_heads).size("q_len", &Spec::q_len).size("kv_len", &Spec::kv_len);
-    made.size("head_dim", &Spec::head_dim).layout("layout", &Spec::layout);
-    made.shape_text([](const Spec& spec) {
-      return fmt::format("b{}_h{}x{}_q{}_kv{}_d{}", spec.batch, spec.q_heads, spec.kv_heads, spec.q_len,
-                         spec.kv_len, spec.head_dim);
-    });
-    made.feature("decode", [](const Spec& spec) { return spec.q_len == 1; });
-    made.feature("batch", [](const Spec& spec) { return spec.batch > 1; }).feature(heads_of);
-    made.feature("mma", &Spec::mma);
-    made.feature("empty_kv", [](const Spec& spec) { return spec.kv_len == 0; });
-    made.feature("spans", [](const Spec& spec) { return spec.kv_len > kSpan; });
-    made.feature("mixed_alignment", &Spec::mixed_alignment).feature("non_finite", &Spec::non_finite);
-    made.feature("masked_rows", &Spec::masked_rows).feature("large", is_large).feature(family_of_values);
-    made.feature("one_hot_weights", [](const Spec& spec) { return spec.weights == Family::kOneHot; });
-    made.plain().family("weights", &Spec::weights, false).family("values", &Spec::values, false);
-    made.scalar("scale", &Spec::scale, 1.0).flag("non_finite", &Spec::non_finite);
-    made.flag("mixed_alignment", &Spec::mixed_alignment).flag("masked_rows", &Spec::masked_rows);
-    made.require([](const Spec& spec) { return spec.q_heads % spec.kv_heads == 0; });
-    made.special({"non_finite", "minus_infinity"}, &Spec::non_finite);
-    made.special({"large"}, [](const Spec& spec) { return is_large(spec) && !spec.non_finite; });
-    made.special(
-        {"one_hot"}, [](const Spec& spec) { return spec.weights == Family::kOneHot && !spec.non_finite; },
-        false);
-    made.special({"masked_rows"}, &Spec::masked_rows, false);
-    made.over_tile(
-        [](const Spec& spec) { return spec.q_len > kTile || spec.head_dim > kTile || spec.kv_len > kChunk; });
-    return made;
-  }();
-  return all;
+void declare(Fields<Spec>& made) {
+  made.dtype(&Spec::dtype).size("batch", &Spec::batch).size("kv_heads", &Spec::kv_heads);
+  made.size("q_heads", &Spec::q_heads).size("q_len", &Spec::q_len).size("kv_len", &Spec::kv_len);
+  made.size("head_dim", &Spec::head_dim).layout("layout", &Spec::layout);
+  made.shape_text([](const Spec& spec) {
+    return fmt::format("b{}_h{}x{}_q{}_kv{}_d{}", spec.batch, spec.q_heads, spec.kv_heads, spec.q_len,
+                       spec.kv_len, spec.head_dim);
+  });
+  made.feature("decode", [](const Spec& spec) { return spec.q_len == 1; });
+  made.feature("batch", [](const Spec& spec) { return spec.batch > 1; }).feature(heads_of);
+  made.feature("mma", &Spec::mma);
+  made.feature("empty_kv", [](const Spec& spec) { return spec.kv_len == 0; });
+  made.feature("spans", [](const Spec& spec) { return spec.kv_len > kSpan; });
+  made.feature("mixed_alignment", &Spec::mixed_alignment).feature("non_finite", &Spec::non_finite);
+  made.feature("masked_rows", &Spec::masked_rows).feature("large", is_large).feature(family_of_values);
+  made.feature("one_hot_weights", [](const Spec& spec) { return spec.weights == Family::kOneHot; });
+  made.plain().family("weights", &Spec::weights, false).family("values", &Spec::values, false);
+  made.scalar("scale", &Spec::scale, 1.0).flag("non_finite", &Spec::non_finite);
+  made.flag("mixed_alignment", &Spec::mixed_alignment).flag("masked_rows", &Spec::masked_rows);
+  made.require([](const Spec& spec) { return spec.q_heads % spec.kv_heads == 0; });
+  made.special({"non_finite", "minus_infinity"}, &Spec::non_finite);
+  made.special({"large"}, [](const Spec& spec) { return is_large(spec) && !spec.non_finite; });
+  made.special(
+      {"one_hot"}, [](const Spec& spec) { return spec.weights == Family::kOneHot && !spec.non_finite; },
+      false);
+  made.special({"masked_rows"}, &Spec::masked_rows, false);
+  made.over_tile(
+      [](const Spec& spec) { return spec.q_len > kTile || spec.head_dim > kTile || spec.kv_len > kChunk; });
 }
 
 Work work(const Spec& spec, const WeightedMatmulParams& params) {
@@ -148,7 +143,8 @@ std::vector<WeightedMatmulParams> samples(const WeightedMatmulParams& params, st
   return parts;
 }
 
-const OpCases<Spec, WeightedMatmulParams> kCases{weighted_matmul, fields, make, expect, work, samples};
+const OpCases<Spec, WeightedMatmulParams> kCases{weighted_matmul, declared<Spec, declare>, make, expect, work,
+                                                 samples};
 
 std::vector<Case> large_cases(std::int64_t shrink) {
   std::vector<Case> cases;
@@ -268,8 +264,8 @@ OpSuite weighted_matmul_suite() {
       add(kTable);
       if (layout == Layout::kContiguous) add(kLongest);
       fill_edges(suite, dtype, layout_name(layout), [&](const std::string& dimension, std::int64_t size) {
-        Spec spec = fields().expand("1x1x2x3x10x12", base, turn).front();
-        fields().resize(spec, dimension, size);
+        Spec spec = kCases.fields().expand("1x1x2x3x10x12", base, turn).front();
+        kCases.fields().resize(spec, dimension, size);
         return make_case(kCases, spec);
       });
       base.mma = true;

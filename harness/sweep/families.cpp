@@ -41,6 +41,15 @@ std::vector<double> values_of(const Shape& shape, const std::function<double(std
   return values;
 }
 
+std::vector<double> repeated(const Shape& shape, std::span<const double> cycle) {
+  return values_of(shape, [&](std::int64_t i) { return cycle[static_cast<std::size_t>(i) % cycle.size()]; });
+}
+
+std::vector<double> non_finite_values(const Shape& shape) {
+  constexpr double kCycle[] = {1.5, kInfinity, -0.0, kNaN, -kInfinity, 0.0, -2.0};
+  return repeated(shape, kCycle);
+}
+
 std::vector<double> non_finite_rows(std::int64_t rows, std::int64_t cols,
                                     const std::function<double(std::int64_t, std::int64_t)>& ordinary) {
   constexpr double kPlanted[] = {0.0, kNaN, -kInfinity, kInfinity};

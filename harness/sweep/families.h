@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -37,6 +38,12 @@ inline constexpr std::array<const char*, 15> kInputFamilies = {
 /// The values of a row-major tensor: at(index).
 [[nodiscard]] std::vector<double> values_of(const Shape& shape,
                                             const std::function<double(std::int64_t)>& at);
+
+/// These values over and over.
+[[nodiscard]] std::vector<double> repeated(const Shape& shape, std::span<const double> cycle);
+
+/// NaN, infinities and zeros of both signs over and over, numbers between them.
+[[nodiscard]] std::vector<double> non_finite_values(const Shape& shape);
 
 /// Row-major values of which rows 1, 2 and 3 of every four hold a NaN, −infinity or +infinity here and there: what
 /// `ordinary(row, col)` says elsewhere.

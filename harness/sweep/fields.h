@@ -106,12 +106,9 @@ class FieldList {
 
 /// The fields of the spec that an op makes its cases of, declared once:
 ///
-///   const Fields<Spec>& fields() {
-///     static const auto all = Fields<Spec>()
-///         .size("rows", &Spec::rows).size("hidden", &Spec::hidden)
-///         .flag("residual", &Spec::fused).says("residual", "plain")
-///         .family("family", &Spec::family);
-///     return all;
+///   void declare(Fields<Spec>& made) {
+///     made.size("rows", &Spec::rows).size("hidden", &Spec::hidden);
+///     made.flag("residual", &Spec::fused).says("residual", "plain").family("family", &Spec::family);
 ///   }
 ///
 /// Ids, features, families, sizes, what a table of cases can say (harness/sweep/case_table.h) and what can be set to
@@ -167,6 +164,15 @@ class Fields : private FieldList {
       if (!values[at].families.empty()) families_.push_back({values[at].families, is_this, true});
     }
     return *this;
+  }
+
+  /// The same of an enumeration whose enumerators have these names, in their order.
+  template <class Access>
+  Fields& choice(const std::string& name, Access access, std::string_view names, std::size_t simple = 1) {
+    using T = decltype(get(access, std::declval<const Spec&>()));
+    std::vector<Value<T>> values;
+    for (const std::string& one : words_of(names)) values.push_back({one, static_cast<T>(values.size())});
+    return choice<T>(name, access, values, simple);
   }
 
   template <class Access>
@@ -295,8 +301,8 @@ class Fields : private FieldList {
   /// A size that is no field, under a name that may depend on the spec, for the edges that coverage asks for
   /// ("tiled_rows"). `set` makes a spec of that size.
   template <class Name, class Access>
-  Fields& alias(Name name, Access size, std::function<void(Spec&, std::int64_t)> set) {
-    dimensions_.push_back({says_of(name), getter(size),
+  Fields& alias(Name name, Access get_size, std::function<void(Spec&, std::int64_t)> set) {
+    dimensions_.push_back({says_of(name), getter(get_size),
                            [set](void* spec, std::int64_t wanted) { set(of(spec), wanted); }, false});
     return *this;
   }
@@ -390,5 +396,16 @@ class Fields : private FieldList {
     return [text](const void* spec) { return std::string(std::invoke(text, of(spec))); };
   }
 };
+
+/// What `declare` declares, once.
+template <class Spec, void (*declare)(Fields<Spec>&)>
+[[nodiscard]] const Fields<Spec>& declared() {
+  static const auto all = [] {
+    Fields<Spec> made;
+    declare(made);
+    return made;
+  }();
+  return all;
+}
 
 }  // namespace hipforge::harness

@@ -41,6 +41,13 @@ struct OpCases {
   std::vector<Params> (*samples)(const Params&, std::uint64_t seed) = nullptr;
 };
 
+/// An output that must be equal to these values.
+[[nodiscard]] inline OutputExpectation exactly(const char* output, const TensorView& view,
+                                               std::vector<double> values) {
+  std::vector<double> zeros(values.size());
+  return {output, {view.dtype, shape_of(view), std::move(values), std::move(zeros)}};
+}
+
 /// The oracle's word on a launch, each output with the place where it lies.
 template <class Params, class Expect>
 [[nodiscard]] std::vector<OutputExpectation> expectations(const Params& part, const HostTensors::Fetch& fetch,
