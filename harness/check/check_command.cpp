@@ -10,7 +10,6 @@
 #include "harness/replay/emulatable.h"
 #include "harness/run/isolation.h"
 #include "harness/run/race_runner.h"
-#include "harness/sweep/find_case.h"
 #include "harness/system/exit_code.h"
 #include "harness/system/number.h"
 #include "harness/system/progress.h"
@@ -34,7 +33,7 @@ namespace {
 
 template <class T>
 bool selected(const std::vector<T>& wanted, const T& value) {
-  return wanted.empty() || std::find(wanted.begin(), wanted.end(), value) != wanted.end();
+  return wanted.empty() || std::ranges::find(wanted, value) != wanted.end();
 }
 
 // Names in `wanted` that are not among the legal ones, as one message; empty where all are.
@@ -51,16 +50,13 @@ std::vector<Target> targets_of(const CheckOptions& options) {
   std::vector<Target> targets;
   for (int wave : options.waves.empty() ? default_waves() : options.waves) {
     Target target;
-    if (options.target.empty()) {
 #if defined(HIPFORGE_PLATFORM_CPU)
-      throw_if_error(target_from_name("cpu", wave, target));
+    throw_if_error(target_from_name(options.target.empty() ? "cpu" : options.target, wave, target));
 #else
-      throw_if_error(device_target(target));
+    throw_if_error(options.target.empty() ? device_target(target)
+                                          : target_from_name(options.target, wave, target));
 #endif
-    } else {
-      throw_if_error(target_from_name(options.target, wave, target));
-    }
-    if (std::find(targets.begin(), targets.end(), target) == targets.end()) targets.push_back(target);
+    if (std::ranges::count(targets, target) == 0) targets.push_back(target);
   }
   return targets;
 }
@@ -233,9 +229,7 @@ int check(const CheckOptions& options) {
   // The cpu platform runs both; what a device's own wave leaves out is no pass.
   if (options.waves.empty() && options.target.empty()) {
     for (int wave : {32, 64}) {
-      const bool ran = std::any_of(targets.begin(), targets.end(),
-                                   [wave](const Target& target) { return target.wave == wave; });
-      if (!ran && repro_environment(wave).empty()) {
+      if (std::ranges::count(targets, wave, &Target::wave) == 0 && repro_environment(wave).empty()) {
         fmt::print("SKIP check.wave_{}: {} cases, this device has waves of {}\n", wave, cases.size(),
                    targets.front().wave);
       }

@@ -16,7 +16,7 @@ struct CheckOptions {
   std::vector<int> waves;
   std::string target;
   std::string filter;
-  std::string case_id;  ///< this case alone, or a variant of one (harness/sweep/find_case.h)
+  std::string case_id;  ///< this case alone, or a variant of one (find_case() in harness/core/case.h)
   std::uint64_t seed = 1;
   bool quick = false;
   /// Of the selected cases only those with index % shards == shard: a run spread over processes.

@@ -72,17 +72,15 @@ std::vector<std::string> coverage_holes(const OpSuite& suite) {
   }
   // A feature, layout or dtype that cases use and the suite does not declare would never be counted.
   std::set<std::string> undeclared;
+  const auto want = [&](const char* kind, const std::string& name, const std::vector<std::string>& known) {
+    if (!has(known, name)) undeclared.insert(fmt::format("{}: {} {} is not declared", suite.op, kind, name));
+  };
   for (const Case& test : suite.cases) {
-    for (const std::string& feature : test.features) {
-      if (!has(features, feature)) undeclared.insert("feature " + feature);
-    }
-    for (const std::string& family : test.families) {
-      if (!has(features, family)) undeclared.insert("family " + family);
-    }
-    if (!has(suite.layouts, test.layout)) undeclared.insert("layout " + test.layout);
+    for (const std::string& feature : test.features) want("feature", feature, features);
+    for (const std::string& family : test.families) want("family", family, features);
+    want("layout", test.layout, suite.layouts);
   }
-  for (const std::string& name : undeclared)
-    holes.push_back(fmt::format("{}: {} is not declared", suite.op, name));
+  holes.insert(holes.end(), undeclared.begin(), undeclared.end());
   return holes;
 }
 

@@ -146,7 +146,9 @@ std::string explanation_text(const Explanation& explanation, const OpSuite& suit
     }
   }
   text += fmt::format("  bound of {}:\n    ", suite.op);
-  for (char c : suite.bound.substr(suite.bound.find_first_not_of('\n'))) {
+  std::string bound = suite.bound;
+  bound.erase(0, bound.find_first_not_of('\n'));
+  for (char c : bound) {
     text += c;
     if (c == '\n') text += "    ";
   }

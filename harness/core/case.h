@@ -201,6 +201,10 @@ struct OpSuite {
 
 /// All ops, in the order of the design.
 [[nodiscard]] const std::vector<OpSuite>& all_suites();
+/// The case of that id, among the checked ones or those of a bench, or a variant of one:
+/// "op/dtype/layout/what@rows=1,family=equal". Throws Error{kNotFound} for an unknown one,
+/// Error{kInvalidArgument} for settings that it cannot take.
+[[nodiscard]] Case find_case(const std::string& id);
 
 /// "128x4096" from sizes.
 [[nodiscard]] std::string shape_name(const Shape& shape);

@@ -1,6 +1,5 @@
 #include "harness/run/isolation.h"
 
-#include "harness/sweep/find_case.h"
 #include "harness/system/child_process.h"
 #include "harness/system/host_memory.h"
 #include "kernels/runtime/device_buffer.h"

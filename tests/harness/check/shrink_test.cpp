@@ -1,7 +1,5 @@
 #include "harness/check/shrink.h"
 
-#include "harness/sweep/find_case.h"
-
 #include <gtest/gtest.h>
 
 namespace hipforge::harness {

@@ -1,4 +1,4 @@
-#include "harness/sweep/find_case.h"
+#include "harness/sweep/fields.h"
 
 #include "harness/core/device_info.h"
 #include "harness/run/case_runner.h"
