@@ -1,4 +1,4 @@
-#include "harness/replay/emulation.h"
+#include "harness/replay/rerun.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
