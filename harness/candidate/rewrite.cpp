@@ -113,8 +113,8 @@ class Rewriter {
     return true;
   }
 
-  // Where `close` stands at the level of `begin`, which is behind an opening parenthesis or <<<; npos where it does
-  // not come. Counts the commas of that level on the way.
+  // Where `close` stands at the level of `begin`, which is behind an opening parenthesis or <<<; npos where
+  // it does not come. Counts the commas of that level on the way.
   std::size_t find_close(std::size_t begin, std::string_view close, std::size_t& commas) const {
     int depth = 0;
     for (std::size_t at = begin; at < source_.size();) {

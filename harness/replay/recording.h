@@ -41,7 +41,7 @@ struct RecordedOrigin {
 struct RecordedLaunch {
   std::size_t index = 0;
   std::string kernel;
-  /// Grid, block, shared bytes and target; of an architecture that is not known here, its name and wave alone.
+  /// Grid, block, shared bytes and target; of an unknown architecture its name and wave alone.
   LaunchPlan plan;
   std::vector<std::byte> args;
   std::vector<RecordedPointer> pointers;

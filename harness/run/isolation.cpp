@@ -118,7 +118,7 @@ class IsolatedRunner final : public CaseRunner {
     return worker;
   }
 
-  // The answer; empty, with `death` set and no worker, where the process has come to an end, if only by our hand.
+  // The answer; empty, with `death` set and no worker, where the process has ended, if only by our hand.
   static std::string ask(Worker& worker, const std::string& request, double timeout_s, std::int64_t limit_mib,
                          CaseResult& death) {
     std::int64_t mib = 0;
@@ -173,7 +173,7 @@ class IsolatedRunner final : public CaseRunner {
                        id(before.front()), id(before.back()));
   }
 
-  // What a kernel's host code writes to its standard output would stand in our table: it goes to our standard error.
+  // What a kernel's host code prints goes to our standard error, and does not stand in our table.
   ChildStart start_{{"/proc/self/exe"}, {}, {kServedSocket}};
   std::vector<Target> targets_;
   double longest_s_;

@@ -10,15 +10,16 @@
 
 namespace hipforge::harness {
 
-// None of these processes and folders outlasts us, be we ended by Ctrl-C, SIGTERM or SIGHUP: then process groups are
-// killed and folders removed, nothing is started any more, and the signal does what it does by default.
+// None of these processes and folders outlasts us, be we ended by Ctrl-C, SIGTERM or SIGHUP: then process
+// groups are killed and folders removed, nothing is started any more, and the signal does what it does by
+// default.
 
 /// What a process is started with.
 struct ChildStart {
   std::vector<std::string> command;      ///< command[0] is a path: no shell, no search
   std::vector<std::string> variables{};  ///< "NAME=value", put over the environment
-  /// Which of its descriptors lead to us. Of the standard ones that do not, its input is /dev/null, its output our
-  /// standard error.
+  /// Which of its descriptors lead to us. Of the standard ones that do not, its input is /dev/null, its
+  /// output our standard error.
   std::vector<int> ends{};
   std::string log{};  ///< a file for its standard error; empty: it is ours
 };
@@ -59,8 +60,8 @@ class Lines {
   std::string pending_;
 };
 
-/// A process in a group of its own, which is killed when this object goes, when a signal ends us, and, the process
-/// itself, when we end in any other way.
+/// A process in a group of its own, which is killed when this object goes, when a signal ends us, and, the
+/// process itself, when we end in any other way.
 class ChildProcess {
  public:
   /// Throws Error{kNotFound} where it cannot be started.
@@ -73,8 +74,8 @@ class ChildProcess {
   [[nodiscard]] pid_t id() const { return id_; }
   /// What comes from its ends, and goes to those that it reads.
   [[nodiscard]] Lines& lines() { return *lines_; }
-  /// Sends a request, where it is not empty, and waits for a line as Lines::next() does. Where none comes the process
-  /// is ended, and the answer is how it ended (ChildOutcome::text()).
+  /// Sends a request, where it is not empty, and waits for a line as Lines::next() does. Where none comes
+  /// the process is ended, and the answer is how it ended (ChildOutcome::text()).
   Lines::Got ask(const std::string& request, std::string& answer, double timeout_s,
                  const std::function<bool()>& stop = {});
   /// Waits for it to end by itself; what is left of its group is killed.
