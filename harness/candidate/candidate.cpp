@@ -97,34 +97,33 @@ std::string compile_candidate(const std::string& source, const std::filesystem::
   command.push_back("-arch=" + target.architecture + (target.architecture == "sm_90" ? "a" : ""));
 #endif
   command.insert(command.end(), {compiled, "-o", library});
-  // The first line that speaks of an error, else the first.
-  std::string said;
-  bool found = false;
+  std::string first;
+  std::string error;  // the first line that speaks of one
   const ChildOutcome outcome = run_child(command, {}, kCompileSeconds, [&](const std::string& line) {
-    const bool error = line.find("error") != std::string::npos;
-    if (said.empty() || (error && !found)) said = line;
-    found = found || error;
+    if (first.empty()) first = line;
+    if (error.empty() && line.find("error") != std::string::npos) error = line;
     return false;
   });
   if (outcome.good()) return library;
-  throw Error(
-      invalid_argument("candidate ", source, " does not compile: ", said.empty() ? outcome.text() : said));
+  throw Error(invalid_argument("candidate ", source, " does not compile: ",
+                               !error.empty()   ? error
+                               : !first.empty() ? first
+                                                : outcome.text()));
 }
 
 class LibraryCandidate final : public CandidateKernel {
  public:
   LibraryCandidate(const std::string& path, const std::string& op) : library_(path) {
-    std::string loaded = path;
     if (candidate_kind(path) == CandidateKind::kSource) {
       folder_.emplace();
-      loaded = library_ = compile_candidate(path, folder_->path());
+      library_ = compile_candidate(path, folder_->path());
     }
     int flags = RTLD_NOW | RTLD_LOCAL;
 #if !defined(__SANITIZE_ADDRESS__)
     // Its own kernels before ours of the same name, which would pass every check.
     flags |= RTLD_DEEPBIND;
 #endif
-    void* const handle = dlopen(std::filesystem::absolute(loaded).c_str(), flags);
+    void* const handle = dlopen(std::filesystem::absolute(library_).c_str(), flags);
     if (handle == nullptr)
       throw Error(invalid_argument("candidate ", path, " cannot be loaded: ", dlerror()));
     void* const entry = dlsym(handle, entry_name(op).c_str());

@@ -61,11 +61,8 @@ double work_of(const PreparedCase& prepared, const std::vector<LaunchPlan>& plan
 std::set<std::string> parts_of(const Case& test, const std::vector<LaunchPlan>& plans) {
   std::set<std::string> parts;
   for (const LaunchPlan& plan : plans) parts.insert("kernel " + std::string(plan.kernel));
-  for (const OpSuite& suite : all_suites()) {
-    if (suite.op != test.op) continue;
-    for (const std::string& feature : suite.features) {
-      if (std::ranges::count(test.features, feature) > 0) parts.insert("feature " + feature);
-    }
+  for (const std::string& feature : std::ranges::find(all_suites(), test.op, &OpSuite::op)->features) {
+    if (std::ranges::count(test.features, feature) > 0) parts.insert("feature " + feature);
   }
   return parts;
 }

@@ -10,10 +10,10 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -63,8 +63,7 @@ std::string instruction_at(const std::string& objdump, const std::string& code_o
 class EmulatorRerunner final : public Rerunner {
  public:
   explicit EmulatorRerunner(const Emulation& emulation) : objdump_(emulation.objdump) {
-    start_.command = {find_tool({}, "python3"), HIPFORGE_EMULATE_PY, emulation.architecture};
-    for (const fs::path& path : emulation.code_objects) start_.command.push_back(path.string());
+    start_.command = emulation.command;
     start();
   }
 
@@ -166,20 +165,21 @@ Emulation find_emulation(const std::string& architecture, const fs::path& code) 
     throw missing("{} is {}, which has no {}: git clone https://github.com/tinygrad/tinygrad", kCheckout,
                   checkout, kEmulator);
   }
-  if (find_tool({}, "python3").empty())
-    throw missing("replay --emulate needs python3 on the PATH: apt-get install python3");
-  Emulation emulation{architecture, {}, read_amd_toolchain(code).objdump};
+  const std::string python = find_tool({}, "python3");
+  if (python.empty()) throw missing("replay --emulate needs python3 on the PATH: apt-get install python3");
+  Emulation emulation{{python, HIPFORGE_EMULATE_PY, architecture}, read_amd_toolchain(code).objdump};
   const fs::path folder = code / architecture;
+  std::set<std::string> objects;
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
-    if (entry.path().extension() == ".co") emulation.code_objects.push_back(entry.path());
+    if (entry.path().extension() == ".co") objects.insert(entry.path());
   }
-  std::ranges::sort(emulation.code_objects);
-  if (emulation.code_objects.empty()) {
+  if (objects.empty()) {
     throw missing(
         "no code objects (*.co) in {}: ./test.sh --only amd-code makes them, --code names another folder",
         folder.string());
   }
+  emulation.command.insert(emulation.command.end(), objects.begin(), objects.end());
   return emulation;
 }
 

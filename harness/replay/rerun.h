@@ -41,9 +41,8 @@ class Rerunner {
 /// set (test/mockgpu/amd/emu.py), from the checkout that HIPFORGE_TINYGRAD names, behind
 /// harness/replay/emulate.py.
 struct Emulation {
-  std::string architecture;                         ///< "gfx942"
-  std::vector<std::filesystem::path> code_objects;  ///< of that architecture
-  std::string objdump;                              ///< names their instructions; empty where there is none
+  std::vector<std::string> command;  ///< python3, the script, the architecture and its code objects
+  std::string objdump;               ///< names their instructions; empty where there is none
 };
 
 /// Looks for all that an emulation needs: a checkout, python3, and `<code>/<architecture>/*.co`. Throws
