@@ -1,6 +1,7 @@
 #include "kernels/layer_norm.h"
 
 #include "harness/core/rig.h"
+#include "tests/kernels/narrow_and_wide.h"
 #include "tests/refusals.h"
 
 #include <gtest/gtest.h>
@@ -99,12 +100,20 @@ TEST(LayerNorm, PlanIsAPureFunctionOfParamsAndTarget) {
   LayerNormFixture f;
   LaunchPlan narrow;
   LaunchPlan wide;
-  ASSERT_OK(layer_norm_plan(f.params, Target{"gfx1100", 32, MatrixUnit::kWmma}, narrow));
-  ASSERT_OK(layer_norm_plan(f.params, Target{"gfx942", 64, MatrixUnit::kMfma}, wide));
+  ASSERT_OK(layer_norm_plan(f.params, kNarrow, narrow));
+  ASSERT_OK(layer_norm_plan(f.params, kWide, wide));
   EXPECT_STREQ(narrow.kernel, "layer_norm_f32_f32_w32");
   EXPECT_STREQ(wide.kernel, "layer_norm_f32_f32_w64");
   EXPECT_EQ(wide.block.x % 64, 0u);
   EXPECT_EQ(narrow.grid.x, 3u);
+}
+
+// What a thread adds, then its wave, then the waves of its block.
+TEST(LayerNorm, ReductionDepthIsThatOfTheLevels) {
+  EXPECT_EQ(layer_norm_reduction_depth(40, kNarrow), 8 + 5 + 1);
+  EXPECT_EQ(layer_norm_reduction_depth(16384, kNarrow), 32 + 5 + 16);
+  EXPECT_EQ(layer_norm_reduction_depth(16384, kWide), 32 + 6 + 8);
+  EXPECT_EQ(layer_norm_reduction_depth(65536, kWide), 128 + 6 + 8);
 }
 
 TEST(LayerNorm, ARowsBitsDoNotDependOnOtherRows) {

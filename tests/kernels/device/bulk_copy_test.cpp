@@ -102,6 +102,24 @@ TEST(TensorMap, TellsWhatTheCopyEngineCannot) {
   const std::uint64_t odd_extents[] = {50, 64};
   EXPECT_NE(message({base, 2, odd_extents, strides, box, true}).find("100 bytes"), std::string::npos);
   EXPECT_NE(message({base, 2, extents, {}, box, true}).find("0 strides"), std::string::npos);
+  const std::uint64_t no_extents[] = {0, 64};
+  EXPECT_NE(message({base, 2, no_extents, strides, box, true}).find("extent 0 is 0"), std::string::npos);
+  const std::uint64_t far_strides[] = {std::uint64_t{1} << 40};
+  EXPECT_NE(message({base, 2, extents, far_strides, box, true}).find("1099511627776 bytes"),
+            std::string::npos);
+}
+
+TEST(TensorMap, ARowOfABoxIsOf128BytesOnlyWhereItIsSwizzled) {
+  const DeviceBuffer buffer(1 << 16);
+  const std::uint64_t extents[] = {64, 64};
+  const std::uint64_t strides[] = {128};
+  const std::uint32_t narrow_box[] = {32, 16};
+  const auto message = [&](bool swizzled) {
+    TensorMap map;
+    return make_tensor_map({buffer.data(), 2, extents, strides, narrow_box, swizzled}, map).message;
+  };
+  EXPECT_NE(message(true).find("64 bytes, supported: 128"), std::string::npos) << message(true);
+  EXPECT_EQ(message(false).find("a row of the box"), std::string::npos) << message(false);
 }
 
 }  // namespace
