@@ -47,9 +47,9 @@ struct Entry {
   std::string group;  ///< the op, say
   Verdict verdict = Verdict::kPassed;
   double seconds = 0.0;
-  std::string message;
-  std::string repeat;  ///< a shell command that does it again
-  JsonFields fields;   ///< its row in a JSON file
+  std::string message{};
+  std::string repeat{};  ///< a shell command that does it again
+  JsonFields fields{};   ///< its row in a JSON file
 };
 
 /// What a run has to say, in whichever form it is printed.
