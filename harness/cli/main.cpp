@@ -19,6 +19,7 @@
 #include <CLI/CLI.hpp>
 
 #include <exception>
+#include <filesystem>
 #include <string>
 
 int main(int argc, char** argv) {
@@ -192,7 +193,9 @@ int main(int argc, char** argv) {
   replay->add_option("--json", replay_options.json_path, "Write every launch's outcome as JSON");
 
   MutantsOptions mutants_options;
-  mutants_options.folder = default_mutants_folder();
+  std::error_code no_link;
+  // Where this build puts them: beside this program.
+  mutants_options.folder = std::filesystem::read_symlink("/proc/self/exe", no_link).parent_path() / "mutants";
   CLI::App* mutants =
       app.add_subcommand("mutants", "Does the suite catch defects that are planted on purpose?");
   mutants->add_flag("--hand-made", mutants_options.hand_made, "Those made by hand (the default)");
