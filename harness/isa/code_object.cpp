@@ -165,10 +165,6 @@ CodeObject parse_code_object(const std::string& path, std::string_view bytes) {
   return object;
 }
 
-CodeObject read_code_object(const std::string& path) {
-  return parse_code_object(path, read_file(path));
-}
-
 AmdToolchain read_amd_toolchain(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / "toolchain.json";
   AmdToolchain toolchain;

@@ -39,9 +39,6 @@ struct CodeObject {
 /// Source: LLVM's "User Guide for AMDGPU Backend", sections ELF Code Object and Code Object Metadata.
 [[nodiscard]] CodeObject parse_code_object(const std::string& path, std::string_view bytes);
 
-/// The same from a file; kNotFound where it cannot be read.
-[[nodiscard]] CodeObject read_code_object(const std::string& path);
-
 /// What made the code objects of a folder, as its build noted it in toolchain.json, and what reads them here.
 struct AmdToolchain {
   std::string name;     ///< compiler and device libraries; empty where the folder does not say

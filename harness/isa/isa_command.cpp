@@ -4,6 +4,7 @@
 #include "harness/output/summary.h"
 #include "harness/system/child_process.h"
 #include "harness/system/exit_code.h"
+#include "harness/system/file.h"
 #include "kernels/runtime/status.h"
 
 #include <fmt/chrono.h>
@@ -23,16 +24,13 @@ namespace fs = std::filesystem;
 
 using Name = std::pair<std::string, std::string>;  // of a kernel, after its architecture
 
-// One kernel of one architecture, judged.
+// One kernel of one architecture.
 struct IsaRecord {
   std::string architecture;
   std::string kernel;
   IsaFigures figures;
   bool has_loop = false;
-  std::vector<std::string> limits{};       // broken
-  bool compared = false;                   // the baseline has it
-  std::vector<std::string> regressions{};  // against the baseline
-  bool better = false;                     // differs from the baseline, and in nothing worse
+  std::vector<std::string> limits;  // broken
 };
 
 [[noreturn]] void cannot_run(const std::string& message) {
@@ -60,29 +58,30 @@ std::map<std::string, std::vector<fs::path>> find_code_objects(const fs::path& f
 
 void examine(const fs::path& path, const std::string& architecture, const std::string& objdump,
              const std::regex& wanted, std::vector<IsaRecord>& records) {
-  const CodeObject object = read_code_object(path.string());
+  const CodeObject object = parse_code_object(path, read_file(path));
   if (object.architecture != architecture) {
     throw Error(
         invalid_argument(path.string(), ": made for ", object.architecture, ", stands under ", architecture));
   }
-  std::map<std::string, HotLoop> loops;
-  for (const Routine& routine : parse_amd_disassembly(
-           tool_output({objdump, "--disassemble", "--no-show-raw-insn", fs::absolute(path).string()}))) {
-    if (!routine.code.empty()) loops[routine.name] = find_hot_loop(routine.code);
-  }
+  const std::vector<Routine> routines = parse_amd_disassembly(
+      tool_output({objdump, "--disassemble", "--no-show-raw-insn", fs::absolute(path).string()}));
   for (const KernelMetadata& kernel : object.kernels) {
     if (!std::regex_search(kernel.name, wanted)) continue;
-    const auto loop = loops.find(kernel.name);
-    if (loop == loops.end()) {
+    const auto routine = std::ranges::find(routines, kernel.name, &Routine::name);
+    if (routine == routines.end() || routine->code.empty()) {
       throw Error(invalid_argument(path.string(), ": no machine code for its kernel ", kernel.name));
     }
-    const IsaFigures figures{kernel, loop->second.counts, waves_per_simd(architecture, kernel)};
-    records.push_back({architecture, kernel.name, figures, loop->second.is_loop,
+    const HotLoop loop = find_hot_loop(routine->code);
+    const IsaFigures figures{kernel, loop.counts, waves_per_simd(architecture, kernel)};
+    records.push_back({architecture, kernel.name, figures, loop.is_loop,
                        broken_limits(architecture, kernel.name, figures, kernel.dynamic_stack)});
   }
 }
 
-Summary isa_summary(const std::string& toolchain, const std::vector<IsaRecord>& records) {
+// Judges every kernel by the limits and against the baseline, prints the table and what is to be said of a kernel, and
+// returns an exit code.
+int judge(const std::vector<IsaRecord>& records, const std::string& toolchain, BaselineEntries& entries,
+          const std::vector<Name>& gone, const std::string& json_path) {
   using enum Entry::Verdict;
   Summary summary;
   summary.head = {{"toolchain", toolchain}};
@@ -92,14 +91,29 @@ Summary isa_summary(const std::string& toolchain, const std::vector<IsaRecord>& 
     if (*field.heading != 0) summary.groups.headings.emplace_back(field.heading);
   }
   summary.groups.headings.emplace_back();
+  std::string notes;
+  int better = 0;
   for (const IsaRecord& r : records) {
-    const bool good = r.limits.empty() && r.regressions.empty();
-    const auto verdict = !good ? kFailed : r.compared ? kPassed : kSkipped;
-    Entry& entry = summary.entries.emplace_back(Entry{r.kernel, r.architecture, verdict});
+    const auto& known = entries[r.architecture];
+    const auto before = known.find(r.kernel);
+    const bool compared = before != known.end();
+    const auto worse = compared ? regressions(before->second.figures, r.figures) : std::vector<std::string>();
+    if (compared && worse.empty() && before->second.figures != r.figures) ++better;
+    for (const auto* problems : {&r.limits, &worse}) {
+      for (const std::string& problem : *problems) {
+        notes += fmt::format("FAILED {} {}: {}\n", r.architecture, r.kernel, problem);
+      }
+    }
+    if (!compared) notes += fmt::format("new {} {}\n", r.architecture, r.kernel);
+
+    const bool good = r.limits.empty() && worse.empty();
+    Entry& entry = summary.entries.emplace_back(Entry{r.kernel, r.architecture,
+                                                      !good      ? kFailed
+                                                      : compared ? kPassed
+                                                                 : kSkipped});
     entry.fields = {{"architecture", r.architecture}, {"kernel", r.kernel}};
     JsonFields loop{{"is_loop", r.has_loop}};
-    std::vector<std::string>& row = summary.groups.rows.emplace_back();
-    row = {r.architecture, r.kernel};
+    std::vector<std::string> row{r.architecture, r.kernel};
     for (const FigureField& field : kFigureFields) {
       const int figure = r.figures.*field.value;
       const bool waves = field.value == &IsaFigures::waves;
@@ -107,34 +121,25 @@ Summary isa_summary(const std::string& toolchain, const std::vector<IsaRecord>& 
       if (*field.heading != 0) row.push_back(std::to_string(figure));
     }
     entry.fields.emplace_back("hot_loop", std::move(loop));
-    entry.fields.emplace_back("compared", r.compared);
+    entry.fields.emplace_back("compared", compared);
     entry.fields.emplace_back("limits", r.limits);
-    entry.fields.emplace_back("regressions", r.regressions);
+    entry.fields.emplace_back("regressions", worse);
     row.emplace_back(r.has_loop ? "" : "(no loop)");
+    summary.groups.rows.push_back(std::move(row));
   }
-  return summary;
-}
-
-// Prints what is to be said of each kernel, and the closing line.
-void print_verdicts(const std::vector<IsaRecord>& records, const std::vector<Name>& gone,
-                    const Summary& summary) {
-  std::size_t better = 0;
-  for (const IsaRecord& r : records) {
-    for (const auto* problems : {&r.limits, &r.regressions}) {
-      for (const auto& problem : *problems)
-        fmt::print("FAILED {} {}: {}\n", r.architecture, r.kernel, problem);
-    }
-    better += r.better ? 1 : 0;
-    if (!r.compared) fmt::print("new {} {}\n", r.architecture, r.kernel);
-  }
+  fmt::print("{}", aligned(summary.groups));
+  write_summary({.json = json_path}, summary);
+  fmt::print("{}", notes);
   for (const auto& [architecture, kernel] : gone) fmt::print("gone {} {}\n", architecture, kernel);
   if (better > 0) fmt::print("{} kernels are better than the baseline says\n", better);
-  const std::size_t skipped = summary.count(Entry::Verdict::kSkipped);
+  const std::size_t skipped = summary.count(kSkipped);
   if (skipped > 0) {
     fmt::print("{} kernels are not in the baseline, so that only the limits were checked\n", skipped);
   }
-  if (better + skipped + gone.size() > 0) fmt::print("--accept REASON brings the baseline up to date\n");
+  if (better > 0 || skipped > 0 || !gone.empty())
+    fmt::print("--accept REASON brings the baseline up to date\n");
   fmt::print("{}\n", closing_line(summary));
+  return summary.count(kFailed) > 0 ? kExitFailed : kExitGood;
 }
 
 // NVIDIA's side of the matter: HMMA or HGMMA in the hot loop of every kernel
@@ -239,19 +244,7 @@ int run_isa(const IsaOptions& options) {
     fmt::print("{}: {} entries rewritten, {} dropped\n", options.baseline, taken, gone.size());
     gone.clear();
   }
-  for (IsaRecord& record : records) {
-    const auto& kernels = entries[record.architecture];
-    const auto entry = kernels.find(record.kernel);
-    if (entry == kernels.end()) continue;
-    record.compared = true;
-    record.regressions = regressions(entry->second.figures, record.figures);
-    record.better = record.regressions.empty() && record.figures != entry->second.figures;
-  }
-  const Summary summary = isa_summary(toolchain.name, records);
-  fmt::print("{}", aligned(summary.groups));
-  write_summary({.json = options.json_path}, summary);
-  print_verdicts(records, gone, summary);
-  return summary.count(Entry::Verdict::kFailed) > 0 ? kExitFailed : kExitGood;
+  return judge(records, toolchain.name, entries, gone, options.json_path);
 }
 
 }  // namespace hipforge::harness

@@ -2,40 +2,16 @@
 
 #include "harness/output/sheet.h"
 
-#include <concepts>
+#include <nlohmann/json.hpp>
+
 #include <cstddef>
-#include <cstdint>
 #include <string>
-#include <utility>
-#include <variant>
 #include <vector>
 
 namespace hipforge::harness {
 
-struct JsonField;
-/// Named values in order, as a file of JSON nests them.
-using JsonFields = std::vector<JsonField>;
-struct JsonField {
-  using Value = std::variant<std::nullptr_t, bool, std::int64_t, std::uint64_t, double, std::string,
-                             std::vector<std::string>, JsonFields, std::vector<JsonFields>>;
-  /// A number that is not finite is null: JSON has no infinity.
-  template <class T>
-  JsonField(std::string field_name, T field_value) : name(std::move(field_name)) {
-    if constexpr (std::signed_integral<T>) {
-      value = std::int64_t{field_value};
-    } else if constexpr (std::unsigned_integral<T> && !std::same_as<T, bool>) {
-      value = std::uint64_t{field_value};
-    } else if constexpr (std::same_as<T, const char*>) {
-      value = std::string(field_value);
-    } else {
-      value = std::move(field_value);
-    }
-  }
-  template <class T>
-  JsonField(const std::pair<const std::string, T>& named) : JsonField(named.first, named.second) {}
-  std::string name;
-  Value value;
-};
+/// Named values in order, as a file of JSON nests them. A number that is not finite is null: JSON has no infinity.
+using JsonFields = nlohmann::ordered_json::object_t;
 
 /// As JSON, one value a line. Bytes that are no UTF-8 become U+FFFD.
 [[nodiscard]] std::string json_text(const JsonFields& fields);
