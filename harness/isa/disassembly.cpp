@@ -96,8 +96,7 @@ Instruction parse_amd_instruction(std::string_view line) {
     // Counted in words from the next instruction, as an unsigned 16-bit number that means a signed one.
     const auto words = parse_number(trim(text), 10);
     if (!words || *words > 0xffff) fail(line);
-    const std::int64_t distance =
-        *words < 0x8000 ? static_cast<std::int64_t>(*words) : static_cast<std::int64_t>(*words) - 0x10000;
+    const std::int64_t distance = static_cast<std::int16_t>(*words);
     instruction.target = *address + 4 + static_cast<std::uint64_t>(distance * 4);
     instruction.flow = mnemonic == "s_branch" ? Flow::kJump : Flow::kBranch;
   } else if (mnemonic.starts_with("s_endpgm") || mnemonic == "s_setpc_b64") {
@@ -106,8 +105,7 @@ Instruction parse_amd_instruction(std::string_view line) {
   return instruction;
 }
 
-// "        /*0a40*/              @!P0 BRA 0x2d0 ;          /* 0xfffffff800a48947 */"; nullopt for other
-// lines.
+// "        /*0a40*/              @!P0 BRA 0x2d0 ;          /* 0xfffffff800a48947 */"; no other line.
 std::optional<Instruction> parse_sass_instruction(std::string_view line) {
   std::string_view text = trim(line);
   if (!text.starts_with("/*") || text.starts_with("/* ")) return std::nullopt;
@@ -142,12 +140,10 @@ std::optional<Instruction> parse_sass_instruction(std::string_view line) {
   return instruction;
 }
 
-constexpr std::size_t kNowhere = static_cast<std::size_t>(-1);
-
-// The instruction at an address, or kNowhere.
+// The instruction at an address; past the last where none is.
 std::size_t index_of(const std::vector<Instruction>& code, std::uint64_t address) {
   const auto found = std::ranges::lower_bound(code, address, {}, &Instruction::address);
-  if (found == code.end() || found->address != address) return kNowhere;
+  if (found == code.end() || found->address != address) return code.size();
   return static_cast<std::size_t>(found - code.begin());
 }
 
@@ -173,8 +169,8 @@ std::vector<std::vector<std::size_t>> find_origins(const std::vector<Instruction
   return origins;
 }
 
-// Which instructions are a loop with this head: it, and all that gets to a tail of it without passing it. It
-// dominates what nothing gets to from the entry, 0, without passing it. All false where it is no head.
+// Which instructions are the loop with this head: it, and all that gets to a tail of it without passing it. A
+// tail goes on to the head and is dominated by it: its ways back do not come by the entry, 0. All false: no loop.
 std::vector<bool> loop_at(std::size_t head, const std::vector<std::vector<std::size_t>>& origins) {
   std::vector<bool> loop(origins.size());
   for (const std::size_t tail : origins[head]) {

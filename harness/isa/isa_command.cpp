@@ -38,17 +38,16 @@ struct IsaRecord {
 }
 
 // The folders of code objects, by architecture.
-std::map<std::string, std::vector<fs::path>> find_code_objects(const fs::path& folder) {
-  std::map<std::string, std::vector<fs::path>> found;
+std::map<std::string, std::set<fs::path>> find_code_objects(const fs::path& folder) {
+  std::map<std::string, std::set<fs::path>> found;
   std::error_code error;
   for (const auto& architecture : fs::directory_iterator(folder, error)) {
     const std::string name = architecture.path().filename();
     if (!architecture.is_directory() || !name.starts_with("gfx")) continue;
     for (const auto& file : fs::directory_iterator(architecture)) {
-      if (file.path().extension() == ".co") found[name].push_back(file.path());
+      if (file.path().extension() == ".co") found[name].insert(file.path());
     }
   }
-  for (auto& [architecture, files] : found) std::sort(files.begin(), files.end());
   if (found.empty()) {
     cannot_run(fmt::format("no code objects (ARCHITECTURE/*.co) in {}: ./test.sh --only amd-code builds them",
                            folder.string()));
@@ -78,8 +77,8 @@ void examine(const fs::path& path, const std::string& architecture, const std::s
   }
 }
 
-// Judges every kernel by the limits and against the baseline, prints the table and what is to be said of a kernel, and
-// returns an exit code.
+// Judges every kernel by the limits and against the baseline, prints the table and what is to be said of each,
+// and returns an exit code.
 int judge(const std::vector<IsaRecord>& records, const std::string& toolchain, BaselineEntries& entries,
           const std::vector<Name>& gone, const std::string& json_path) {
   using enum Entry::Verdict;
@@ -107,10 +106,8 @@ int judge(const std::vector<IsaRecord>& records, const std::string& toolchain, B
     if (!compared) notes += fmt::format("new {} {}\n", r.architecture, r.kernel);
 
     const bool good = r.limits.empty() && worse.empty();
-    Entry& entry = summary.entries.emplace_back(Entry{r.kernel, r.architecture,
-                                                      !good      ? kFailed
-                                                      : compared ? kPassed
-                                                                 : kSkipped});
+    const Entry::Verdict verdict = !good ? kFailed : compared ? kPassed : kSkipped;
+    Entry& entry = summary.entries.emplace_back(Entry{r.kernel, r.architecture, verdict});
     entry.fields = {{"architecture", r.architecture}, {"kernel", r.kernel}};
     JsonFields loop{{"is_loop", r.has_loop}};
     std::vector<std::string> row{r.architecture, r.kernel};
@@ -142,8 +139,7 @@ int judge(const std::vector<IsaRecord>& records, const std::string& toolchain, B
   return summary.count(kFailed) > 0 ? kExitFailed : kExitGood;
 }
 
-// NVIDIA's side of the matter: HMMA or HGMMA in the hot loop of every kernel
-// that promises it.
+// NVIDIA's side of the matter: HMMA or HGMMA in the hot loop of every kernel that promises it.
 int run_cubin(const IsaOptions& options, const std::regex& wanted) {
   const std::string cuobjdump =
       find_tool({"/usr/local/cuda/bin/cuobjdump", "/usr/lib/nvidia-cuda-toolkit/bin/cuobjdump"}, "cuobjdump");

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <ranges>
+#include <string_view>
 
 namespace hipforge::harness {
 namespace {
@@ -18,7 +20,7 @@ constexpr int kLdsBytes = 64 << 10;  // of a block, and of a compute unit
 // track. Source: LLVM, AMDGPUBaseInfo.cpp: getTotalNumVGPRs, getVGPRAllocGranule, getMaxWavesPerEU, for waves
 // of 64 on gfx9 and of 32 on gfx10 and up; AMD's "CDNA2" and "RDNA3" instruction set architecture guides.
 struct Architecture {
-  const char* name;
+  std::string_view name;
   int vgprs;
   int portion;
   int max_waves;
@@ -33,11 +35,9 @@ constexpr Architecture kArchitectures[] = {
 };
 
 const Architecture& find_architecture(const std::string& name) {
-  std::vector<std::string> names;
-  for (const Architecture& known : kArchitectures) {
-    if (name == known.name) return known;
-    names.emplace_back(known.name);
-  }
+  const auto found = std::ranges::find(kArchitectures, name, &Architecture::name);
+  if (found != std::end(kArchitectures)) return *found;
+  const auto names = kArchitectures | std::views::transform(&Architecture::name);
   throw Error(unsupported("architecture ", name,
                           " is not known, supported: ", fmt::format("{}", fmt::join(names, ", "))));
 }

@@ -10,7 +10,7 @@
 
 namespace hipforge::harness {
 
-/// Named values in order, as a file of JSON nests them. A number that is not finite is null: JSON has no infinity.
+/// Named values in order, as a file of JSON nests them. A number that is not finite becomes null.
 using JsonFields = nlohmann::ordered_json::object_t;
 
 /// As JSON, one value a line. Bytes that are no UTF-8 become U+FFFD.
@@ -50,8 +50,7 @@ struct Summary {
 [[nodiscard]] std::string summary_json(const Summary& summary);
 /// JUnit's XML, one testsuite a group.
 [[nodiscard]] std::string summary_junit(const Summary& summary);
-/// What a reviewer reads: the table, then each failure with its message and its
-/// command.
+/// What a reviewer reads: the table, then each failure with its message and its command.
 [[nodiscard]] std::string summary_markdown(const Summary& summary);
 
 /// Files that a summary is written to; an empty path is none.

@@ -29,8 +29,8 @@ namespace {
 constexpr std::int64_t kRows = 16;
 constexpr std::int64_t kHeadDim = 16;
 
-// The control: the ops as they must not be (chronicle 006), with one f32 sum that runs over all keys. f32 is the same
-// on every device, so the host's will do.
+// The control: the ops as they must not be (chronicle 006), with one f32 sum that runs over all keys. f32 is the
+// same on every device, so the host's will do.
 using Floats = std::vector<float>;
 
 Floats naive_weighted_matmul(const Floats& weights, const Floats& values) {
@@ -85,10 +85,7 @@ Floats naive_attention(const Floats& q, const Floats& k, const Floats& v) {
   return divide_rows(naive_weighted_matmul(exps, v), sums);
 }
 
-struct Pair {
-  StudyPoint ours;
-  StudyPoint naive;
-};
+using Pair = std::pair<StudyPoint, StudyPoint>;  // of the op, and of its control
 
 // One op at one length, on the same operands as its control.
 struct Trial {
@@ -294,9 +291,9 @@ std::vector<StudySeries> run_study(const StudyOptions& options, const Target& ta
     StudySeries ours{op, false, {}, 0.0};
     StudySeries naive{op, true, {}, 0.0};
     for (std::int64_t kv_len = kStudyMinKvLen; kv_len <= options.max_kv_len; kv_len *= 2) {
-      const Pair pair = attempt({kv_len, target, Rig(options.seed, nullptr)});
-      ours.points.push_back(pair.ours);
-      naive.points.push_back(pair.naive);
+      const auto& [point, naive_point] = attempt({kv_len, target, Rig(options.seed, nullptr)});
+      ours.points.push_back(point);
+      naive.points.push_back(naive_point);
     }
     for (StudySeries* series : {&ours, &naive}) {
       series->slope = log_log_slope(series->points);
