@@ -90,13 +90,12 @@ void run_suite(const MutantBuild& build, Suite suite, const std::vector<Unmutate
 
 void print_trial(const Trial& trial) {
   const Mutant& mutant = *trial.mutant;
-  fmt::print("{} {}{}: ", trial.caught() ? "caught  " : "SURVIVED", mutant.id,
-             mutant.chronicle.empty() ? "" : " (chronicle " + mutant.chronicle + ")");
-  if (trial.caught()) {
-    fmt::print("{} ({:.1f} s)\n", trial.outcome.by, trial.outcome.seconds);
-  } else {
-    fmt::print("{}, {}{}\n", mutant.where, mutant.what, mutant.reason.empty() ? "" : "; " + mutant.reason);
-  }
+  const std::string how = trial.caught()
+                              ? fmt::format("{} ({:.1f} s)", trial.outcome.by, trial.outcome.seconds)
+                              : fmt::format("{}, {}{}", mutant.where, mutant.what,
+                                            mutant.reason.empty() ? "" : "; " + mutant.reason);
+  fmt::print("{} {}{}: {}\n", trial.caught() ? "caught  " : "SURVIVED", mutant.id,
+             mutant.chronicle.empty() ? "" : " (chronicle " + mutant.chronicle + ")", how);
   std::fflush(stdout);
 }
 
@@ -143,27 +142,25 @@ int run_mutants(const MutantsOptions& options) {
     throw Error(failure(StatusCode::kNotFound, "no mutants in ", folder,
                         ": configure with -DHIPFORGE_MUTANTS=ON and build the target mutants_", name));
   }
-  const MutantBuild build = read_mutant_build(folder);
+  MutantBuild build = read_mutant_build(folder);
+  std::erase_if(build.mutants, [&, &only = options.ops](const Mutant& mutant) {
+    const bool of_op = only.empty() || std::ranges::find(only, mutant.op) != only.end();
+    const bool race = !options.race || mutant.kind == "barrier";
+    return !of_op || !race || !std::regex_search(mutant.id, wanted);
+  });
   std::vector<Trial> trials;
-  std::vector<const Mutant*> left_out;
   for (const Mutant& mutant : build.mutants) {
-    const auto& only = options.ops;
-    if (!only.empty() && std::ranges::find(only, mutant.op) == only.end()) continue;
-    if (!std::regex_search(mutant.id, wanted)) continue;
-    if (options.race && mutant.kind != "barrier") continue;
-    if (mutant.left_out.empty() || options.list) {
-      trials.push_back({&mutant});
-    } else {
-      left_out.push_back(&mutant);
-    }
+    if (options.list) fmt::print("{} {}: {}\n", mutant.id, mutant.where, mutant.what);
+    if (mutant.left_out.empty()) trials.push_back({&mutant});
   }
+  if (options.list && !build.mutants.empty()) return kExitGood;
   if (trials.empty()) return usage_error("mutants", "no mutant matches");
-  if (options.list) {
-    for (const auto& [mutant, _] : trials) fmt::print("{} {}: {}\n", mutant->id, mutant->where, mutant->what);
-    return kExitGood;
+  std::vector<JsonFields> left_out;
+  for (const Mutant& mutant : build.mutants) {
+    if (mutant.left_out.empty()) continue;
+    fmt::print("left out {} on {}: {}\n", mutant.id, build.platform, mutant.left_out);
+    left_out.push_back({{"id", mutant.id}, {"what", mutant.what}, {"reason", mutant.left_out}});
   }
-  for (const Mutant* mutant : left_out)
-    fmt::print("left out {} on {}: {}\n", mutant->id, build.platform, mutant->left_out);
 
   const auto begin = std::chrono::steady_clock::now();
   std::mutex mutex;
@@ -249,11 +246,7 @@ int run_mutants(const MutantsOptions& options) {
                     {"seconds", seconds},
                     {"discarded", build.discarded},
                     {"mutants", std::move(rows)}};
-    std::vector<JsonFields> others;
-    for (const Mutant* mutant : left_out) {
-      others.push_back({{"id", mutant->id}, {"what", mutant->what}, {"reason", mutant->left_out}});
-    }
-    if (!others.empty()) root.emplace_back("left_out", std::move(others));
+    if (!left_out.empty()) root.emplace_back("left_out", std::move(left_out));
     write_file(options.json_path, json_text(root));
   }
   const bool good = options.generated ? real_share >= kGeneratedShare && unexplained == 0 : survived == 0;
