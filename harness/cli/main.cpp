@@ -212,12 +212,8 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
     if (candidate->parsed()) {
-      const std::string header = candidate_ops_header();
-      if (candidate_output == "-") {
-        fmt::print("{}", header);
-      } else {
-        write_file(candidate_output, header);
-      }
+      if (candidate_output == "-") fmt::print("{}", candidate_ops_header());
+      if (candidate_output != "-") write_file(candidate_output, candidate_ops_header());
       return kExitGood;
     }
     if (compare->parsed()) return run_compare(compare_options);

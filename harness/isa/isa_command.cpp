@@ -80,7 +80,7 @@ void examine(const fs::path& path, const std::string& architecture, const std::s
 // Judges every kernel by the limits and against the baseline, prints the table and what is to be said of each,
 // and returns an exit code.
 int judge(const std::vector<IsaRecord>& records, const std::string& toolchain, BaselineEntries& entries,
-          const std::vector<Name>& gone, const std::string& json_path) {
+          const std::set<Name>& gone, const std::string& json_path) {
   using enum Entry::Verdict;
   Summary summary;
   summary.head = {{"toolchain", toolchain}};
@@ -222,17 +222,14 @@ int run_isa(const IsaOptions& options) {
   if (records.empty()) return usage_error("isa", fmt::format("no kernel matches {}", options.kernel));
 
   BaselineEntries& entries = baseline[toolchain.name];
-  std::set<Name> present;
-  for (const IsaRecord& record : records) present.emplace(record.architecture, record.kernel);
-  std::vector<Name> gone;
+  std::set<Name> gone;
   for (const auto& [architecture, kernels] : entries) {
     if (!code_objects.contains(architecture)) continue;
     for (const auto& [kernel, entry] : kernels) {
-      if (std::regex_search(kernel, wanted) && !present.contains({architecture, kernel})) {
-        gone.emplace_back(architecture, kernel);
-      }
+      if (std::regex_search(kernel, wanted)) gone.emplace(architecture, kernel);
     }
   }
+  for (const IsaRecord& record : records) gone.erase({record.architecture, record.kernel});
   if (options.accept) {
     const std::size_t taken = accept(records, *options.accept, entries);
     for (const auto& [architecture, kernel] : gone) entries[architecture].erase(kernel);

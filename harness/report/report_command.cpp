@@ -70,15 +70,10 @@ std::string stale_reason(const std::string& sources, const std::string& now) {
 Json case_data(const Json& row) {
   Json out{{"id", text_of(row, "id")}};
   if (take_text(row, "error", out)) return out;
-  for (const auto& [to, from] : {std::pair{"us", "median_us"},
-                                 {"low", "low_us"},
-                                 {"high", "high_us"},
-                                 {"gbps", "gbps"},
-                                 {"tflops", "tflops"},
-                                 {"bytes", "bytes"},
-                                 {"flops", "flops"}}) {
-    out[to] = short_number(number_of(row, from));
-  }
+  constexpr const char* kNumbers[][2] = {{"us", "median_us"}, {"low", "low_us"},    {"high", "high_us"},
+                                         {"gbps", "gbps"},    {"tflops", "tflops"}, {"bytes", "bytes"},
+                                         {"flops", "flops"}};
+  for (const auto& [to, from] : kNumbers) out[to] = short_number(number_of(row, from));
   if (take_text(row, "ceiling", out)) out["share"] = short_number(number_of(row, "share"));
   const double floor_share = number_of(row, "floor_share");
   const double floor_tflops = number_of(row, "floor_tflops");
