@@ -18,6 +18,7 @@
 #include <CLI/CLI.hpp>
 
 #include <exception>
+#include <filesystem>
 #include <string>
 
 int main(int argc, char** argv) {
@@ -191,7 +192,9 @@ int main(int argc, char** argv) {
   replay->add_option("--json", replay_options.json_path, "Write every launch's outcome as JSON");
 
   MutantsOptions mutants_options;
-  mutants_options.folder = default_mutants_folder();
+  std::error_code no_link;
+  // Where this build puts them: beside this program.
+  mutants_options.folder = std::filesystem::read_symlink("/proc/self/exe", no_link).parent_path() / "mutants";
   CLI::App* mutants =
       app.add_subcommand("mutants", "Does the suite catch defects that are planted on purpose?");
   mutants->add_flag("--hand-made", mutants_options.hand_made, "Those made by hand (the default)");
@@ -208,12 +211,8 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
     if (candidate->parsed()) {
-      const std::string header = candidate_ops_header();
-      if (candidate_output == "-") {
-        fmt::print("{}", header);
-      } else {
-        write_file(candidate_output, header);
-      }
+      if (candidate_output == "-") fmt::print("{}", candidate_ops_header());
+      if (candidate_output != "-") write_file(candidate_output, candidate_ops_header());
       return kExitGood;
     }
     if (compare->parsed()) return run_compare(compare_options);

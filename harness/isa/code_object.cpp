@@ -1,15 +1,14 @@
 #include "harness/isa/code_object.h"
 
+#include "harness/isa/json_member.h"
+#include "harness/system/child_process.h"
 #include "harness/system/file.h"
-#include "kernels/runtime/status.h"
 
 #include <elf.h>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <cstring>
-#include <limits>
 #include <optional>
 
 namespace hipforge::harness {
@@ -100,32 +99,14 @@ nlohmann::json parse_metadata(const Reader& file, std::string_view text) {
   file.fail("the kernels' metadata is not the msgpack that it should be");
 }
 
-const nlohmann::json* find(const nlohmann::json& object, const char* key) {
-  const auto found = object.find(key);
-  return found == object.end() ? nullptr : &*found;
-}
-
-std::string text(const Reader& file, const nlohmann::json& object, const char* key) {
-  const nlohmann::json* value = find(object, key);
-  if (value == nullptr || !value->is_string()) file.fail(fmt::format("metadata: {} is missing", key));
-  return value->get<std::string>();
-}
-
-KernelMetadata parse_kernel(const Reader& file, const nlohmann::json& kernel) {
+KernelMetadata parse_kernel(const Reader& file, const nlohmann::json& kernel, const std::string& place) {
   if (!kernel.is_object()) file.fail("metadata: a kernel is no map");
-  // A number of the metadata; `absent` where older versions leave it out.
+  // 0 where older versions leave it out.
   const auto count = [&](const char* key, std::optional<int> absent = std::nullopt) {
-    const nlohmann::json* value = find(kernel, key);
-    if (value == nullptr && absent) return *absent;
-    // No figure of a kernel comes near this.
-    constexpr std::uint64_t kMost = std::numeric_limits<int>::max();
-    if (value == nullptr || !value->is_number_unsigned() || value->get<std::uint64_t>() > kMost) {
-      file.fail(fmt::format("metadata: {} is missing or no count", key));
-    }
-    return value->get<int>();
+    return count_member(kernel, key, place, absent);
   };
   KernelMetadata found;
-  found.name = text(file, kernel, ".name");
+  found.name = text_member(kernel, ".name", place);
   found.vgprs = count(".vgpr_count");
   found.agprs = count(".agpr_count", 0);
   found.sgprs = count(".sgpr_count");
@@ -133,8 +114,8 @@ KernelMetadata parse_kernel(const Reader& file, const nlohmann::json& kernel) {
   found.sgpr_spills = count(".sgpr_spill_count", 0);
   found.lds_bytes = count(".group_segment_fixed_size");
   found.scratch_bytes = count(".private_segment_fixed_size");
-  const nlohmann::json* stack = find(kernel, ".uses_dynamic_stack");
-  found.dynamic_stack = stack != nullptr && stack->is_boolean() && stack->get<bool>();
+  const auto stack = kernel.find(".uses_dynamic_stack");
+  found.dynamic_stack = stack != kernel.end() && *stack == true;
   found.max_threads = count(".max_flat_workgroup_size");
   found.wave = count(".wavefront_size");
   if (found.wave != 32 && found.wave != 64) {
@@ -172,19 +153,35 @@ CodeObject parse_code_object(const std::string& path, std::string_view bytes) {
   if (!root.is_object()) file.fail("metadata: no map");
   CodeObject object;
   // "amdgcn-amd-amdhsa--gfx90a:sramecc+:xnack-"
-  const std::string target = text(file, root, "amdhsa.target");
+  const std::string place = path + ": metadata";
+  const std::string target = text_member(root, "amdhsa.target", place);
   const auto dashes = target.rfind("--");
   if (dashes == std::string::npos) file.fail(fmt::format("metadata: target {} has no architecture", target));
   object.architecture = target.substr(dashes + 2);
   object.architecture = object.architecture.substr(0, object.architecture.find(':'));
-  const nlohmann::json* kernels = find(root, "amdhsa.kernels");
-  if (kernels == nullptr || !kernels->is_array()) file.fail("metadata: no list of kernels");
-  for (const nlohmann::json& kernel : *kernels) object.kernels.push_back(parse_kernel(file, kernel));
+  const auto kernels = root.find("amdhsa.kernels");
+  if (kernels == root.end() || !kernels->is_array()) file.fail("metadata: no list of kernels");
+  for (const nlohmann::json& kernel : *kernels) object.kernels.push_back(parse_kernel(file, kernel, place));
   return object;
 }
 
-CodeObject read_code_object(const std::string& path) {
-  return parse_code_object(path, read_file(path));
+AmdToolchain read_amd_toolchain(const std::filesystem::path& folder) {
+  const std::filesystem::path path = folder / "toolchain.json";
+  AmdToolchain toolchain;
+  std::vector<std::string> tools;
+  if (std::filesystem::exists(path)) {
+    const nlohmann::json root = nlohmann::json::parse(read_file(path), nullptr, false);
+    const auto text = [&](const char* key) { return text_member(root, key, path); };
+    toolchain.name = text("compiler") + ", " + text("device_libraries");
+    tools.push_back(text("objdump"));
+  }
+  // A disassembler knows the architectures of its time; the newest knows the most.
+  for (int version = 30; version >= 17; --version) {
+    tools.push_back(fmt::format("/usr/lib/llvm-{}/bin/llvm-objdump", version));
+  }
+  tools.emplace_back("/opt/rocm/llvm/bin/llvm-objdump");
+  toolchain.objdump = find_tool(tools, "llvm-objdump");
+  return toolchain;
 }
 
 }  // namespace hipforge::harness

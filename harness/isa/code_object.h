@@ -1,6 +1,6 @@
 #pragma once
 
-#include <cstdint>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,9 +13,9 @@ struct KernelNeeds {
   int agprs = 0;
   int sgprs = 0;
   int vgpr_spills = 0;
-  int sgpr_spills = 0;             ///< to lanes of vector registers, or to scratch
-  std::int64_t lds_bytes = 0;      ///< static; what a launch adds is not in the file
-  std::int64_t scratch_bytes = 0;  ///< of a work-item
+  int sgpr_spills = 0;    ///< to lanes of vector registers, or to scratch
+  int lds_bytes = 0;      ///< static; what a launch adds is not in the file
+  int scratch_bytes = 0;  ///< of a work-item
 
   friend bool operator==(const KernelNeeds&, const KernelNeeds&) = default;
 };
@@ -39,7 +39,13 @@ struct CodeObject {
 /// Source: LLVM's "User Guide for AMDGPU Backend", sections ELF Code Object and Code Object Metadata.
 [[nodiscard]] CodeObject parse_code_object(const std::string& path, std::string_view bytes);
 
-/// The same from a file; kNotFound where it cannot be read.
-[[nodiscard]] CodeObject read_code_object(const std::string& path);
+/// What made the code objects of a folder, as its build noted it in toolchain.json, and what reads them here.
+struct AmdToolchain {
+  std::string name;     ///< compiler and device libraries; empty where the folder does not say
+  std::string objdump;  ///< the path of an llvm-objdump; empty where there is none
+};
+
+/// Throws Error{kInvalidArgument} with what the folder's toolchain.json lacks.
+[[nodiscard]] AmdToolchain read_amd_toolchain(const std::filesystem::path& folder);
 
 }  // namespace hipforge::harness

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <map>
+#include <functional>
 #include <optional>
-#include <set>
-#include <tuple>
+#include <span>
+#include <utility>
 
 namespace hipforge::harness {
 namespace {
@@ -38,26 +38,44 @@ std::optional<std::uint64_t> parse_number(std::string_view digits, int base) {
   return value;
 }
 
-bool starts_with_any(std::string_view text, std::initializer_list<std::string_view> prefixes) {
-  return std::any_of(prefixes.begin(), prefixes.end(),
-                     [text](std::string_view prefix) { return text.starts_with(prefix); });
+bool starts_with_any(std::string_view text, const std::vector<std::string_view>& prefixes) {
+  return std::ranges::any_of(prefixes, [text](std::string_view prefix) { return text.starts_with(prefix); });
 }
 
-WorkKind amd_work(std::string_view mnemonic) {
-  if (starts_with_any(mnemonic, {"v_mfma_", "v_smfmac_", "v_wmma_", "v_swmmac_"})) return WorkKind::kMatrix;
-  if (mnemonic.starts_with("v_")) return WorkKind::kVector;
-  if (mnemonic.starts_with("ds_")) return WorkKind::kLds;
-  // Cache control goes by the names of memory accesses.
-  if (starts_with_any(mnemonic, {"buffer_gl", "buffer_wb", "buffer_inv", "global_wb", "global_inv"})) {
-    return WorkKind::kNone;
-  }
-  if (starts_with_any(mnemonic, {"global_", "flat_", "buffer_", "scratch_", "image_"}))
-    return WorkKind::kGlobal;
-  if (starts_with_any(mnemonic, {"s_nop", "s_wait", "s_delay_alu", "s_clause", "s_sleep", "s_setprio",
-                                 "s_code_end", "s_inst_prefetch", "s_set_inst_prefetch"})) {
-    return WorkKind::kNone;
-  }
-  return WorkKind::kScalar;
+// What mnemonics that begin so keep busy. Of several rows that fit, the first counts.
+struct Unit {
+  WorkKind work;
+  std::vector<std::string_view> prefixes;
+};
+
+const Unit kAmdUnits[] = {
+    {WorkKind::kMatrix, {"v_mfma_", "v_smfmac_", "v_wmma_", "v_swmmac_"}},
+    {WorkKind::kVector, {"v_"}},
+    {WorkKind::kLds, {"ds_"}},
+    // Cache control goes by the names of memory accesses.
+    {WorkKind::kNone, {"buffer_gl", "buffer_wb", "buffer_inv", "global_wb", "global_inv"}},
+    {WorkKind::kGlobal, {"global_", "flat_", "buffer_", "scratch_", "image_"}},
+    {WorkKind::kNone,
+     {"s_nop", "s_wait", "s_delay_alu", "s_clause", "s_sleep", "s_setprio", "s_code_end", "s_inst_prefetch",
+      "s_set_inst_prefetch"}},
+    {WorkKind::kScalar, {""}},
+};
+
+const Unit kSassUnits[] = {
+    {WorkKind::kMatrix, {"HMMA", "HGMMA", "QGMMA", "IMMA", "IGMMA", "DMMA", "BMMA"}},
+    {WorkKind::kLds, {"LDS", "STS", "ATOMS", "LDSM", "STSM", "SHFL"}},
+    {WorkKind::kGlobal, {"LDG", "STG", "LD.", "ST.", "ATOM", "RED", "LDL", "STL", "UTMA", "UBLKCP"}},
+    {WorkKind::kNone,
+     {"NOP", "DEPBAR", "LDGDEPBAR", "WARPSYNC", "BSSY", "BSYNC", "YIELD", "CCTL", "MEMBAR", "ERRBAR",
+      "NANOSLEEP", "WARPGROUP"}},
+    // The uniform datapath, constants and branches.
+    {WorkKind::kScalar, {"U", "R2UR", "BRA", "BRX", "JMP", "EXIT", "RET", "CALL", "BAR", "LDC"}},
+    {WorkKind::kVector, {""}},
+};
+
+WorkKind work_of(std::span<const Unit> units, std::string_view mnemonic) {
+  const auto fits = [&](const Unit& unit) { return starts_with_any(mnemonic, unit.prefixes); };
+  return std::ranges::find_if(units, fits)->work;
 }
 
 // "	s_cbranch_scc0 1656      // 000000009CDC: BF840678 <name+0x1ac0>"
@@ -73,13 +91,12 @@ Instruction parse_amd_instruction(std::string_view line) {
   Instruction instruction;
   instruction.address = *address;
   instruction.mnemonic = mnemonic;
-  instruction.work = amd_work(mnemonic);
+  instruction.work = work_of(kAmdUnits, mnemonic);
   if (mnemonic == "s_branch" || mnemonic.starts_with("s_cbranch_")) {
     // Counted in words from the next instruction, as an unsigned 16-bit number that means a signed one.
     const auto words = parse_number(trim(text), 10);
     if (!words || *words > 0xffff) fail(line);
-    const std::int64_t distance =
-        *words < 0x8000 ? static_cast<std::int64_t>(*words) : static_cast<std::int64_t>(*words) - 0x10000;
+    const std::int64_t distance = static_cast<std::int16_t>(*words);
     instruction.target = *address + 4 + static_cast<std::uint64_t>(distance * 4);
     instruction.flow = mnemonic == "s_branch" ? Flow::kJump : Flow::kBranch;
   } else if (mnemonic.starts_with("s_endpgm") || mnemonic == "s_setpc_b64") {
@@ -88,28 +105,7 @@ Instruction parse_amd_instruction(std::string_view line) {
   return instruction;
 }
 
-WorkKind sass_work(std::string_view opcode) {
-  if (starts_with_any(opcode, {"HMMA", "HGMMA", "QGMMA", "IMMA", "IGMMA", "DMMA", "BMMA"})) {
-    return WorkKind::kMatrix;
-  }
-  if (starts_with_any(opcode, {"LDS", "STS", "ATOMS", "LDSM", "STSM", "SHFL"})) return WorkKind::kLds;
-  if (starts_with_any(opcode, {"LDG", "STG", "LD.", "ST.", "ATOM", "RED", "LDL", "STL", "UTMA", "UBLKCP"}) ||
-      opcode == "LD" || opcode == "ST") {
-    return WorkKind::kGlobal;
-  }
-  if (starts_with_any(opcode, {"NOP", "DEPBAR", "LDGDEPBAR", "WARPSYNC", "BSSY", "BSYNC", "YIELD", "CCTL",
-                               "MEMBAR", "ERRBAR", "NANOSLEEP", "WARPGROUP"})) {
-    return WorkKind::kNone;
-  }
-  // The uniform datapath, constants and branches.
-  if (starts_with_any(opcode, {"U", "R2UR", "BRA", "BRX", "JMP", "EXIT", "RET", "CALL", "BAR", "LDC"})) {
-    return WorkKind::kScalar;
-  }
-  return WorkKind::kVector;
-}
-
-// "        /*0a40*/              @!P0 BRA 0x2d0 ;          /* 0xfffffff800a48947 */"; nullopt for other
-// lines.
+// "        /*0a40*/              @!P0 BRA 0x2d0 ;          /* 0xfffffff800a48947 */"; no other line.
 std::optional<Instruction> parse_sass_instruction(std::string_view line) {
   std::string_view text = trim(line);
   if (!text.starts_with("/*") || text.starts_with("/* ")) return std::nullopt;
@@ -127,7 +123,8 @@ std::optional<Instruction> parse_sass_instruction(std::string_view line) {
   }
   const std::string_view opcode = take(text, ' ');
   instruction.mnemonic = opcode;
-  instruction.work = sass_work(opcode);
+  // With a dot even where it has no modifiers: LD is a load, LDC another thing.
+  instruction.work = work_of(kSassUnits, instruction.mnemonic + ".");
   if (opcode == "BRA" || opcode.starts_with("BRA.") || opcode == "JMP") {
     const auto digits = text.rfind("0x");
     const auto target =
@@ -143,95 +140,69 @@ std::optional<Instruction> parse_sass_instruction(std::string_view line) {
   return instruction;
 }
 
-struct Block {
-  std::size_t first = 0;  // of its instructions
-  std::size_t last = 0;
-  std::vector<std::size_t> successors;
-  std::vector<std::size_t> predecessors;
-};
-
-constexpr std::size_t kNowhere = static_cast<std::size_t>(-1);
-
-// The instruction at an address, or kNowhere.
+// The instruction at an address; past the last where none is.
 std::size_t index_of(const std::vector<Instruction>& code, std::uint64_t address) {
-  const auto found = std::lower_bound(
-      code.begin(), code.end(), address,
-      [](const Instruction& instruction, std::uint64_t wanted) { return instruction.address < wanted; });
-  if (found == code.end() || found->address != address) return kNowhere;
+  const auto found = std::ranges::lower_bound(code, address, {}, &Instruction::address);
+  if (found == code.end() || found->address != address) return code.size();
   return static_cast<std::size_t>(found - code.begin());
 }
 
-std::vector<Block> make_blocks(const std::vector<Instruction>& code) {
-  std::set<std::size_t> leaders{0};
-  for (std::size_t i = 0; i < code.size(); ++i) {
-    if (code[i].flow == Flow::kNext) continue;
-    if (i + 1 < code.size()) leaders.insert(i + 1);
-    if (code[i].flow == Flow::kEnd) continue;
-    if (const std::size_t target = index_of(code, code[i].target); target != kNowhere) leaders.insert(target);
-  }
-  std::vector<Block> blocks;
-  std::vector<std::size_t> block_of(code.size());
-  for (std::size_t i = 0; i < code.size(); ++i) {
-    if (leaders.contains(i)) blocks.push_back(Block{i, i, {}, {}});
-    blocks.back().last = i;
-    block_of[i] = blocks.size() - 1;
-  }
-  for (std::size_t b = 0; b < blocks.size(); ++b) {
-    const Instruction& last = code[blocks[b].last];
-    const auto connect = [&](std::size_t instruction) {
-      if (instruction >= code.size()) return;  // falls or jumps out of the routine
-      blocks[b].successors.push_back(block_of[instruction]);
-      blocks[block_of[instruction]].predecessors.push_back(b);
-    };
-    if (last.flow == Flow::kNext || last.flow == Flow::kBranch) connect(blocks[b].last + 1);
-    if (last.flow == Flow::kBranch || last.flow == Flow::kJump) connect(index_of(code, last.target));
-  }
-  return blocks;
-}
-
-// The blocks that a path from the entry reaches without passing `avoided`.
-std::vector<bool> reached_blocks(const std::vector<Block>& blocks, std::size_t avoided = kNowhere) {
-  std::vector<bool> reached(blocks.size());
+// For each instruction those that go on to it, of all that the entry reaches.
+std::vector<std::vector<std::size_t>> find_origins(const std::vector<Instruction>& code) {
+  std::vector<std::vector<std::size_t>> origins(code.size());
+  std::vector<bool> reached(code.size());
   std::vector<std::size_t> open{0};
   while (!open.empty()) {
-    const std::size_t block = open.back();
+    const std::size_t at = open.back();
     open.pop_back();
-    if (block == avoided || reached[block]) continue;
-    reached[block] = true;
-    open.insert(open.end(), blocks[block].successors.begin(), blocks[block].successors.end());
+    if (reached[at]) continue;
+    reached[at] = true;
+    const auto go_on_to = [&](std::size_t next) {
+      if (next >= code.size()) return;  // falls or jumps out of the routine
+      origins[next].push_back(at);
+      open.push_back(next);
+    };
+    const Flow flow = code[at].flow;
+    if (flow == Flow::kNext || flow == Flow::kBranch) go_on_to(at + 1);
+    if (flow == Flow::kBranch || flow == Flow::kJump) go_on_to(index_of(code, code[at].target));
   }
-  return reached;
+  return origins;
 }
 
-// The loops by their heads.
-std::map<std::size_t, std::set<std::size_t>> natural_loops(const std::vector<Block>& blocks) {
-  const std::vector<bool> reached = reached_blocks(blocks);
-  std::map<std::size_t, std::set<std::size_t>> loops;
-  for (std::size_t head = 0; head < blocks.size(); ++head) {
-    if (!reached[head]) continue;
-    // A block dominates what nothing reaches around it.
-    const std::vector<bool> around = reached_blocks(blocks, head);
-    std::vector<std::size_t> open;
-    for (const std::size_t tail : blocks[head].predecessors) {
-      if (reached[tail] && !around[tail]) open.push_back(tail);
-    }
-    if (open.empty()) continue;
-    std::set<std::size_t>& body = loops[head] = {head};
-    while (!open.empty()) {
-      const std::size_t block = open.back();
+// Which instructions are the loop with this head: it, and all that gets to a tail of it without passing it. A
+// tail goes on to the head and is dominated by it: its ways back do not come by the entry, 0. All false: no loop.
+std::vector<bool> loop_at(std::size_t head, const std::vector<std::vector<std::size_t>>& origins) {
+  std::vector<bool> loop(origins.size());
+  for (const std::size_t tail : origins[head]) {
+    std::vector<bool> body(origins.size());
+    body[head] = true;
+    std::vector<std::size_t> open{tail};
+    while (!open.empty() && (head == 0 || !body[0])) {
+      const std::size_t at = open.back();
       open.pop_back();
-      if (!reached[block] || !body.insert(block).second) continue;
-      open.insert(open.end(), blocks[block].predecessors.begin(), blocks[block].predecessors.end());
+      if (body[at]) continue;
+      body[at] = true;
+      open.insert(open.end(), origins[at].begin(), origins[at].end());
     }
+    if (head != 0 && body[0]) continue;
+    std::transform(loop.begin(), loop.end(), body.begin(), loop.begin(), std::logical_or());
   }
-  return loops;
+  return loop;
 }
 
-void count(const std::vector<Instruction>& code, std::size_t first, std::size_t last, WorkCounts& counts) {
-  for (std::size_t i = first; i <= last; ++i) {
-    for_each_count(counts,
-                   [work = code[i].work](const char*, int& number, WorkKind of) { number += of == work; });
+// What those instructions do of which `part` is true; there is one.
+HotLoop sum_up(const std::vector<Instruction>& code, const std::vector<bool>& part, bool is_loop) {
+  // In the order of WorkKind; what is none has no counter.
+  constexpr int WorkCounts::*kCounters[] = {&WorkCounts::matrix, &WorkCounts::vector, &WorkCounts::lds,
+                                            &WorkCounts::global, &WorkCounts::scalar};
+  HotLoop sum{.is_loop = is_loop};
+  for (std::size_t i = code.size(); i-- > 0;) {
+    if (!part[i]) continue;
+    sum.begin = code[i].address;
+    sum.end = std::max(sum.end, sum.begin);
+    if (code[i].work != WorkKind::kNone) ++(sum.counts.*kCounters[static_cast<std::size_t>(code[i].work)]);
   }
+  return sum;
 }
 
 // Larger is hotter.
@@ -281,31 +252,33 @@ std::vector<Routine> parse_sass(std::string_view text) {
 }
 
 HotLoop find_hot_loop(const std::vector<Instruction>& code) {
-  HotLoop hottest;
-  if (code.empty()) return hottest;
-  const std::vector<Block> blocks = make_blocks(code);
-  const auto loops = natural_loops(blocks);
-  std::map<std::size_t, WorkCounts> counts;
-  for (const auto& [head, body] : loops) {
-    for (const std::size_t block : body) count(code, blocks[block].first, blocks[block].last, counts[head]);
+  if (code.empty()) return {};
+  struct Loop {
+    std::size_t head;
+    std::vector<bool> body;
+    HotLoop sum;
+  };
+  std::vector<Loop> loops;
+  const auto origins = find_origins(code);
+  for (std::size_t head = 0; head < code.size(); ++head) {
+    // A loop is come to from without and from its tail.
+    if (head > 0 && origins[head].size() < 2) continue;
+    std::vector<bool> body = loop_at(head, origins);
+    if (!body[head]) continue;
+    const HotLoop sum = sum_up(code, body, true);
+    loops.push_back({head, std::move(body), sum});
   }
-  for (const auto& [head, body] : loops) {
-    const WorkCounts& own = counts[head];
+  const Loop* hottest = nullptr;
+  for (const Loop& loop : loops) {
     // Of loops with matrix instructions, one within is in the way only if it has some too.
-    const bool innermost = std::none_of(body.begin(), body.end(), [&, own_head = head](std::size_t block) {
-      const auto within = counts.find(block);
-      return block != own_head && within != counts.end() && (own.matrix == 0 || within->second.matrix > 0);
+    const bool innermost = std::ranges::none_of(loops, [&](const Loop& other) {
+      return &other != &loop && loop.body[other.head] &&
+             (loop.sum.counts.matrix == 0 || other.sum.counts.matrix > 0);
     });
-    if (!innermost || (hottest.is_loop && heat(own) <= heat(hottest.counts))) continue;
-    hottest = HotLoop{true, code[blocks[*body.begin()].first].address,
-                      code[blocks[*body.rbegin()].last].address, own};
+    if (innermost && (hottest == nullptr || heat(loop.sum.counts) > heat(hottest->sum.counts)))
+      hottest = &loop;
   }
-  if (!hottest.is_loop) {
-    hottest.begin = code.front().address;
-    hottest.end = code.back().address;
-    count(code, 0, code.size() - 1, hottest.counts);
-  }
-  return hottest;
+  return hottest != nullptr ? hottest->sum : sum_up(code, std::vector<bool>(code.size(), true), false);
 }
 
 }  // namespace hipforge::harness

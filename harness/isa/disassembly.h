@@ -52,22 +52,12 @@ struct WorkCounts {
   friend bool operator==(const WorkCounts&, const WorkCounts&) = default;
 };
 
-/// visit(name, count, what is counted), in the order in which they are shown.
-template <class Counts, class Visit>
-void for_each_count(Counts& counts, const Visit& visit) {
-  visit("matrix", counts.matrix, WorkKind::kMatrix);
-  visit("vector", counts.vector, WorkKind::kVector);
-  visit("lds", counts.lds, WorkKind::kLds);
-  visit("global", counts.global, WorkKind::kGlobal);
-  visit("scalar", counts.scalar, WorkKind::kScalar);
-}
-
 /// Where a kernel spends its time.
 struct HotLoop {
   bool is_loop = false;  ///< else the kernel has none, and all of it is counted
   std::uint64_t begin = 0;
   std::uint64_t end = 0;  ///< of its last instruction
-  WorkCounts counts;
+  WorkCounts counts{};
 };
 
 /// The innermost loop with the most matrix instructions; where no loop has any, with the most global memory

@@ -1,9 +1,10 @@
 #include "harness/isa/isa_command.h"
 
-#include "harness/isa/amd_toolchain.h"
+#include "harness/isa/isa_figures.h"
 #include "harness/output/summary.h"
 #include "harness/system/child_process.h"
 #include "harness/system/exit_code.h"
+#include "harness/system/file.h"
 #include "kernels/runtime/status.h"
 
 #include <fmt/chrono.h>
@@ -21,25 +22,32 @@ namespace {
 
 namespace fs = std::filesystem;
 
-using Entries = std::map<std::string, std::map<std::string, BaselineEntry>>;
+using Name = std::pair<std::string, std::string>;  // of a kernel, after its architecture
+
+// One kernel of one architecture.
+struct IsaRecord {
+  std::string architecture;
+  std::string kernel;
+  IsaFigures figures;
+  bool has_loop = false;
+  std::vector<std::string> limits;  // broken
+};
 
 [[noreturn]] void cannot_run(const std::string& message) {
   throw Error(failure(StatusCode::kNotFound, message));
 }
 
 // The folders of code objects, by architecture.
-std::map<std::string, std::vector<fs::path>> find_code_objects(const fs::path& folder) {
-  std::map<std::string, std::vector<fs::path>> found;
+std::map<std::string, std::set<fs::path>> find_code_objects(const fs::path& folder) {
+  std::map<std::string, std::set<fs::path>> found;
   std::error_code error;
   for (const auto& architecture : fs::directory_iterator(folder, error)) {
-    if (!architecture.is_directory() || !architecture.path().filename().string().starts_with("gfx")) continue;
-    for (const auto& file : fs::directory_iterator(architecture.path())) {
-      if (file.path().extension() == ".co") {
-        found[architecture.path().filename().string()].push_back(file.path());
-      }
+    const std::string name = architecture.path().filename();
+    if (!architecture.is_directory() || !name.starts_with("gfx")) continue;
+    for (const auto& file : fs::directory_iterator(architecture)) {
+      if (file.path().extension() == ".co") found[name].insert(file.path());
     }
   }
-  for (auto& [architecture, files] : found) std::sort(files.begin(), files.end());
   if (found.empty()) {
     cannot_run(fmt::format("no code objects (ARCHITECTURE/*.co) in {}: ./test.sh --only amd-code builds them",
                            folder.string()));
@@ -49,93 +57,89 @@ std::map<std::string, std::vector<fs::path>> find_code_objects(const fs::path& f
 
 void examine(const fs::path& path, const std::string& architecture, const std::string& objdump,
              const std::regex& wanted, std::vector<IsaRecord>& records) {
-  const CodeObject object = read_code_object(path.string());
+  const CodeObject object = parse_code_object(path, read_file(path));
   if (object.architecture != architecture) {
     throw Error(
         invalid_argument(path.string(), ": made for ", object.architecture, ", stands under ", architecture));
   }
-  std::map<std::string, HotLoop> loops;
-  for (const Routine& routine : parse_amd_disassembly(
-           tool_output({objdump, "--disassemble", "--no-show-raw-insn", fs::absolute(path).string()}))) {
-    if (!routine.code.empty()) loops[routine.name] = find_hot_loop(routine.code);
-  }
+  const std::vector<Routine> routines = parse_amd_disassembly(
+      tool_output({objdump, "--disassemble", "--no-show-raw-insn", fs::absolute(path).string()}));
   for (const KernelMetadata& kernel : object.kernels) {
     if (!std::regex_search(kernel.name, wanted)) continue;
-    const auto loop = loops.find(kernel.name);
-    if (loop == loops.end()) {
+    const auto routine = std::ranges::find(routines, kernel.name, &Routine::name);
+    if (routine == routines.end() || routine->code.empty()) {
       throw Error(invalid_argument(path.string(), ": no machine code for its kernel ", kernel.name));
     }
-    const IsaFigures figures = make_figures(architecture, kernel, loop->second);
-    records.push_back({.architecture = architecture,
-                       .kernel = kernel.name,
-                       .figures = figures,
-                       .has_loop = loop->second.is_loop,
-                       .limits = broken_limits(architecture, kernel.name, figures, kernel.dynamic_stack)});
+    const HotLoop loop = find_hot_loop(routine->code);
+    const IsaFigures figures{kernel, loop.counts, waves_per_simd(architecture, kernel)};
+    records.push_back({architecture, kernel.name, figures, loop.is_loop,
+                       broken_limits(architecture, kernel.name, figures, kernel.dynamic_stack)});
   }
 }
 
-Summary isa_summary(const std::string& toolchain, const std::vector<IsaRecord>& records) {
+// Judges every kernel by the limits and against the baseline, prints the table and what is to be said of each,
+// and returns an exit code.
+int judge(const std::vector<IsaRecord>& records, const std::string& toolchain, BaselineEntries& entries,
+          const std::set<Name>& gone, const std::string& json_path) {
+  using enum Entry::Verdict;
   Summary summary;
   summary.head = {{"toolchain", toolchain}};
   summary.rows = "kernels";
-  summary.groups.headings = {"arch",  "kernel", "VGPRs",  "AGPRs",  "SGPRs",  "LDS",    "scratch",
-                             "waves", "matrix", "vector", "LDS op", "global", "scalar", ""};
-  for (const IsaRecord& r : records) {
-    Entry entry{r.kernel, r.architecture, Entry::Verdict::kPassed, 0.0, {}, {}, {}};
-    if (!r.limits.empty() || !r.regressions.empty()) {
-      entry.verdict = Entry::Verdict::kFailed;
-    } else if (!r.compared) {
-      entry.verdict = Entry::Verdict::kSkipped;
-    }
-    entry.fields = {{"architecture", r.architecture}, {"kernel", r.kernel}};
-    std::vector<std::string> row{r.architecture, r.kernel};
-    for_each_need(r.figures, [&](const std::string& name, std::int64_t figure) {
-      entry.fields.emplace_back(name, figure);
-      if (!name.ends_with("_spills")) row.push_back(std::to_string(figure));
-    });
-    entry.fields.emplace_back("waves_per_simd", r.figures.waves);
-    row.push_back(std::to_string(r.figures.waves));
-    JsonFields loop{{"is_loop", r.has_loop}};
-    for_each_count(r.figures.loop, [&](const char* name, int number, WorkKind) {
-      loop.emplace_back(name, number);
-      row.push_back(std::to_string(number));
-    });
-    entry.fields.emplace_back("hot_loop", std::move(loop));
-    entry.fields.emplace_back("compared", r.compared);
-    entry.fields.emplace_back("limits", r.limits);
-    entry.fields.emplace_back("regressions", r.regressions);
-    row.emplace_back(r.has_loop ? "" : "(no loop)");
-    summary.groups.rows.push_back(std::move(row));
-    summary.entries.push_back(std::move(entry));
+  summary.groups.headings = {"arch", "kernel"};
+  for (const FigureField& field : kFigureFields) {
+    if (*field.heading != 0) summary.groups.headings.emplace_back(field.heading);
   }
-  return summary;
-}
-
-// Prints what is to be said of each kernel, and the closing line.
-void print_verdicts(const std::vector<IsaRecord>& records, const std::vector<std::string>& gone,
-                    const Summary& summary) {
-  std::size_t better = 0;
-  for (const IsaRecord& record : records) {
-    for (const std::vector<std::string>* problems : {&record.limits, &record.regressions}) {
+  summary.groups.headings.emplace_back();
+  std::string notes;
+  int better = 0;
+  for (const IsaRecord& r : records) {
+    const auto& known = entries[r.architecture];
+    const auto before = known.find(r.kernel);
+    const bool compared = before != known.end();
+    const auto worse = compared ? regressions(before->second.figures, r.figures) : std::vector<std::string>();
+    if (compared && worse.empty() && before->second.figures != r.figures) ++better;
+    for (const auto* problems : {&r.limits, &worse}) {
       for (const std::string& problem : *problems) {
-        fmt::print("FAILED {} {}: {}\n", record.architecture, record.kernel, problem);
+        notes += fmt::format("FAILED {} {}: {}\n", r.architecture, r.kernel, problem);
       }
     }
-    better += record.better ? 1 : 0;
-    if (!record.compared) fmt::print("new {} {}\n", record.architecture, record.kernel);
+    if (!compared) notes += fmt::format("new {} {}\n", r.architecture, r.kernel);
+
+    const bool good = r.limits.empty() && worse.empty();
+    const Entry::Verdict verdict = !good ? kFailed : compared ? kPassed : kSkipped;
+    Entry& entry = summary.entries.emplace_back(Entry{r.kernel, r.architecture, verdict});
+    entry.fields = {{"architecture", r.architecture}, {"kernel", r.kernel}};
+    JsonFields loop{{"is_loop", r.has_loop}};
+    std::vector<std::string> row{r.architecture, r.kernel};
+    for (const FigureField& field : kFigureFields) {
+      const int figure = r.figures.*field.value;
+      const bool waves = field.value == &IsaFigures::waves;
+      (field.of_loop ? loop : entry.fields).emplace_back(waves ? "waves_per_simd" : field.name, figure);
+      if (*field.heading != 0) row.push_back(std::to_string(figure));
+    }
+    entry.fields.emplace_back("hot_loop", std::move(loop));
+    entry.fields.emplace_back("compared", compared);
+    entry.fields.emplace_back("limits", r.limits);
+    entry.fields.emplace_back("regressions", worse);
+    row.emplace_back(r.has_loop ? "" : "(no loop)");
+    summary.groups.rows.push_back(std::move(row));
   }
-  for (const std::string& kernel : gone) fmt::print("gone {}\n", kernel);
+  fmt::print("{}", aligned(summary.groups));
+  write_summary({.json = json_path}, summary);
+  fmt::print("{}", notes);
+  for (const auto& [architecture, kernel] : gone) fmt::print("gone {} {}\n", architecture, kernel);
   if (better > 0) fmt::print("{} kernels are better than the baseline says\n", better);
-  const std::size_t skipped = summary.count(Entry::Verdict::kSkipped);
+  const std::size_t skipped = summary.count(kSkipped);
   if (skipped > 0) {
     fmt::print("{} kernels are not in the baseline, so that only the limits were checked\n", skipped);
   }
-  if (better + skipped + gone.size() > 0) fmt::print("--accept REASON brings the baseline up to date\n");
+  if (better > 0 || skipped > 0 || !gone.empty())
+    fmt::print("--accept REASON brings the baseline up to date\n");
   fmt::print("{}\n", closing_line(summary));
+  return summary.count(kFailed) > 0 ? kExitFailed : kExitGood;
 }
 
-// NVIDIA's side of the matter: HMMA or HGMMA in the hot loop of every kernel
-// that promises it.
+// NVIDIA's side of the matter: HMMA or HGMMA in the hot loop of every kernel that promises it.
 int run_cubin(const IsaOptions& options, const std::regex& wanted) {
   const std::string cuobjdump =
       find_tool({"/usr/local/cuda/bin/cuobjdump", "/usr/lib/nvidia-cuda-toolkit/bin/cuobjdump"}, "cuobjdump");
@@ -160,33 +164,22 @@ int run_cubin(const IsaOptions& options, const std::regex& wanted) {
   return failed > 0 ? kExitFailed : kExitGood;
 }
 
-}  // namespace
-
-void judge(std::vector<IsaRecord>& records, const Entries& entries) {
-  for (IsaRecord& record : records) {
-    const auto architecture = entries.find(record.architecture);
-    if (architecture == entries.end()) continue;
-    const auto entry = architecture->second.find(record.kernel);
-    if (entry == architecture->second.end()) continue;
-    record.compared = true;
-    record.regressions = regressions(entry->second.figures, record.figures);
-    record.better = record.regressions.empty() && !(record.figures == entry->second.figures);
-  }
-}
-
-std::size_t accept(const std::vector<IsaRecord>& records, const std::string& reason, const std::string& date,
-                   Entries& entries) {
+// Takes records that hold the limits into the entries where they are new or differ, and returns how many.
+std::size_t accept(const std::vector<IsaRecord>& records, const std::string& reason,
+                   BaselineEntries& entries) {
+  const std::string date = fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr)));
   std::size_t taken = 0;
   for (const IsaRecord& record : records) {
     if (!record.limits.empty()) continue;
-    auto& kernels = entries[record.architecture];
-    const auto entry = kernels.find(record.kernel);
-    if (entry != kernels.end() && entry->second.figures == record.figures) continue;
-    kernels[record.kernel] = BaselineEntry{record.figures, reason, date};
+    const auto [entry, is_new] = entries[record.architecture].try_emplace(record.kernel);
+    if (!is_new && entry->second.figures == record.figures) continue;
+    entry->second = {record.figures, reason, date};
     ++taken;
   }
   return taken;
 }
+
+}  // namespace
 
 int run_isa(const IsaOptions& options) {
   std::regex wanted;
@@ -209,12 +202,9 @@ int run_isa(const IsaOptions& options) {
     return usage_error("isa", fmt::format("{} has no code objects for {}, it has {}", options.folder, name,
                                           fmt::join(names, ", ")));
   }
-  if (!options.architectures.empty()) {
-    std::erase_if(code_objects, [&](const auto& entry) {
-      return std::find(options.architectures.begin(), options.architectures.end(), entry.first) ==
-             options.architectures.end();
-    });
-  }
+  std::erase_if(code_objects, [&, &only = options.architectures](const auto& entry) {
+    return !only.empty() && std::ranges::find(only, entry.first) == only.end();
+  });
   if (options.accept && !fs::exists(folder / "toolchain.json")) {
     cannot_run(fmt::format("{} is missing, so nobody knows whose figures --accept would take",
                            (folder / "toolchain.json").string()));
@@ -231,36 +221,23 @@ int run_isa(const IsaOptions& options) {
   }
   if (records.empty()) return usage_error("isa", fmt::format("no kernel matches {}", options.kernel));
 
-  Entries& entries = baseline[toolchain.name];
-  std::set<std::pair<std::string, std::string>> present;
-  for (const IsaRecord& record : records) present.emplace(record.architecture, record.kernel);
-  const auto is_gone = [&](const std::string& architecture, const std::string& kernel) {
-    return code_objects.contains(architecture) && std::regex_search(kernel, wanted) &&
-           !present.contains({architecture, kernel});
-  };
-  std::vector<std::string> gone;
-  for (auto& [architecture, kernels] : entries) {
+  BaselineEntries& entries = baseline[toolchain.name];
+  std::set<Name> gone;
+  for (const auto& [architecture, kernels] : entries) {
+    if (!code_objects.contains(architecture)) continue;
     for (const auto& [kernel, entry] : kernels) {
-      if (is_gone(architecture, kernel)) gone.push_back(architecture + " " + kernel);
+      if (std::regex_search(kernel, wanted)) gone.emplace(architecture, kernel);
     }
   }
+  for (const IsaRecord& record : records) gone.erase({record.architecture, record.kernel});
   if (options.accept) {
-    const std::string date = fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr)));
-    const std::size_t taken = accept(records, *options.accept, date, entries);
-    for (auto& [architecture, kernels] : entries) {
-      std::erase_if(kernels,
-                    [&, name = architecture](const auto& entry) { return is_gone(name, entry.first); });
-    }
+    const std::size_t taken = accept(records, *options.accept, entries);
+    for (const auto& [architecture, kernel] : gone) entries[architecture].erase(kernel);
     write_baseline(options.baseline, baseline);
     fmt::print("{}: {} entries rewritten, {} dropped\n", options.baseline, taken, gone.size());
     gone.clear();
   }
-  judge(records, entries);
-  const Summary summary = isa_summary(toolchain.name, records);
-  fmt::print("{}", aligned(summary.groups));
-  write_summary({.json = options.json_path}, summary);
-  print_verdicts(records, gone, summary);
-  return summary.count(Entry::Verdict::kFailed) > 0 ? kExitFailed : kExitGood;
+  return judge(records, toolchain.name, entries, gone, options.json_path);
 }
 
 }  // namespace hipforge::harness

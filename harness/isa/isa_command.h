@@ -1,7 +1,5 @@
 #pragma once
 
-#include "harness/isa/isa_figures.h"
-
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,25 +24,5 @@ struct IsaOptions {
 /// baseline, with reason and date, and drops what is gone; what breaks a limit cannot be accepted. Returns an
 /// exit code; throws Error where a file or a tool is missing or malformed.
 [[nodiscard]] int run_isa(const IsaOptions& options);
-
-/// One kernel of one architecture, judged.
-struct IsaRecord {
-  std::string architecture;
-  std::string kernel;
-  IsaFigures figures;
-  bool has_loop = false;
-  bool compared = false;                   ///< the baseline has it
-  std::vector<std::string> limits{};       ///< broken
-  std::vector<std::string> regressions{};  ///< against the baseline
-  bool better = false;                     ///< differs from the baseline, and in nothing worse
-};
-
-/// Judges records against the entries of their toolchain, sorts nothing and prints nothing.
-void judge(std::vector<IsaRecord>& records,
-           const std::map<std::string, std::map<std::string, BaselineEntry>>& entries);
-
-/// Takes records that hold the limits into the entries where they are new or differ, and returns how many.
-std::size_t accept(const std::vector<IsaRecord>& records, const std::string& reason, const std::string& date,
-                   std::map<std::string, std::map<std::string, BaselineEntry>>& entries);
 
 }  // namespace hipforge::harness

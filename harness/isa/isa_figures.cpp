@@ -1,25 +1,26 @@
 #include "harness/isa/isa_figures.h"
 
+#include "harness/isa/json_member.h"
 #include "harness/system/file.h"
-#include "kernels/runtime/status.h"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <ranges>
+#include <string_view>
 
 namespace hipforge::harness {
 namespace {
 
-constexpr std::int64_t kLdsBytes = std::int64_t{64} << 10;  // of a block, and of a compute unit
+constexpr int kLdsBytes = 64 << 10;  // of a block, and of a compute unit
 
 // Vector registers of a lane on one SIMD, in what portions a wave gets them, and the waves that a SIMD can
 // track. Source: LLVM, AMDGPUBaseInfo.cpp: getTotalNumVGPRs, getVGPRAllocGranule, getMaxWavesPerEU, for waves
 // of 64 on gfx9 and of 32 on gfx10 and up; AMD's "CDNA2" and "RDNA3" instruction set architecture guides.
 struct Architecture {
-  const char* name;
+  std::string_view name;
   int vgprs;
   int portion;
   int max_waves;
@@ -34,51 +35,58 @@ constexpr Architecture kArchitectures[] = {
 };
 
 const Architecture& find_architecture(const std::string& name) {
-  std::vector<std::string> names;
-  for (const Architecture& known : kArchitectures) {
-    if (name == known.name) return known;
-    names.emplace_back(known.name);
-  }
+  const auto found = std::ranges::find(kArchitectures, name, &Architecture::name);
+  if (found != std::end(kArchitectures)) return *found;
+  const auto names = kArchitectures | std::views::transform(&Architecture::name);
   throw Error(unsupported("architecture ", name,
                           " is not known, supported: ", fmt::format("{}", fmt::join(names, ", "))));
 }
 
-int divide_up(int value, int by) {
+std::int64_t divide_up(std::int64_t value, std::int64_t by) {
   return (value + by - 1) / by;
 }
 
-// Every figure under its name in a baseline.
-template <class Figures, class Visit>
-void for_each_figure(Figures& figures, const Visit& visit) {
-  for_each_need(figures, visit);
-  visit("waves", figures.waves);
-  for_each_count(figures.loop, [&](const char* name, auto& count, WorkKind) { visit(name, count); });
+std::string quoted(const std::string& text) {
+  return nlohmann::json(text).dump();
+}
+
+std::string baseline_text(const BaselineEntry& entry, const std::string&) {
+  std::string text = "{";
+  for (const FigureField& field : kFigureFields) {
+    text += fmt::format("\"{}\": {}, ", field.name, entry.figures.*field.value);
+  }
+  return text + fmt::format("\"date\": {}, \"reason\": {}}}", quoted(entry.date), quoted(entry.reason));
+}
+
+// An object with a line a member.
+template <class Value>
+std::string baseline_text(const std::map<std::string, Value>& map, const std::string& indent) {
+  std::vector<std::string> members;
+  for (const auto& [name, value] : map) {
+    members.push_back(fmt::format("\n{} {}: {}", indent, quoted(name), baseline_text(value, indent + " ")));
+  }
+  return fmt::format("{{{}\n{}}}", fmt::join(members, ","), indent);
 }
 
 }  // namespace
 
 int waves_per_simd(const std::string& architecture, const KernelMetadata& kernel) {
   const Architecture& arch = find_architecture(architecture);
-  int waves = arch.max_waves;
+  std::int64_t waves = arch.max_waves;
   if (kernel.vgprs > 0) {
     waves = std::min(waves, arch.vgprs / (divide_up(kernel.vgprs, arch.portion) * arch.portion));
   }
   // Source: LLVM, GCNSubtarget::getOccupancyWithNumSGPRs: 800 registers in portions of 16, 102 at most for a
   // wave.
-  if (arch.scalar_limit && kernel.sgprs > 100) waves = std::min(waves, 7);
+  if (arch.scalar_limit && kernel.sgprs > 100) waves = std::min<std::int64_t>(waves, 7);
   if (kernel.lds_bytes > 0 && kernel.wave > 0) {
     // In workgroup processor mode a block can use the LDS and the SIMDs of both compute units.
     const int units = kernel.workgroup_processor_mode ? 2 : 1;
     const std::int64_t blocks = units * kLdsBytes / kernel.lds_bytes;
     const std::int64_t block_waves = divide_up(std::max(kernel.max_threads, 1), kernel.wave);
-    const std::int64_t by_lds = (blocks * block_waves + units * arch.simds - 1) / (units * arch.simds);
-    waves = static_cast<int>(std::min<std::int64_t>(waves, by_lds));
+    waves = std::min(waves, divide_up(blocks * block_waves, units * arch.simds));
   }
-  return waves;
-}
-
-IsaFigures make_figures(const std::string& architecture, const KernelMetadata& kernel, const HotLoop& loop) {
-  return IsaFigures{kernel, waves_per_simd(architecture, kernel), loop.counts};
+  return static_cast<int>(waves);
 }
 
 bool names_matrix_core(const std::string& kernel) {
@@ -104,7 +112,7 @@ std::vector<std::string> broken_limits(const std::string& architecture, const st
   if (figures.lds_bytes > kLdsBytes) {
     broken.push_back(fmt::format("{} bytes of LDS, allowed {}", figures.lds_bytes, kLdsBytes));
   }
-  if (names_matrix_core(kernel) && find_architecture(architecture).matrix_unit && figures.loop.matrix == 0) {
+  if (names_matrix_core(kernel) && find_architecture(architecture).matrix_unit && figures.matrix == 0) {
     broken.emplace_back("0 matrix instructions in the hot loop, its name promises some");
   }
   return broken;
@@ -123,20 +131,20 @@ std::vector<std::string> regressions(const IsaFigures& before, const IsaFigures&
   more("bytes of scratch", before.scratch_bytes, now.scratch_bytes);
   more("spilled VGPRs", before.vgpr_spills, now.vgpr_spills);
   more("spilled SGPRs", before.sgpr_spills, now.sgpr_spills);
-  const bool by_matrix = before.loop.matrix > 0 && now.loop.matrix > 0;
+  const bool by_matrix = before.matrix > 0 && now.matrix > 0;
   const auto loop = [&](const char* what, std::int64_t was, std::int64_t is) {
     if (!by_matrix) {
       more(what, was, is);
-    } else if (is * before.loop.matrix > was * now.loop.matrix) {
-      worse.push_back(fmt::format("{} {} to {} matrix instructions, was {} to {}", is, what, now.loop.matrix,
-                                  was, before.loop.matrix));
+    } else if (is * before.matrix > was * now.matrix) {
+      worse.push_back(fmt::format("{} {} to {} matrix instructions, was {} to {}", is, what, now.matrix, was,
+                                  before.matrix));
     }
   };
-  loop("vector instructions in the hot loop", before.loop.vector, now.loop.vector);
-  loop("LDS instructions in the hot loop", before.loop.lds, now.loop.lds);
-  loop("global memory instructions in the hot loop", before.loop.global, now.loop.global);
-  if (before.loop.matrix > 0 && now.loop.matrix == 0) {
-    worse.push_back(fmt::format("0 matrix instructions in the hot loop, was {}", before.loop.matrix));
+  loop("vector instructions in the hot loop", before.vector, now.vector);
+  loop("LDS instructions in the hot loop", before.lds, now.lds);
+  loop("global memory instructions in the hot loop", before.global, now.global);
+  if (before.matrix > 0 && now.matrix == 0) {
+    worse.push_back(fmt::format("0 matrix instructions in the hot loop, was {}", before.matrix));
   }
   return worse;
 }
@@ -145,30 +153,23 @@ IsaBaseline read_baseline(const std::string& path) {
   IsaBaseline baseline;
   if (!std::filesystem::exists(path)) return baseline;
   const nlohmann::json root = nlohmann::json::parse(read_file(path), nullptr, false);
-  const auto fail = [&](const std::string& what) { throw Error(invalid_argument(path, ": ", what)); };
-  if (!root.is_object()) fail("not a baseline: no JSON object");
-  for (const auto& [toolchain, architectures] : root.items()) {
-    if (!architectures.is_object()) fail(fmt::format("\"{}\" is no object", toolchain));
-    for (const auto& [architecture, kernels] : architectures.items()) {
-      if (!kernels.is_object()) fail(fmt::format("\"{}\" is no object", architecture));
-      for (const auto& [kernel, entry] : kernels.items()) {
-        const std::string where = fmt::format("{} of {}", kernel, architecture);
-        if (!entry.is_object()) fail(where + " is no object");
+  const auto members = [&](const nlohmann::json& object, const std::string& fault) {
+    if (!object.is_object()) throw Error(invalid_argument(path, ": ", fault));
+    return object.items();
+  };
+  for (const auto& [toolchain, architectures] : members(root, "not a baseline: no JSON object")) {
+    for (const auto& [architecture, kernels] :
+         members(architectures, fmt::format("\"{}\" is no object", toolchain))) {
+      for (const auto& [kernel, entry] : members(kernels, fmt::format("\"{}\" is no object", architecture))) {
+        const std::string name = fmt::format("{} of {}", kernel, architecture);
+        (void)members(entry, name + " is no object");
+        const std::string place = fmt::format("{}: {}", path, name);
         BaselineEntry& into = baseline[toolchain][architecture][kernel];
-        for_each_figure(into.figures, [&, &values = entry](const char* name, auto& figure) {
-          const auto found = values.find(name);
-          if (found == values.end() || !found->is_number_unsigned() ||
-              found->template get<std::uint64_t>() > INT32_MAX) {
-            fail(fmt::format("{}: {} is missing or no count", where, name));
-          }
-          found->get_to(figure);
-        });
-        for (const auto& [name, text] : {std::pair{"reason", &into.reason}, std::pair{"date", &into.date}}) {
-          const auto found = entry.find(name);
-          if (found == entry.end() || !found->is_string())
-            fail(fmt::format("{}: {} is missing", where, name));
-          found->get_to(*text);
+        for (const FigureField& field : kFigureFields) {
+          into.figures.*field.value = count_member(entry, field.name, place);
         }
+        into.reason = text_member(entry, "reason", place);
+        into.date = text_member(entry, "date", place);
       }
     }
   }
@@ -176,25 +177,7 @@ IsaBaseline read_baseline(const std::string& path) {
 }
 
 void write_baseline(const std::string& path, const IsaBaseline& baseline) {
-  const auto quoted = [](const std::string& text) { return nlohmann::json(text).dump(); };
-  // An object with a line a member.
-  const auto object = [&](const auto& map, const std::string& indent, const auto& text_of) {
-    std::vector<std::string> members;
-    for (const auto& [name, value] : map) {
-      members.push_back(fmt::format("\n{} {}: {}", indent, quoted(name), text_of(value)));
-    }
-    return fmt::format("{{{}\n{}}}", fmt::join(members, ","), indent);
-  };
-  const auto entry_text = [&](const BaselineEntry& entry) {
-    std::string text;
-    for_each_figure(entry.figures, [&](const char* name, std::int64_t figure) {
-      text += fmt::format("\"{}\": {}, ", name, figure);
-    });
-    return fmt::format("{{{}\"date\": {}, \"reason\": {}}}", text, quoted(entry.date), quoted(entry.reason));
-  };
-  const auto kernels_text = [&](const auto& kernels) { return object(kernels, "  ", entry_text); };
-  const auto toolchain_text = [&](const auto& kernels) { return object(kernels, " ", kernels_text); };
-  write_file(path, object(baseline, "", toolchain_text) + "\n");
+  write_file(path, baseline_text(baseline, "") + "\n");
 }
 
 }  // namespace hipforge::harness

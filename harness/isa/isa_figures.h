@@ -9,32 +9,39 @@
 
 namespace hipforge::harness {
 
-/// What the machine code of one kernel says of it.
-struct IsaFigures : KernelNeeds {
-  int waves = 0;    ///< of a SIMD, at most
-  WorkCounts loop;  ///< the hot loop
+/// What the machine code of one kernel says of it: what it takes, and what its hot loop does.
+struct IsaFigures : KernelNeeds, WorkCounts {
+  int waves = 0;  ///< of a SIMD, at most
 
   friend bool operator==(const IsaFigures&, const IsaFigures&) = default;
 };
 
-/// visit(name, figure) for all but those of the hot loop, in the order in which they are shown.
-template <class Figures, class Visit>
-void for_each_need(Figures& figures, const Visit& visit) {
-  visit("vgprs", figures.vgprs);
-  visit("agprs", figures.agprs);
-  visit("sgprs", figures.sgprs);
-  visit("vgpr_spills", figures.vgpr_spills);
-  visit("sgpr_spills", figures.sgpr_spills);
-  visit("lds_bytes", figures.lds_bytes);
-  visit("scratch_bytes", figures.scratch_bytes);
-}
+/// Every figure, in the order of all that we write.
+struct FigureField {
+  const char* name;
+  const char* heading;  ///< in the table; empty: it is not there
+  int IsaFigures::*value;
+  bool of_loop = false;
+};
+inline constexpr FigureField kFigureFields[] = {
+    {"vgprs", "VGPRs", &IsaFigures::vgprs},
+    {"agprs", "AGPRs", &IsaFigures::agprs},
+    {"sgprs", "SGPRs", &IsaFigures::sgprs},
+    {"vgpr_spills", "", &IsaFigures::vgpr_spills},
+    {"sgpr_spills", "", &IsaFigures::sgpr_spills},
+    {"lds_bytes", "LDS", &IsaFigures::lds_bytes},
+    {"scratch_bytes", "scratch", &IsaFigures::scratch_bytes},
+    {"waves", "waves", &IsaFigures::waves},
+    {"matrix", "matrix", &IsaFigures::matrix, true},
+    {"vector", "vector", &IsaFigures::vector, true},
+    {"lds", "LDS op", &IsaFigures::lds, true},
+    {"global", "global", &IsaFigures::global, true},
+    {"scalar", "scalar", &IsaFigures::scalar, true},
+};
 
 /// How many waves of a kernel one SIMD holds: the least of what vector registers, scalar registers and static
 /// shared memory (in blocks of max_threads) allow. Throws Error{kUnsupported} for an unknown architecture.
 [[nodiscard]] int waves_per_simd(const std::string& architecture, const KernelMetadata& kernel);
-
-[[nodiscard]] IsaFigures make_figures(const std::string& architecture, const KernelMetadata& kernel,
-                                      const HotLoop& loop);
 
 /// What no kernel may do, whatever the baseline says, as one text each with the numbers: use scratch; take
 /// over 64 KiB of LDS; and, where its name has the word `mma` and the architecture a matrix unit, run a hot
@@ -63,8 +70,9 @@ struct BaselineEntry {
   std::string date;  ///< YYYY-MM-DD
 };
 
-/// Accepted figures by toolchain, architecture and kernel.
-using IsaBaseline = std::map<std::string, std::map<std::string, std::map<std::string, BaselineEntry>>>;
+/// Accepted figures of a toolchain's code, by architecture and kernel.
+using BaselineEntries = std::map<std::string, std::map<std::string, BaselineEntry>>;
+using IsaBaseline = std::map<std::string, BaselineEntries>;  ///< by toolchain
 
 /// Throws Error{kInvalidArgument} that names path and place for a file that is not one of ours. A file that
 /// is not there is an empty baseline.

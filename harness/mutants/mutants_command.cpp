@@ -53,41 +53,34 @@ void in_parallel(std::size_t count, int jobs, const std::function<void(std::size
 
 using Suite = std::vector<SuiteStep> (*)(const std::string& op, const std::string& platform);
 
-std::string key_of(const SuiteStep& step) {
-  return fmt::format("{} {} {}", fmt::join(step.variables, " "), fmt::join(step.under, " "),
-                     fmt::join(step.command, " "));
-}
+// A step, and how it went with no mutant on.
+struct Unmutated {
+  SuiteStep step;
+  StepOutcome outcome{};
+};
 
-// Seconds that each step takes with no mutant on, by key_of; `failure` says what failed.
-std::map<std::string, double> run_unmutated(const MutantBuild& build, Suite suite,
-                                            const std::set<std::string>& ops, int jobs,
-                                            std::string& failure) {
-  std::vector<SuiteStep> steps;
+std::vector<Unmutated> run_unmutated(const MutantBuild& build, Suite suite, const std::set<std::string>& ops,
+                                     int jobs) {
+  std::vector<Unmutated> all;
   for (const std::string& op : ops) {
     for (SuiteStep& step : suite(op, build.platform)) {
-      if (std::find(steps.begin(), steps.end(), step) == steps.end()) steps.push_back(std::move(step));
+      if (std::ranges::find(all, step, &Unmutated::step) == all.end()) all.push_back({std::move(step)});
     }
   }
-  std::vector<StepOutcome> outcomes(steps.size());
-  Progress progress(steps.size());
+  Progress progress(all.size());
   std::mutex mutex;
-  in_parallel(steps.size(), jobs, [&](std::size_t i) {
-    outcomes[i] = run_step(build, steps[i], 0, kUnmutatedTimeout);
+  in_parallel(all.size(), jobs, [&](std::size_t i) {
+    all[i].outcome = run_step(build, all[i].step, 0, kUnmutatedTimeout);
     const std::lock_guard lock(mutex);
-    progress.step("without a mutant: " + steps[i].check);
+    progress.step("without a mutant: " + all[i].step.check);
   });
-  std::map<std::string, double> seconds;
-  for (std::size_t i = 0; i < steps.size(); ++i) {
-    seconds[key_of(steps[i])] = outcomes[i].seconds;
-    if (outcomes[i].failed && failure.empty()) failure = outcomes[i].by;
-  }
-  return seconds;
+  return all;
 }
 
-void run_suite(const MutantBuild& build, Suite suite, const std::map<std::string, double>& unmutated,
-               Trial& trial) {
+void run_suite(const MutantBuild& build, Suite suite, const std::vector<Unmutated>& unmutated, Trial& trial) {
   for (const SuiteStep& step : suite(trial.mutant->op, build.platform)) {
-    const double timeout = std::max(kTimeoutFloor, kTimeoutFactor * unmutated.at(key_of(step)));
+    const double usual = std::ranges::find(unmutated, step, &Unmutated::step)->outcome.seconds;
+    const double timeout = std::max(kTimeoutFloor, kTimeoutFactor * usual);
     const double spent = trial.outcome.seconds;
     trial.outcome = run_step(build, step, trial.mutant->number, timeout);
     trial.outcome.seconds += spent;
@@ -97,13 +90,12 @@ void run_suite(const MutantBuild& build, Suite suite, const std::map<std::string
 
 void print_trial(const Trial& trial) {
   const Mutant& mutant = *trial.mutant;
-  fmt::print("{} {}{}: ", trial.caught() ? "caught  " : "SURVIVED", mutant.id,
-             mutant.chronicle.empty() ? "" : " (chronicle " + mutant.chronicle + ")");
-  if (trial.caught()) {
-    fmt::print("{} ({:.1f} s)\n", trial.outcome.by, trial.outcome.seconds);
-  } else {
-    fmt::print("{}, {}{}\n", mutant.where, mutant.what, mutant.reason.empty() ? "" : "; " + mutant.reason);
-  }
+  const std::string how = trial.caught()
+                              ? fmt::format("{} ({:.1f} s)", trial.outcome.by, trial.outcome.seconds)
+                              : fmt::format("{}, {}{}", mutant.where, mutant.what,
+                                            mutant.reason.empty() ? "" : "; " + mutant.reason);
+  fmt::print("{} {}{}: {}\n", trial.caught() ? "caught  " : "SURVIVED", mutant.id,
+             mutant.chronicle.empty() ? "" : " (chronicle " + mutant.chronicle + ")", how);
   std::fflush(stdout);
 }
 
@@ -116,47 +108,27 @@ void print_counts(const std::string& title, const std::map<std::string, std::pai
   fmt::print("\n");
 }
 
-std::string trials_json(JsonFields root, int discarded, const std::vector<Trial>& trials,
-                        const std::vector<const Mutant*>& left_out) {
-  std::vector<JsonFields> rows;
-  for (const Trial& trial : trials) {
-    const Mutant& mutant = *trial.mutant;
-    JsonFields row{{"id", mutant.id},     {"op", mutant.op},       {"kind", mutant.kind},
-                   {"what", mutant.what}, {"where", mutant.where}, {"caught", trial.caught()}};
-    if (!mutant.chronicle.empty()) row.emplace_back("chronicle", mutant.chronicle);
-    if (trial.caught()) {
-      row.emplace_back("by", trial.outcome.by);
-    } else if (!mutant.reason.empty()) {
-      row.emplace_back("reason", mutant.reason);
-      row.emplace_back("equivalent", mutant.equivalent);
-    }
-    rows.push_back(std::move(row));
+JsonFields trial_json(const Trial& trial) {
+  const Mutant& mutant = *trial.mutant;
+  JsonFields row{{"id", mutant.id},     {"op", mutant.op},       {"kind", mutant.kind},
+                 {"what", mutant.what}, {"where", mutant.where}, {"caught", trial.caught()}};
+  if (!mutant.chronicle.empty()) row.emplace_back("chronicle", mutant.chronicle);
+  if (trial.caught()) {
+    row.emplace_back("by", trial.outcome.by);
+  } else if (!mutant.reason.empty()) {
+    row.emplace_back("reason", mutant.reason);
+    row.emplace_back("equivalent", mutant.equivalent);
   }
-  std::vector<JsonFields> others;
-  for (const Mutant* mutant : left_out) {
-    others.push_back({{"id", mutant->id}, {"what", mutant->what}, {"reason", mutant->left_out}});
-  }
-  root.emplace_back("discarded", discarded);
-  root.emplace_back("mutants", std::move(rows));
-  if (!others.empty()) root.emplace_back("left_out", std::move(others));
-  return json_text(root);
+  return row;
 }
 
 }  // namespace
-
-std::string default_mutants_folder() {
-  std::error_code error;
-  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
-  return (program.parent_path() / "mutants").string();
-}
 
 int run_mutants(const MutantsOptions& options) {
   if (options.hand_made && options.generated)
     return usage_error("mutants", "--hand-made and --generated exclude each other");
   if (options.race && options.generated)
     return usage_error("mutants", "--race is for the mutants made by hand");
-  if (options.jobs < 1)
-    return usage_error("mutants", fmt::format("--jobs is {}, needs 1 or more", options.jobs));
   std::regex wanted;
   try {
     wanted = std::regex(options.id);
@@ -170,27 +142,25 @@ int run_mutants(const MutantsOptions& options) {
     throw Error(failure(StatusCode::kNotFound, "no mutants in ", folder,
                         ": configure with -DHIPFORGE_MUTANTS=ON and build the target mutants_", name));
   }
-  const MutantBuild build = read_mutant_build(folder);
+  MutantBuild build = read_mutant_build(folder);
+  std::erase_if(build.mutants, [&, &only = options.ops](const Mutant& mutant) {
+    const bool of_op = only.empty() || std::ranges::find(only, mutant.op) != only.end();
+    const bool race = !options.race || mutant.kind == "barrier";
+    return !of_op || !race || !std::regex_search(mutant.id, wanted);
+  });
   std::vector<Trial> trials;
-  std::vector<const Mutant*> left_out;
   for (const Mutant& mutant : build.mutants) {
-    const auto& only = options.ops;
-    if (!only.empty() && std::find(only.begin(), only.end(), mutant.op) == only.end()) continue;
-    if (!std::regex_search(mutant.id, wanted)) continue;
-    if (options.race && mutant.kind != "barrier") continue;
-    if (mutant.left_out.empty() || options.list) {
-      trials.push_back({&mutant});
-    } else {
-      left_out.push_back(&mutant);
-    }
+    if (options.list) fmt::print("{} {}: {}\n", mutant.id, mutant.where, mutant.what);
+    if (mutant.left_out.empty()) trials.push_back({&mutant});
   }
+  if (options.list && !build.mutants.empty()) return kExitGood;
   if (trials.empty()) return usage_error("mutants", "no mutant matches");
-  if (options.list) {
-    for (const auto& [mutant, _] : trials) fmt::print("{} {}: {}\n", mutant->id, mutant->where, mutant->what);
-    return kExitGood;
+  std::vector<JsonFields> left_out;
+  for (const Mutant& mutant : build.mutants) {
+    if (mutant.left_out.empty()) continue;
+    fmt::print("left out {} on {}: {}\n", mutant.id, build.platform, mutant.left_out);
+    left_out.push_back({{"id", mutant.id}, {"what", mutant.what}, {"reason", mutant.left_out}});
   }
-  for (const Mutant* mutant : left_out)
-    fmt::print("left out {} on {}: {}\n", mutant->id, build.platform, mutant->left_out);
 
   const auto begin = std::chrono::steady_clock::now();
   std::mutex mutex;
@@ -205,9 +175,10 @@ int run_mutants(const MutantsOptions& options) {
       alive.push_back(&trial);
       ops.insert(trial.mutant->op);
     }
-    std::string failed;
-    const std::map<std::string, double> unmutated = run_unmutated(build, suite, ops, options.jobs, failed);
-    if (!failed.empty()) {
+    const std::vector<Unmutated> unmutated = run_unmutated(build, suite, ops, options.jobs);
+    const auto failing = std::ranges::find_if(unmutated, [](const auto& run) { return run.outcome.failed; });
+    if (failing != unmutated.end()) {
+      const std::string& failed = failing->outcome.by;
       fmt::print("FAIL without a mutant: {}\n", failed);
       fmt::print(stderr,
                  "hipforge mutants: the suite fails without a mutant ({}), so it says nothing with one\n",
@@ -264,14 +235,19 @@ int run_mutants(const MutantsOptions& options) {
       seconds,
       left_out.empty() ? "" : fmt::format("; {} more cannot show on {}", left_out.size(), build.platform));
   if (!options.json_path.empty()) {
-    const JsonFields head{{"set", options.generated ? "generated" : "hand-made"},
-                          {"platform", build.platform},
-                          {"count", all},
-                          {"caught", caught},
-                          {"survived", survived},
-                          {"equivalent", equivalent},
-                          {"seconds", seconds}};
-    write_file(options.json_path, trials_json(head, build.discarded, trials, left_out));
+    std::vector<JsonFields> rows;
+    for (const Trial& trial : trials) rows.push_back(trial_json(trial));
+    JsonFields root{{"set", options.generated ? "generated" : "hand-made"},
+                    {"platform", build.platform},
+                    {"count", all},
+                    {"caught", caught},
+                    {"survived", survived},
+                    {"equivalent", equivalent},
+                    {"seconds", seconds},
+                    {"discarded", build.discarded},
+                    {"mutants", std::move(rows)}};
+    if (!left_out.empty()) root.emplace_back("left_out", std::move(left_out));
+    write_file(options.json_path, json_text(root));
   }
   const bool good = options.generated ? real_share >= kGeneratedShare && unexplained == 0 : survived == 0;
   return good ? kExitGood : kExitFailed;

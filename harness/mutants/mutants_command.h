@@ -17,9 +17,6 @@ struct MutantsOptions {
   std::string json_path;
 };
 
-/// Where this program's own build puts its mutants: mutants/ beside the executable.
-[[nodiscard]] std::string default_mutants_folder();
-
 /// The share of generated mutants that the suite must catch, of those that are not listed as equivalent.
 inline constexpr double kGeneratedShare = 0.95;
 

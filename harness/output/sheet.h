@@ -29,16 +29,13 @@ Group& group_of(std::vector<std::pair<Key, Group>>& groups, const Key& key) {
 [[nodiscard]] std::string replaced(std::string_view text,
                                    std::initializer_list<std::pair<char, std::string_view>> replacements);
 
-/// RFC 4180: a cell with a comma, a quote or a line break is quoted. Lines end
-/// in "\n".
+/// RFC 4180: a cell with a comma, a quote or a line break is quoted. Lines end in "\n".
 [[nodiscard]] std::string csv(const Sheet& sheet);
 
-/// A table of GitHub-flavoured Markdown. What a cell holds shows as it is:
-/// bars, markup and line breaks are escaped.
+/// A table of GitHub-flavoured Markdown; bars, markup and line breaks in a cell are escaped.
 [[nodiscard]] std::string markdown(const Sheet& sheet);
 
-/// Columns padded to their widest cell, two blanks between them; those whose
-/// cells are all numbers or empty stand to the right.
+/// Columns padded to their widest cell, two blanks between; those of numbers alone, or nothing, to the right.
 [[nodiscard]] std::string aligned(const Sheet& sheet);
 
 }  // namespace hipforge::harness

@@ -3,7 +3,6 @@
 #include "harness/system/file.h"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <map>
@@ -11,29 +10,7 @@
 namespace hipforge::harness {
 namespace {
 
-using Json = nlohmann::ordered_json;
 using Verdict = Entry::Verdict;
-
-Json json_of(const JsonFields& fields) {
-  Json object = Json::object();
-  for (const JsonField& field : fields) {
-    object[field.name] = std::visit(
-        [](const auto& value) -> Json {
-          using T = std::decay_t<decltype(value)>;
-          if constexpr (std::is_same_v<T, JsonFields>) {
-            return json_of(value);
-          } else if constexpr (std::is_same_v<T, std::vector<JsonFields>>) {
-            Json rows = Json::array();
-            for (const JsonFields& row : value) rows.push_back(json_of(row));
-            return rows;
-          } else {
-            return value;
-          }
-        },
-        field.value);
-  }
-  return object;
-}
 
 std::string xml(const std::string& text) {
   std::string escaped = replaced(text, {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}});
@@ -45,7 +22,8 @@ std::string xml(const std::string& text) {
 }  // namespace
 
 std::string json_text(const JsonFields& fields) {
-  return json_of(fields).dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  using Json = nlohmann::ordered_json;
+  return Json(fields).dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 std::size_t Summary::count(Verdict verdict) const {

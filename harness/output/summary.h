@@ -2,40 +2,16 @@
 
 #include "harness/output/sheet.h"
 
-#include <concepts>
+#include <nlohmann/json.hpp>
+
 #include <cstddef>
-#include <cstdint>
 #include <string>
-#include <utility>
-#include <variant>
 #include <vector>
 
 namespace hipforge::harness {
 
-struct JsonField;
-/// Named values in order, as a file of JSON nests them.
-using JsonFields = std::vector<JsonField>;
-struct JsonField {
-  using Value = std::variant<std::nullptr_t, bool, std::int64_t, std::uint64_t, double, std::string,
-                             std::vector<std::string>, JsonFields, std::vector<JsonFields>>;
-  /// A number that is not finite is null: JSON has no infinity.
-  template <class T>
-  JsonField(std::string field_name, T field_value) : name(std::move(field_name)) {
-    if constexpr (std::signed_integral<T>) {
-      value = std::int64_t{field_value};
-    } else if constexpr (std::unsigned_integral<T> && !std::same_as<T, bool>) {
-      value = std::uint64_t{field_value};
-    } else if constexpr (std::same_as<T, const char*>) {
-      value = std::string(field_value);
-    } else {
-      value = std::move(field_value);
-    }
-  }
-  template <class T>
-  JsonField(const std::pair<const std::string, T>& named) : JsonField(named.first, named.second) {}
-  std::string name;
-  Value value;
-};
+/// Named values in order, as a file of JSON nests them. A number that is not finite becomes null.
+using JsonFields = nlohmann::ordered_json::object_t;
 
 /// As JSON, one value a line. Bytes that are no UTF-8 become U+FFFD.
 [[nodiscard]] std::string json_text(const JsonFields& fields);
@@ -47,9 +23,9 @@ struct Entry {
   std::string group;  ///< the op, say
   Verdict verdict = Verdict::kPassed;
   double seconds = 0.0;
-  std::string message;
-  std::string repeat;  ///< a shell command that does it again
-  JsonFields fields;   ///< its row in a JSON file
+  std::string message{};
+  std::string repeat{};  ///< a shell command that does it again
+  JsonFields fields{};   ///< its row in a JSON file
 };
 
 /// What a run has to say, in whichever form it is printed.
@@ -74,8 +50,7 @@ struct Summary {
 [[nodiscard]] std::string summary_json(const Summary& summary);
 /// JUnit's XML, one testsuite a group.
 [[nodiscard]] std::string summary_junit(const Summary& summary);
-/// What a reviewer reads: the table, then each failure with its message and its
-/// command.
+/// What a reviewer reads: the table, then each failure with its message and its command.
 [[nodiscard]] std::string summary_markdown(const Summary& summary);
 
 /// Files that a summary is written to; an empty path is none.

@@ -1,6 +1,6 @@
 #include "harness/replay/rerun.h"
 
-#include "harness/isa/amd_toolchain.h"
+#include "harness/isa/code_object.h"
 #include "harness/isa/disassembly.h"
 #include "harness/system/child_process.h"
 #include "harness/system/file.h"

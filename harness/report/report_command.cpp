@@ -1,5 +1,6 @@
 #include "harness/report/report_command.h"
 
+#include "harness/output/sheet.h"
 #include "harness/system/child_process.h"
 #include "harness/system/exit_code.h"
 #include "harness/system/file.h"
@@ -14,6 +15,7 @@
 #include <ctime>
 #include <filesystem>
 #include <map>
+#include <set>
 
 namespace hipforge::harness {
 namespace {
@@ -21,10 +23,17 @@ namespace {
 using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
-// JsonFields of files that anybody may have written: what is not of the wanted kind is as if it were not there.
+// Members of files that anybody may have written: what is not of the wanted kind is as if it were not there.
 std::string text_of(const Json& row, const char* name) {
   const auto found = row.find(name);
   return found != row.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+// Copies a text that the row has and says so; an empty one is none.
+bool take_text(const Json& row, const char* name, Json& into) {
+  const std::string text = text_of(row, name);
+  if (!text.empty()) into[name] = text;
+  return !text.empty();
 }
 
 double number_of(const Json& row, const char* name) {
@@ -38,14 +47,10 @@ const Json& list_of(const Json& row, const char* name) {
   return found != row.end() && found->is_array() ? *found : kNone;
 }
 
-// Those of a folder's entries, by name.
-std::vector<fs::path> entries_of(const fs::path& folder, bool (*is_wanted)(const fs::directory_entry&)) {
-  std::vector<fs::path> paths;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-    if (is_wanted(entry)) paths.push_back(entry.path());
-  }
-  std::ranges::sort(paths);
-  return paths;
+// By name.
+std::set<fs::path> entries_of(const fs::path& folder) {
+  const fs::directory_iterator entries(folder);
+  return {begin(entries), end(entries)};
 }
 
 // Enough for any pixel, and a third of the bytes.
@@ -64,23 +69,12 @@ std::string stale_reason(const std::string& sources, const std::string& now) {
 
 Json case_data(const Json& row) {
   Json out{{"id", text_of(row, "id")}};
-  if (std::string error = text_of(row, "error"); !error.empty()) {
-    out["error"] = std::move(error);
-    return out;
-  }
-  for (const auto& [to, from] : {std::pair{"us", "median_us"},
-                                 {"low", "low_us"},
-                                 {"high", "high_us"},
-                                 {"gbps", "gbps"},
-                                 {"tflops", "tflops"},
-                                 {"bytes", "bytes"},
-                                 {"flops", "flops"}}) {
-    out[to] = short_number(number_of(row, from));
-  }
-  if (std::string ceiling = text_of(row, "ceiling"); !ceiling.empty()) {
-    out["ceiling"] = std::move(ceiling);
-    out["share"] = short_number(number_of(row, "share"));
-  }
+  if (take_text(row, "error", out)) return out;
+  constexpr const char* kNumbers[][2] = {{"us", "median_us"}, {"low", "low_us"},    {"high", "high_us"},
+                                         {"gbps", "gbps"},    {"tflops", "tflops"}, {"bytes", "bytes"},
+                                         {"flops", "flops"}};
+  for (const auto& [to, from] : kNumbers) out[to] = short_number(number_of(row, from));
+  if (take_text(row, "ceiling", out)) out["share"] = short_number(number_of(row, "share"));
   const double floor_share = number_of(row, "floor_share");
   const double floor_tflops = number_of(row, "floor_tflops");
   if (floor_share > 0.0 || floor_tflops > 0.0) {
@@ -120,11 +114,7 @@ Json peers_data(const Json& wrapper, const Json& result, const std::string& now)
   for (const Json& row : list_of(result, "cases")) {
     if (!row.is_object()) continue;
     Json out{{"id", text_of(row, "id")}, {"peer", text_of(row, "peer")}};
-    if (std::string skipped = text_of(row, "skipped"); !skipped.empty()) {
-      out["skipped"] = std::move(skipped);
-    } else {
-      out["us"] = short_number(number_of(row, "median_us"));
-    }
+    if (!take_text(row, "skipped", out)) out["us"] = short_number(number_of(row, "median_us"));
     peers["rows"].push_back(std::move(out));
   }
   return peers;
@@ -160,8 +150,8 @@ Json device_data(const fs::path& folder, const std::string& now, std::vector<std
               {"runs", Json::array()},
               {"ceilings", nullptr},
               {"peers", nullptr}};
-  const auto is_json = [](const auto& entry) { return entry.path().extension() == ".json"; };
-  for (const fs::path& path : entries_of(folder, is_json)) {
+  for (const fs::path& path : entries_of(folder)) {
+    if (path.extension() != ".json") continue;
     const Json wrapper = Json::parse(read_file(path.string()), nullptr, false);
     const Json result = wrapper.is_object() && wrapper.contains("result") ? wrapper["result"] : wrapper;
     if (!result.is_object()) {
@@ -235,11 +225,8 @@ std::string tree_sources(const std::string& folder) {
 
 // JSON that means the same and cannot end the element that holds it, open a comment or be taken for markup.
 std::string for_script(const Json& data) {
-  std::string safe;
-  for (const char c : data.dump(-1, ' ', true, Json::error_handler_t::replace)) {
-    safe += c == '<' ? "\\u003c" : c == '>' ? "\\u003e" : c == '&' ? "\\u0026" : std::string(1, c);
-  }
-  return safe;
+  return replaced(data.dump(-1, ' ', true, Json::error_handler_t::replace),
+                  {{'<', "\\u003c"}, {'>', "\\u003e"}, {'&', "\\u0026"}});
 }
 
 }  // namespace
@@ -260,8 +247,8 @@ Json report_data(const ReportOptions& options) {
     throw Error(failure(StatusCode::kNotFound, options.results_folder, " is no folder of results"));
   }
   std::map<std::string, std::string> folder_of;
-  const auto is_folder = [](const auto& entry) { return entry.is_directory(); };
-  for (const fs::path& folder : entries_of(options.results_folder, is_folder)) {
+  for (const fs::path& folder : entries_of(options.results_folder)) {
+    if (!fs::is_directory(folder)) continue;
     Json device = device_data(folder, now, notes);
     if (device["runs"].empty() && device["ceilings"].is_null() && device["peers"].is_null()) continue;
     folder_of[text_of(device, "name")] = text_of(device, "folder");

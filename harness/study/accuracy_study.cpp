@@ -5,11 +5,13 @@
 #include "harness/core/rig.h"
 #include "harness/core/tolerance.h"
 #include "harness/output/summary.h"
-#include "harness/study/naive_sums.h"
 #include "harness/system/exit_code.h"
 #include "harness/system/file.h"
+#include "kernels/flash_attention.h"
 #include "kernels/runtime/check.h"
 #include "kernels/runtime/device.h"
+#include "kernels/softmax.h"
+#include "kernels/weighted_matmul.h"
 #include "reference/flash_attention.h"
 #include "reference/softmax.h"
 #include "reference/weighted_matmul.h"
@@ -18,6 +20,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 namespace hipforge::harness {
 namespace {
@@ -26,12 +29,65 @@ namespace {
 constexpr std::int64_t kRows = 16;
 constexpr std::int64_t kHeadDim = 16;
 
-struct Pair {
-  StudyPoint ours;
-  StudyPoint naive;
-};
+// The control: the ops as they must not be (chronicle 006), with one f32 sum that runs over all keys. f32 is the
+// same on every device, so the host's will do.
+using Floats = std::vector<float>;
 
-// One op at one length: launches it and its control on the same operands.
+Floats naive_weighted_matmul(const Floats& weights, const Floats& values) {
+  const std::size_t kv_len = weights.size() / kRows;
+  Floats out;
+  for (std::size_t i = 0; i < kRows * kHeadDim; ++i) {
+    float sum = 0.0f;
+    for (std::size_t j = 0; j < kv_len; ++j) {
+      sum = std::fma(weights[i / kHeadDim * kv_len + j], values[j * kHeadDim + i % kHeadDim], sum);
+    }
+    out.push_back(sum);
+  }
+  return out;
+}
+
+// e to the power of each x less the largest of its row, and the sum of each row.
+std::pair<Floats, Floats> naive_exps(Floats x) {
+  const std::size_t kv_len = x.size() / kRows;
+  Floats sums;
+  for (std::size_t i = 0; i < kRows; ++i) {
+    const std::span<float> row = std::span(x).subspan(i * kv_len, kv_len);
+    const float largest = *std::ranges::max_element(row);
+    float& sum = sums.emplace_back(0.0f);
+    for (float& value : row) sum += value = std::exp(value - largest);
+  }
+  return {std::move(x), std::move(sums)};
+}
+
+Floats divide_rows(Floats rows, const Floats& by) {
+  const std::size_t cols = rows.size() / kRows;
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] /= by[i / cols];
+  return rows;
+}
+
+Floats naive_softmax(const Floats& x) {
+  const auto [exps, sums] = naive_exps(x);
+  return divide_rows(exps, sums);
+}
+
+Floats naive_attention(const Floats& q, const Floats& k, const Floats& v) {
+  const std::size_t kv_len = k.size() / kHeadDim;
+  const float scale = 1.0f / std::sqrt(static_cast<float>(kHeadDim));
+  Floats scores;
+  for (std::size_t i = 0; i < kRows * kv_len; ++i) {
+    float score = 0.0f;
+    for (std::size_t d = 0; d < kHeadDim; ++d) {
+      score = std::fma(q[i / kv_len * kHeadDim + d], k[i % kv_len * kHeadDim + d], score);
+    }
+    scores.push_back(score * scale);
+  }
+  const auto [exps, sums] = naive_exps(std::move(scores));
+  return divide_rows(naive_weighted_matmul(exps, v), sums);
+}
+
+using Pair = std::pair<StudyPoint, StudyPoint>;  // of the op, and of its control
+
+// One op at one length, on the same operands as its control.
 struct Trial {
   std::int64_t kv_len;
   const Target& target;
@@ -40,23 +96,23 @@ struct Trial {
   TensorView positive(const std::string& name, const Shape& shape) {
     return rig.input(name, DType::kF32, shape, Family::kPositive);
   }
+  [[nodiscard]] Floats floats(const std::string& name) const {
+    return {rig.values(name).begin(), rig.values(name).end()};
+  }
   // `out` is the params' output, of this shape; errors are measured by the oracle's sums of magnitudes.
   template <class Params>
   Pair judge(Params params, TensorView Params::*out, const Shape& shape, const std::vector<double>& value,
              const std::vector<double>& magnitude, Status (*op)(const Params&, hipStream_t, const Target&),
-             Status (*naive)(const Params&, hipStream_t)) {
+             const Floats& naive) {
     params.*out = rig.output("ours", DType::kF32, shape);
-    Params control = params;
-    control.*out = rig.output("naive", DType::kF32, shape);
     throw_if_error(rig.reset());
     throw_if_error(op(params, nullptr, target));
-    throw_if_error(naive(control, nullptr));
     throw_if_error(rig.finish());
-    return {point_of("ours", value, magnitude), point_of("naive", value, magnitude)};
+    return {point_of(rig.read("ours"), value, magnitude), point_of(naive, value, magnitude)};
   }
-  [[nodiscard]] StudyPoint point_of(const std::string& name, const std::vector<double>& value,
+  template <class T>
+  [[nodiscard]] StudyPoint point_of(const std::vector<T>& actual, const std::vector<double>& value,
                                     const std::vector<double>& magnitude) const {
-    const std::vector<double> actual = rig.read(name);
     StudyPoint point{kv_len, 0.0, 0.0};
     for (std::size_t i = 0; i < actual.size(); ++i) {
       const double error = std::fabs(actual[i] - value[i]) / (kF32Roundoff * magnitude[i]);
@@ -76,7 +132,8 @@ Pair try_weighted_matmul(Trial trial) {
   const reference::WeightedMatmulResult oracle = reference::weighted_matmul(
       trial.rig.values("weights"), trial.rig.values("values"), {1, kRows, trial.kv_len, 1, 1, kHeadDim});
   return trial.judge(params, &WeightedMatmulParams::out, {1, kRows, 1, kHeadDim}, oracle.value,
-                     oracle.magnitude, weighted_matmul, naive_weighted_matmul);
+                     oracle.magnitude, weighted_matmul,
+                     naive_weighted_matmul(trial.floats("weights"), trial.floats("values")));
 }
 
 Pair try_softmax(Trial trial) {
@@ -88,7 +145,7 @@ Pair try_softmax(Trial trial) {
   options.cols = trial.kv_len;
   const std::vector<double> value = reference::softmax(trial.rig.values("x"), {}, options).value;
   return trial.judge(params, &SoftmaxParams::y, {1, 1, kRows, trial.kv_len}, value, value, softmax,
-                     naive_softmax);
+                     naive_softmax(trial.floats("x")));
 }
 
 Pair try_attention(Trial trial) {
@@ -102,14 +159,12 @@ Pair try_attention(Trial trial) {
       reference::flash_attention(trial.rig.values("q"), trial.rig.values("k"), trial.rig.values("v"),
                                  {kRows, trial.kv_len, 1, 1, kHeadDim}, rule, {}, {});
   return trial.judge(params, &FlashAttentionParams::o, {1, kRows, 1, kHeadDim}, oracle.o, oracle.weighted,
-                     flash_attention, naive_attention);
+                     flash_attention,
+                     naive_attention(trial.floats("q"), trial.floats("k"), trial.floats("v")));
 }
 
-constexpr const char* kError =
-    "root mean square over the outputs of |value - oracle| / (2^-24 * sum of |a*b|)";
-
-void write_json(const StudyOptions& options, const Target& target, const std::vector<StudySeries>& all,
-                const std::string& path) {
+std::string study_json(const StudyOptions& options, const Target& target,
+                       const std::vector<StudySeries>& all) {
   const DeviceInfo info = device_info();
   std::vector<JsonFields> rows;
   for (const StudySeries& series : all) {
@@ -122,17 +177,18 @@ void write_json(const StudyOptions& options, const Target& target, const std::ve
                     {"slope", series.slope},
                     {"points", std::move(points)}});
   }
-  write_file(path, json_text({{"sources", options.sources},
-                              {"platform", info.platform},
-                              {"device", info.name},
-                              {"compiler", info.compiler},
-                              {"wave", target.wave},
-                              {"seed", options.seed},
-                              {"inputs", "f32, uniform in (0, 1]"},
-                              {"error", kError},
-                              {"max_slope", kMaxErrorSlope},
-                              {"min_control_slope", kMinControlSlope},
-                              {"series", std::move(rows)}}));
+  return json_text(
+      {{"sources", options.sources},
+       {"platform", info.platform},
+       {"device", info.name},
+       {"compiler", info.compiler},
+       {"wave", target.wave},
+       {"seed", options.seed},
+       {"inputs", "f32, uniform in (0, 1]"},
+       {"error", "root mean square over the outputs of |value - oracle| / (2^-24 * sum of |a*b|)"},
+       {"max_slope", kMaxErrorSlope},
+       {"min_control_slope", kMinControlSlope},
+       {"series", std::move(rows)}});
 }
 
 void print_table(const std::vector<StudySeries>& all) {
@@ -149,67 +205,64 @@ void print_table(const std::vector<StudySeries>& all) {
   print_row("slope", [](const auto& series) { return fmt::format("{:.3f}", series.slope); });
 }
 
-constexpr const char* kSvgStyle =
-    ".back{fill:#fff} .text{fill:#222} .grid{stroke:#ddd} .s0{stroke:#1662b8;fill:#1662b8} "
-    ".s1{stroke:#b3541e;fill:#b3541e} .s2{stroke:#3b7d3a;fill:#3b7d3a}\n"
-    "path{fill:none!important;stroke-width:2} .plain{stroke-dasharray:6 4}\n"
-    "@media (prefers-color-scheme:dark){.back{fill:#16181c} .text{fill:#e6e6e6} .grid{stroke:#3a3d44} "
-    ".s0{stroke:#6aaef5;fill:#6aaef5} .s1{stroke:#f0995e;fill:#f0995e} .s2{stroke:#7cc97a;fill:#7cc97a}}\n";
+constexpr const char* kSvgBegin =
+    R"(<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 460" role="img" font-family="sans-serif" )"
+    R"(font-size="13">
+<style>
+.back{fill:#fff} .text{fill:#222} .grid{stroke:#ddd} .s0{stroke:#1662b8;fill:#1662b8} )"
+    R"(.s1{stroke:#b3541e;fill:#b3541e} .s2{stroke:#3b7d3a;fill:#3b7d3a}
+path{fill:none!important;stroke-width:2} .plain{stroke-dasharray:6 4}
+@media (prefers-color-scheme:dark){.back{fill:#16181c} .text{fill:#e6e6e6} .grid{stroke:#3a3d44} )"
+    R"(.s0{stroke:#6aaef5;fill:#6aaef5} .s1{stroke:#f0995e;fill:#f0995e} .s2{stroke:#7cc97a;fill:#7cc97a}}
+</style>
+<title>Error against the number of keys</title>
+<rect class="back" width="760" height="460"/>
+<text class="text" x="64" y="24">error / (u·Σ|ab|), root mean square; positive f32 inputs</text>
+)";
 
 // A plot of all series, both axes logarithmic; light and dark by the reader's preference.
 std::string study_svg(const std::vector<StudySeries>& all) {
-  constexpr double kWidth = 760.0;
-  constexpr double kHeight = 460.0;
+  // The sides of the plot; the marks of the axis and the legend stand below it.
   constexpr double kLeft = 64.0;
-  constexpr double kRight = 24.0;
+  constexpr double kRight = 736.0;
   constexpr double kTop = 44.0;
-  constexpr double kBottom = 120.0;
+  constexpr double kBottom = 340.0;
   double low = 1.0;
   double high = 1.0;
-  std::int64_t most = kStudyMinKvLen;
   for (const StudySeries& series : all) {
     for (const StudyPoint& point : series.points) {
       low = std::min(low, point.error);
       high = std::max(high, point.error);
-      most = std::max(most, point.kv_len);
     }
   }
   const double bottom = std::floor(std::log10(low));
   const double top = std::max(std::ceil(std::log10(high)), bottom + 1.0);
-  const double octaves = std::max(std::log2(static_cast<double>(most) / kStudyMinKvLen), 1.0);
+  const std::int64_t most = all.front().points.back().kv_len;
+  const auto octaves = [](std::int64_t kv_len) {
+    return std::log2(static_cast<double>(kv_len) / kStudyMinKvLen);
+  };
   const auto x_of = [&](std::int64_t kv_len) {
-    return kLeft +
-           (kWidth - kLeft - kRight) * std::log2(static_cast<double>(kv_len) / kStudyMinKvLen) / octaves;
+    return kLeft + (kRight - kLeft) * octaves(kv_len) / octaves(most);
   };
   const auto y_of = [&](double error) {
-    return kTop + (kHeight - kTop - kBottom) * (top - std::log10(error)) / (top - bottom);
+    return kTop + (kBottom - kTop) * (top - std::log10(error)) / (top - bottom);
   };
-  std::string svg = fmt::format(R"(<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {0} {1}" role="img" )"
-                                R"(font-family="sans-serif" font-size="13">
-<style>
-{2}</style>
-<title>Error against the number of keys</title>
-<rect class="back" width="{0}" height="{1}"/>
-<text class="text" x="{3}" y="24">error / (u·Σ|ab|), root mean square; positive f32 inputs</text>
-)",
-                                kWidth, kHeight, kSvgStyle, kLeft);
+  std::string svg = kSvgBegin;
   for (double decade = bottom; decade <= top; decade += 1.0) {
     const double error = std::pow(10.0, decade);
     const double y = y_of(error);
-    svg += fmt::format(R"(<line class="grid" x1="{}" y1="{:.1f}" x2="{}" y2="{:.1f}"/>
-<text class="text" x="{}" y="{:.1f}" text-anchor="end">{:g}</text>
+    svg += fmt::format(R"(<line class="grid" x1="64" y1="{0:.1f}" x2="736" y2="{0:.1f}"/>
+<text class="text" x="56" y="{1:.1f}" text-anchor="end">{2:g}</text>
 )",
-                       kLeft, y, kWidth - kRight, y, kLeft - 8.0, y + 4.0, error);
+                       y, y + 4.0, error);
   }
-  const auto add_middle_text = [&](const std::string& x, double y, const auto& text) {
-    svg += fmt::format(R"(<text class="text" x="{}" y="{}" text-anchor="middle">{}</text>
-)",
-                       x, kHeight - kBottom + y, text);
-  };
   for (std::int64_t kv_len = kStudyMinKvLen; kv_len <= most; kv_len *= 4) {
-    add_middle_text(fmt::format("{:.1f}", x_of(kv_len)), 20.0, kv_len);
+    svg += fmt::format(R"(<text class="text" x="{:.1f}" y="360" text-anchor="middle">{}</text>
+)",
+                       x_of(kv_len), kv_len);
   }
-  add_middle_text(fmt::format("{}", (kLeft + kWidth - kRight) / 2.0), 40.0, "kv_len");
+  svg += R"(<text class="text" x="400" y="380" text-anchor="middle">kv_len</text>
+)";
   for (std::size_t i = 0; i < all.size(); ++i) {
     const StudySeries& series = all[i];
     std::string path;
@@ -217,8 +270,9 @@ std::string study_svg(const std::vector<StudySeries>& all) {
       path +=
           fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : " L", x_of(point.kv_len), y_of(point.error));
     }
-    const double x = kLeft + (series.naive ? (kWidth - kLeft - kRight) / 2.0 : 0.0);
-    const double y = kHeight - 52.0 + 20.0 * static_cast<double>(i / 2);
+    // A line of the legend an op, its control in the second half.
+    const double x = series.naive ? (kLeft + kRight) / 2.0 : kLeft;
+    const double y = 408.0 + 20.0 * static_cast<double>(i / 2);
     svg += fmt::format(R"(<path class="{0}" d="{1}"/>
 <path class="{0}" d="M{2:.1f} {3:.1f} h28"/>
 <text class="text" x="{4:.1f}" y="{5:.1f}">{6} (slope {7:.2f})</text>
@@ -237,9 +291,9 @@ std::vector<StudySeries> run_study(const StudyOptions& options, const Target& ta
     StudySeries ours{op, false, {}, 0.0};
     StudySeries naive{op, true, {}, 0.0};
     for (std::int64_t kv_len = kStudyMinKvLen; kv_len <= options.max_kv_len; kv_len *= 2) {
-      const Pair pair = attempt({kv_len, target, Rig(options.seed, nullptr)});
-      ours.points.push_back(pair.ours);
-      naive.points.push_back(pair.naive);
+      const auto& [point, naive_point] = attempt({kv_len, target, Rig(options.seed, nullptr)});
+      ours.points.push_back(point);
+      naive.points.push_back(naive_point);
     }
     for (StudySeries* series : {&ours, &naive}) {
       series->slope = log_log_slope(series->points);
@@ -283,11 +337,6 @@ std::vector<std::string> study_problems(const std::vector<StudySeries>& all) {
 }
 
 int run_accuracy_study(const StudyOptions& options) {
-  if (options.max_kv_len < 2 * kStudyMinKvLen || options.max_kv_len > kStudyMostKvLen) {
-    return usage_error("accuracy-study",
-                       fmt::format("--max-kv-len {} is not from {} to {}", options.max_kv_len,
-                                   2 * kStudyMinKvLen, kStudyMostKvLen));
-  }
   int devices = 0;
   throw_if_error(usable_devices(devices));
   Target target;
@@ -302,13 +351,15 @@ int run_accuracy_study(const StudyOptions& options) {
 #endif
   const std::vector<StudySeries> all = run_study(options, target);
   print_table(all);
+  const std::string json = study_json(options, target, all);
+  const std::string svg = study_svg(all);
   if (options.record) {
     const std::string path = results_folder() + "/accuracy_study";
-    write_json(options, target, all, path + ".json");
-    write_file(path + ".svg", study_svg(all));
+    write_file(path + ".json", json);
+    write_file(path + ".svg", svg);
   }
-  if (!options.json_path.empty()) write_json(options, target, all, options.json_path);
-  if (!options.svg_path.empty()) write_file(options.svg_path, study_svg(all));
+  if (!options.json_path.empty()) write_file(options.json_path, json);
+  if (!options.svg_path.empty()) write_file(options.svg_path, svg);
   const std::vector<std::string> problems = study_problems(all);
   for (const std::string& problem : problems) fmt::print("FAIL {}\n", problem);
   fmt::print("{} passed, {} failed\n", all.size() - problems.size(), problems.size());

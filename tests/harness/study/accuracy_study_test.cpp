@@ -67,13 +67,5 @@ TEST(AccuracyStudy, OurErrorStaysFlatAndThatOfAPlainSumGrows) {
   std::filesystem::remove_all(folder);
 }
 
-TEST(AccuracyStudy, UsageErrors) {
-  StudyOptions options;
-  options.max_kv_len = 32;
-  EXPECT_EQ(run_accuracy_study(options), kExitUsage);
-  options.max_kv_len = std::int64_t{1} << 21;
-  EXPECT_EQ(run_accuracy_study(options), kExitUsage);
-}
-
 }  // namespace
 }  // namespace hipforge::harness
