@@ -14,13 +14,9 @@
 namespace hipforge::harness {
 
 int run_emulated_candidate(const CheckOptions& options) {
-  if (const std::string fault = usage_fault(options); !fault.empty()) {
-    fmt::print(stderr, "hipforge check: {}\n", fault);
-    return kExitUsage;
-  }
+  require_usable(options);
   if (options.candidate_path.empty()) {
-    fmt::print(stderr, "hipforge check: --emulate goes with --candidate; our own code: hipforge replay\n");
-    return kExitUsage;
+    throw UsageError("--emulate goes with --candidate; our own code: hipforge replay");
   }
   if (candidate_kind(options.candidate_path) != CandidateKind::kCodeObject) {
     throw Error(invalid_argument("candidate ", options.candidate_path,

@@ -1,6 +1,7 @@
 #include "harness/check/accuracy_baseline.h"
 
 #include "harness/core/device_info.h"
+#include "harness/core/selection.h"
 #include "harness/system/file.h"
 
 #include <fmt/chrono.h>
@@ -14,7 +15,6 @@
 #include <filesystem>
 #include <regex>
 #include <set>
-#include <span>
 #include <utility>
 
 namespace hipforge::harness {
@@ -29,25 +29,9 @@ double rounded(double share) {
   return std::stod(fmt::format("{:.4g}", share));
 }
 
-bool has_share(const CaseRecord& record) {
-  return record.result.passed && record.result.bounded;
-}
-
-std::string some_of(const std::vector<std::string>& names) {
-  return fmt::format("{}{}", fmt::join(std::span(names).first(std::min(names.size(), kNamed)), ", "),
-                     names.size() > kNamed ? ", ..." : "");
-}
-
 // The baseline's name of a target.
 std::string name_of(const Target& target) {
   return fmt::format("{} wave {}", target.architecture, target.wave);
-}
-
-const AccuracyEntry* find_entry(const AccuracyBaseline& baseline, const CaseRecord& record) {
-  const auto cases = baseline.targets.find(name_of(record.target));
-  if (cases == baseline.targets.end()) return nullptr;
-  const auto entry = cases->second.find(record.test->id);
-  return entry == cases->second.end() ? nullptr : &entry->second;
 }
 
 // Takes out the entries of the records' targets that are no cases any more, and returns their ids.
@@ -68,25 +52,6 @@ std::vector<std::string> drop_gone(const std::vector<CaseRecord>& records, Accur
     });
   }
   return gone;
-}
-
-// Makes the passed records' shares the baseline where they are new or differ, and drops entries without a case.
-// Returns how many entries it changed or dropped.
-std::size_t accept(const std::vector<CaseRecord>& records, const std::string& reason,
-                   AccuracyBaseline& baseline) {
-  const std::string date = fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr)));
-  std::size_t changed = 0;
-  for (const CaseRecord& record : records) {
-    if (!has_share(record)) continue;
-    const double share = rounded(record.result.worst_share);
-    if (const AccuracyEntry* entry = find_entry(baseline, record);
-        entry != nullptr && entry->share == share) {
-      continue;
-    }
-    baseline.targets[name_of(record.target)][record.test->id] = {share, date, reason};
-    ++changed;
-  }
-  return changed + drop_gone(records, baseline).size();
 }
 
 }  // namespace
@@ -178,41 +143,51 @@ std::size_t hold_to_accuracy_baseline(const CheckOptions& options, const std::ve
     throw Error(
         invalid_argument(path, ": a baseline of seed ", baseline.seed, ", this run has ", options.seed));
   }
-  if (options.accept) {
-    const std::size_t changed = accept(records, *options.accept, baseline);
-    write_accuracy_baseline(path, baseline);
-    fmt::print("accuracy: {} entries of {} rewritten or dropped\n", changed, path);
-    return 0;
-  }
+  const std::string today = fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr)));
+  std::size_t changed = 0;
   std::size_t compared = 0;
   std::size_t grown = 0;
   std::size_t smaller = 0;         // so much that the baseline has slack
   std::vector<std::string> fresh;  // without an entry
   for (const CaseRecord& record : records) {
-    if (!has_share(record)) continue;
-    const AccuracyEntry* entry = find_entry(baseline, record);
-    if (entry == nullptr) {
+    if (!record.result.passed || !record.result.bounded) continue;
+    const double share = rounded(record.result.worst_share);
+    auto& cases = baseline.targets[name_of(record.target)];
+    const auto found = cases.find(record.test->id);
+    if (options.accept) {
+      if (found != cases.end() && found->second.share == share) continue;
+      cases[record.test->id] = {share, today, *options.accept};
+      ++changed;
+      continue;
+    }
+    if (found == cases.end()) {
       fresh.push_back(record.test->id);
       continue;
     }
     ++compared;
-    const double share = rounded(record.result.worst_share);
-    const double limit = kShareGrowth * std::max(entry->share, kShareFloor);
+    const AccuracyEntry& entry = found->second;
+    const double limit = kShareGrowth * std::max(entry.share, kShareFloor);
     if (share > limit) {
       ++grown;
       fmt::print(
           "FAIL {} ({}): worst share {:.4g} at {}, was {:.4g} ({}: {}), may grow to {:.4g}\n     repeat: "
           "{}\n",
-          record.test->id, name_of(record.target), share, record.result.where, entry->share, entry->date,
-          entry->reason, limit, repro_command(record, options));
-    } else if (std::max(entry->share, kShareFloor) > kShareGrowth * std::max(share, kShareFloor)) {
+          record.test->id, name_of(record.target), share, record.result.where, entry.share, entry.date,
+          entry.reason, limit, repro_command(record, options));
+    } else if (std::max(entry.share, kShareFloor) > kShareGrowth * std::max(share, kShareFloor)) {
       ++smaller;
     }
   }
   const std::vector<std::string> gone = drop_gone(records, baseline);
+  if (options.accept) {
+    write_accuracy_baseline(path, baseline);
+    fmt::print("accuracy: {} entries of {} rewritten or dropped\n", changed + gone.size(), path);
+    return 0;
+  }
   fmt::print("accuracy: {} shares compared with {}, {} grew by more than half\n", compared, path, grown);
-  if (!fresh.empty()) fmt::print("accuracy: {} are not in it: {}\n", fresh.size(), some_of(fresh));
-  if (!gone.empty()) fmt::print("accuracy: {} of it are no cases any more: {}\n", gone.size(), some_of(gone));
+  if (!fresh.empty()) fmt::print("accuracy: {} are not in it: {}\n", fresh.size(), some_of(fresh, kNamed));
+  if (!gone.empty())
+    fmt::print("accuracy: {} of it are no cases any more: {}\n", gone.size(), some_of(gone, kNamed));
   if (smaller > 0) fmt::print("accuracy: {} shrank by more than a third\n", smaller);
   if (!fresh.empty() || !gone.empty() || smaller > 0) {
     fmt::print("accuracy: --accept REASON brings it up to date\n");

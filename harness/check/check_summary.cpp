@@ -26,18 +26,17 @@ Entry entry_of(const CheckOptions& options, const CaseRecord& record) {
               record.seconds,
               result.message,
               {},
-              {}};
-  entry.fields = {{"id", test.id},
-                  {"op", test.op},
-                  {"dtype", dtype_name(test.dtype)},
-                  {"layout", test.layout},
-                  {"features", test.features},
-                  {"target", record.target.architecture},
-                  {"wave", record.target.wave},
-                  {"passed", result.passed},
-                  {"worst_share", result.worst_share},
-                  {"where", result.where},
-                  {"seconds", record.seconds}};
+              {{"id", test.id},
+               {"op", test.op},
+               {"dtype", dtype_name(test.dtype)},
+               {"layout", test.layout},
+               {"features", test.features},
+               {"target", record.target.architecture},
+               {"wave", record.target.wave},
+               {"passed", result.passed},
+               {"worst_share", result.worst_share},
+               {"where", result.where},
+               {"seconds", record.seconds}}};
   if (result.unsupported) {
     entry.verdict = Entry::Verdict::kSkipped;
     entry.fields.emplace_back("unsupported", true);

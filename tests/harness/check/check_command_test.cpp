@@ -60,21 +60,21 @@ TEST(Suites, IdsAreUniqueAndPlain) {
 TEST(CheckCommand, UsageErrors) {
   CheckOptions options;
   options.ops = {"no_such_op"};
-  EXPECT_EQ(run_check(options), kExitUsage);
+  EXPECT_THROW((void)run_check(options), UsageError);
   options = {};
   options.dtypes = {"f8"};
-  EXPECT_EQ(run_check(options), kExitUsage);
+  EXPECT_THROW((void)run_check(options), UsageError);
   options = {};
   options.waves = {48};
-  EXPECT_EQ(run_check(options), kExitUsage);
+  EXPECT_THROW((void)run_check(options), UsageError);
   options = {};
   options.target = "gfx000";
-  EXPECT_EQ(run_check(options), kExitUsage);
+  EXPECT_THROW((void)run_check(options), UsageError);
   options = {};
   options.filter = "(";
-  EXPECT_EQ(run_check(options), kExitUsage);
+  EXPECT_THROW((void)run_check(options), UsageError);
   options.filter = "matches nothing at all";
-  EXPECT_EQ(run_check(options), kExitUsage);
+  EXPECT_THROW((void)run_check(options), UsageError);
 }
 
 TEST(CheckCommand, WritesFormsThatAgree) {
@@ -82,12 +82,12 @@ TEST(CheckCommand, WritesFormsThatAgree) {
   std::filesystem::create_directories(folder);
   CheckOptions options;
   options.filter = "rms_norm/f16/strided/5x257/";
-  options.json_path = folder / "out.json";
-  options.junit_path = folder / "out.xml";
-  options.csv_path = folder / "out.csv";
-  options.markdown_path = folder / "out.md";
+  options.files.json = folder / "out.json";
+  options.files.junit = folder / "out.xml";
+  options.files.csv = folder / "out.csv";
+  options.files.markdown = folder / "out.md";
   ASSERT_EQ(run_check(options), kExitGood);
-  std::ifstream file(options.json_path);
+  std::ifstream file(options.files.json);
   const nlohmann::json root = nlohmann::json::parse(file);
   EXPECT_EQ(root["failed"], 0);
   EXPECT_EQ(root["passed"], root["results"].size());
@@ -96,17 +96,17 @@ TEST(CheckCommand, WritesFormsThatAgree) {
     EXPECT_GT(row["worst_share"].get<double>(), 0.0);
     EXPECT_LE(row["worst_share"].get<double>(), 1.0);
   }
-  std::ifstream xml_file(options.junit_path);
+  std::ifstream xml_file(options.files.junit);
   const std::string xml((std::istreambuf_iterator<char>(xml_file)), {});
   std::size_t cases = 0;
   for (std::size_t at = xml.find("<testcase"); at != std::string::npos; at = xml.find("<testcase", at + 1))
     ++cases;
   EXPECT_EQ(cases, root["results"].size());
-  const std::string csv = read_file(options.csv_path);
+  const std::string csv = read_file(options.files.csv);
   EXPECT_EQ(static_cast<std::size_t>(std::count(csv.begin(), csv.end(), '\n')), root["results"].size() + 1);
   EXPECT_NE(csv.find("\n" + root["results"][0]["id"].get<std::string>() + ",rms_norm,f16,strided,"),
             std::string::npos);
-  const std::string markdown = read_file(options.markdown_path);
+  const std::string markdown = read_file(options.files.markdown);
   EXPECT_NE(markdown.find(fmt::format("\n{} passed, 0 failed\n", root["results"].size())), std::string::npos)
       << markdown;
   EXPECT_NE(markdown.find("| rms\\_norm | f16 | "), std::string::npos) << markdown;
@@ -146,7 +146,7 @@ TEST(CheckSummary, AFailureHasItsMessageAndItsCommandInEveryForm) {
 TEST(CheckCommand, AnUnwritableReportIsAnErrorThatNamesIt) {
   CheckOptions options;
   options.filter = "rms_norm/f16/strided/5x257/";
-  options.json_path = "/no/such/folder/out.json";
+  options.files.json = "/no/such/folder/out.json";
   try {
     (void)run_check(options);
     FAIL() << "no error";
