@@ -2,6 +2,7 @@
 
 #include "harness/candidate/candidate.h"
 #include "harness/core/device_info.h"
+#include "harness/core/selection.h"
 #include "harness/system/host_memory.h"
 #include "kernels/runtime/check.h"
 
@@ -67,7 +68,7 @@ void check(PreparedCase& prepared, const Launch& launch, const char* when, Recor
 std::deque<Case> timed_cases(const std::vector<std::string>& ops) {
   std::deque<Case> cases;
   for (const OpSuite& suite : all_suites()) {
-    if (!ops.empty() && std::find(ops.begin(), ops.end(), suite.op) == ops.end()) continue;
+    if (!selected(ops, suite.op)) continue;
     cases.insert(cases.end(), suite.bench_cases.begin(), suite.bench_cases.end());
     if (!kOnGpu || !suite.large_cases) continue;
     for (Case& test : suite.large_cases(1)) cases.push_back(std::move(test));
@@ -107,29 +108,22 @@ Bench::Operands& Bench::operands_of(const Case& test) {
   }
 }
 
-std::vector<Record*>& Bench::records_of(const Case& test) {
-  std::vector<Record*>& records = by_case_[&test];
-  while (records.size() < kernels()) {
-    Record& record = *records.emplace_back(&records_.emplace_back());
-    record.id = test.id;
-    record.op = test.op;
-    record.dtype = dtype_name(test.dtype);
-    record.shape = test.shape;
-    if (records.size() == 2) {
-      record.kernel = kCandidate;
-    } else {
-      record.floor_share = test.floor_share;
-      record.floor_tflops = test.floor_tflops;
-    }
+Record& Bench::record_of(const Case& test, std::size_t kernel) {
+  const std::string whose = kernel == 0 ? "" : kCandidate;
+  const auto found = std::ranges::find_if(
+      records_, [&](const Record& record) { return record.id == test.id && record.kernel == whose; });
+  if (found != records_.end()) return *found;
+  Record& record = records_.emplace_back();
+  record.id = test.id;
+  record.op = test.op;
+  record.dtype = dtype_name(test.dtype);
+  record.shape = test.shape;
+  record.kernel = whose;
+  if (kernel == 0) {
+    record.floor_share = test.floor_share;
+    record.floor_tflops = test.floor_tflops;
   }
-  return records;
-}
-
-const Record* Bench::find(const std::string& id) const {
-  const auto found = std::find_if(records_.begin(), records_.end(), [&](const Record& record) {
-    return record.id == id && record.kernel.empty();
-  });
-  return found == records_.end() ? nullptr : &*found;
+  return record;
 }
 
 void Bench::time(Operands& operands, std::size_t kernel, Record& record) const {
@@ -155,13 +149,13 @@ void Bench::rate(Record& record, Ceiling ceiling, DType dtype) {
 }
 
 void Bench::time_block(const Case& test) {
-  const std::vector<Record*>& records = records_of(test);
-  if (std::any_of(records.begin(), records.end(), [](const Record* record) { return record->ended(); }))
-    return;
+  for (std::size_t kernel = 0; kernel < kernels(); ++kernel) {
+    if (record_of(test, kernel).ended()) return;
+  }
   // False where a kernel failed or does not support the case: then nothing more is done with it.
   const auto each_kernel = [&](auto&& step) {
-    for (std::size_t kernel = 0; kernel < records.size(); ++kernel) {
-      Record& record = *records[kernel];
+    for (std::size_t kernel = 0; kernel < kernels(); ++kernel) {
+      Record& record = record_of(test, kernel);
       try {
         step(operands_of(test), kernel, record);
       } catch (const std::exception& error) {
@@ -177,7 +171,7 @@ void Bench::time_block(const Case& test) {
     }
     return true;
   };
-  const std::size_t done = records.front()->blocks_us.size();
+  const std::size_t done = record_of(test, 0).blocks_us.size();
   if (done == 0 && !each_kernel([&](Operands& operands, std::size_t kernel, Record& record) {
         record.bytes = operands.copies.front().bytes;
         record.flops = operands.copies.front().flops;

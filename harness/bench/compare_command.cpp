@@ -152,7 +152,7 @@ int run_compare(const CompareOptions& options) {
                                                               : kMaxRegression;
   std::vector<ComparedCase> cases = common_cases(before, after);
   if (cases.empty()) {
-    return usage_error("compare", fmt::format("no case of {} is in {}", after.path, before.path));
+    throw UsageError(fmt::format("no case of {} is in {}", after.path, before.path));
   }
   require_blocks(before, after, cases);
   judge_cases(platform, max_regression, cases);

@@ -13,6 +13,7 @@
 #include <ctime>
 #include <functional>
 #include <map>
+#include <ranges>
 #include <utility>
 
 namespace hipforge::harness {
@@ -104,9 +105,8 @@ Record record_of(const Json& row) {
 }
 
 void summarize_blocks(Record& record) {
-  std::vector<double> samples;
-  for (const auto& block : record.blocks_us) samples.insert(samples.end(), block.begin(), block.end());
-  record.us = summarize(std::move(samples));
+  const auto samples = std::views::join(record.blocks_us);
+  record.us = summarize({samples.begin(), samples.end()});
 }
 
 // Of one build on one device: else their figures do not belong together.
@@ -202,7 +202,6 @@ Run read_run(const std::string& path) {
     Json root = Json::parse(text);
     if (root.contains("result")) {
       run.sources = root.value("sources", "");
-      run.commit = root.value("commit", "");
       run.toolchain = root.value("compiler", "");
       root = Json(root["result"]);
     }
