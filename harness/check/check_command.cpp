@@ -11,6 +11,7 @@
 #include "harness/replay/emulatable.h"
 #include "harness/run/isolation.h"
 #include "harness/run/race_runner.h"
+#include "harness/system/cleanup.h"
 #include "harness/system/number.h"
 #include "harness/system/progress.h"
 #include "kernels/runtime/check.h"
@@ -208,8 +209,12 @@ int run_check(const CheckOptions& options) {
   int devices = 0;
   throw_if_error(usable_devices(devices));
   const std::vector<Target> targets = targets_of(options);
+  std::optional<TemporaryFolder> partial_record;
   std::optional<Recorder> recorder;
-  if (!options.record_path.empty()) recorder.emplace(options.record_path);
+  if (!options.record_path.empty()) {
+    recorder.emplace(options.record_path);
+    partial_record.emplace(recorder->partial());
+  }
   std::unique_ptr<CandidateKernel> candidate;
   if (!options.candidate_path.empty()) {
     const bool built = !options.candidate_built.empty();

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <optional>
 #include <regex>
 #include <utility>
 
@@ -63,16 +62,16 @@ std::string share_text(double share) {
 std::pair<const OpSuite*, const Case*> find_explained(const std::string& wanted) {
   std::vector<std::pair<const OpSuite*, const Case*>> found;
   std::vector<std::string> ids;
-  std::optional<std::regex> pattern;
+  std::regex pattern;
   try {
-    pattern.emplace(wanted);
+    pattern.assign(wanted);
   } catch (const std::regex_error&) {
-    // An id may be no regular expression.
+    // An id may be no regular expression; an empty one matches nothing.
   }
   for (const OpSuite& suite : all_suites()) {
     for (const Case& test : suite.cases) {
       if (test.id == wanted) return {&suite, &test};
-      if (!pattern || !std::regex_search(test.id, *pattern)) continue;
+      if (!std::regex_search(test.id, pattern)) continue;
       found.emplace_back(&suite, &test);
       ids.push_back(test.id);
     }

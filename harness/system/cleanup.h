@@ -20,6 +20,8 @@ void forget_group(pid_t leader);
 class TemporaryFolder {
  public:
   TemporaryFolder();
+  /// One that is there already.
+  explicit TemporaryFolder(std::filesystem::path made);
   ~TemporaryFolder();
   TemporaryFolder(const TemporaryFolder&) = delete;
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;

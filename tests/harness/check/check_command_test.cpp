@@ -2,6 +2,7 @@
 
 #include "harness/check/check_summary.h"
 #include "harness/check/coverage.h"
+#include "harness/system/child_process.h"
 #include "harness/system/exit_code.h"
 #include "harness/system/file.h"
 
@@ -9,11 +10,16 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
+#include <thread>
 
 namespace hipforge::harness {
 namespace {
@@ -193,6 +199,22 @@ TEST(CheckCommand, ReproLinesNameTheCaseTheSeedAndTheWave) {
     EXPECT_NE(line.find(name), std::string::npos) << line;
   }
 #endif
+}
+
+TEST(CheckCommand, AnInterruptedRecordLeavesNothingBehind) {
+  namespace fs = std::filesystem;
+  const fs::path folder =
+      fs::path(::testing::TempDir()) / fmt::format("hipforge_interrupted_record_{}", ::getpid());
+  fs::create_directories(folder);
+  ChildProcess check({{HIPFORGE_EXECUTABLE, "check", "--op", "rms_norm", "--record", folder / "record"}});
+  for (int i = 0; i < 2000 && fs::is_empty(folder); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_FALSE(fs::is_empty(folder));
+  ASSERT_EQ(::kill(check.id(), SIGINT), 0);
+  EXPECT_EQ(check.wait().number, SIGINT);
+  EXPECT_TRUE(fs::is_empty(folder));
+  fs::remove_all(folder);
 }
 
 TEST(CheckCommand, ShardsPartTheCases) {
