@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <exception>
 #include <filesystem>
+#include <ranges>
 #include <string>
 #include <vector>
 
@@ -38,9 +39,7 @@ class TableReporter final : public benchmark::BenchmarkReporter {
   // Of all blocks of one case together, and once more for Google Benchmark's own means.
   void ReportRuns(const std::vector<Run>& runs) override {
     if (runs.empty() || runs.front().run_type == Run::RT_Aggregate) return;
-    const std::string& id = runs.front().run_name.function_name;
-    const auto record = std::ranges::find(bench_.records(), id, &Record::id);
-    if (record != bench_.records().end()) print_record(*record);
+    print_record(*std::ranges::find(bench_.records(), runs.front().run_name.function_name, &Record::id));
   }
 
  private:
@@ -114,14 +113,10 @@ int main(int argc, char** argv) {
       return kExitGood;
     }
     Run run;
-    for (const std::string& path : part_paths) {
-      if (run.path.empty()) {
-        run = read_run(path);
-      } else {
-        add_run(run, read_run(path), Adds::kCases);
-      }
-    }
-    if (part_paths.empty()) {
+    if (!part_paths.empty()) {
+      run = read_run(part_paths.front());
+      for (const auto& path : part_paths | std::views::drop(1)) add_run(run, read_run(path), Adds::kCases);
+    } else {
       const std::deque<Case> cases = timed_cases(ops);
       Bench bench({.blocks = blocks});
       for (const Case& test : cases) register_case(test, bench);

@@ -43,11 +43,9 @@ TimerOptions options_of(Ceiling ceiling, const BenchSettings& settings) {
 }
 
 bool memory_is_short() {
-  std::size_t free_bytes = 0;
-  std::size_t total_bytes = 0;
-  HIPFORGE_HIP_CHECK(hipMemGetInfo(&free_bytes, &total_bytes));
+  const DeviceDetails device = device_details();
   const HostMemory host = host_memory();
-  return free_bytes < total_bytes / 4 || host.available_mib < host.total_mib / 4;
+  return device.free_bytes < device.total_bytes / 4 || host.available_mib < host.total_mib / 4;
 }
 
 // Launches on poisoned outputs and checks; throws Error where the result is wrong.
@@ -79,12 +77,11 @@ std::deque<Case> timed_cases(const std::vector<std::string>& ops) {
 Bench::Operands Bench::prepare(const Case& test) const {
   CaseEnvironment environment;
   throw_if_error(device_target(environment.target));
-  Operands made;
+  Operands made{&test, {}, std::vector<std::vector<Launch>>(kernels()), {}};
   made.copies.push_back(test.prepare(environment));
   const std::int64_t bytes = made.copies.front().bytes;
   const int count = rotation_copies(bytes, kMostCopies);
   for (int i = 1; i < count; ++i) made.copies.push_back(test.prepare(environment));
-  made.launches.resize(kernels());
   for (const PreparedCase& copy : made.copies) {
     made.launches[0].push_back(copy.launch);
     if (kernels() == 2) made.launches[1].push_back(bind_candidate(*settings_.candidate, copy));
@@ -94,13 +91,12 @@ Bench::Operands Bench::prepare(const Case& test) const {
 }
 
 Bench::Operands& Bench::operands_of(const Case& test) {
-  const auto found =
-      std::find_if(kept_.begin(), kept_.end(), [&](const auto& kept) { return kept.first == &test; });
-  if (found != kept_.end()) return found->second;
+  if (const auto found = std::ranges::find(kept_, &test, &Operands::test); found != kept_.end())
+    return *found;
   while (!kept_.empty() && memory_is_short()) kept_.pop_front();
   for (;;) {
     try {
-      return kept_.emplace_back(&test, prepare(test)).second;
+      return kept_.emplace_back(prepare(test));
     } catch (const Error& error) {
       if (error.status().code != StatusCode::kOutOfMemory || kept_.empty()) throw;
       kept_.clear();
@@ -128,10 +124,8 @@ Record& Bench::record_of(const Case& test, std::size_t kernel) {
 
 void Bench::time(Operands& operands, std::size_t kernel, Record& record) const {
   for (PreparedCase& copy : operands.copies) throw_if_error(copy.rig->reset());
-  std::vector<double> samples_ms;
-  throw_if_error(time_launches(operands.launches[kernel], operands.flush,
-                               options_of(operands.copies.front().ceiling, settings_), nullptr, samples_ms));
-  record.add_block(samples_ms);
+  record.add_block(time_launches(operands.launches[kernel], operands.flush,
+                                 options_of(operands.copies.front().ceiling, settings_)));
 }
 
 // The share of a timed record's ceiling, where there is one for it.
@@ -187,7 +181,7 @@ void Bench::time_block(const Case& test) {
     const Ceiling ceiling = operands.copies.front().ceiling;
     rate(record, ceiling, test.dtype);
     if (record.share() > kHighestShare) {
-      ceilings_ = Ceilings(nullptr);
+      ceilings_ = Ceilings();
       record.blocks_us.pop_back();
       time(operands, kernel, record);
       rate(record, ceiling, test.dtype);
@@ -198,7 +192,7 @@ void Bench::time_block(const Case& test) {
                                    " ceiling of ", record.ceiling_rate, ": one of the two is wrong"));
     }
   });
-  kept_.remove_if([&](const auto& kept) { return kept.first == &test; });
+  kept_.remove_if([&](const Operands& kept) { return kept.test == &test; });
 }
 
 }  // namespace hipforge::harness

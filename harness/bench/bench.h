@@ -7,7 +7,6 @@
 #include <deque>
 #include <list>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace hipforge::harness {
@@ -40,6 +39,7 @@ class Bench {
   // One case's: sets of buffers that rotate, what launches ours and the candidate's kernel on each, and what
   // empties the cache between samples.
   struct Operands {
+    const Case* test;
     std::vector<PreparedCase> copies;
     std::vector<std::vector<Launch>> launches;
     Launch flush;
@@ -53,8 +53,8 @@ class Bench {
 
   BenchSettings settings_;
   std::deque<Record> records_;
-  std::list<std::pair<const Case*, Operands>> kept_;  // the oldest first
-  Ceilings ceilings_{nullptr};
+  std::list<Operands> kept_;  // the oldest first
+  Ceilings ceilings_;
 };
 
 }  // namespace hipforge::harness

@@ -6,8 +6,6 @@
 #include "harness/core/device_info.h"
 #include "harness/core/selection.h"
 #include "harness/system/progress.h"
-#include "kernels/runtime/check.h"
-#include "kernels/runtime/device.h"
 
 #include <fmt/format.h>
 
@@ -53,8 +51,7 @@ int run_bench(const BenchOptions& options) {
   }
   const std::deque<Case> cases = select_cases(options);
   if (cases.empty()) throw UsageError("no case matches");
-  int devices = 0;
-  throw_if_error(usable_devices(devices));
+  const DeviceInfo device = device_info();
   std::unique_ptr<CandidateKernel> candidate;
   if (!options.candidate_path.empty())
     candidate = load_candidate(options.candidate_path, options.ops.front());
@@ -71,8 +68,7 @@ int run_bench(const BenchOptions& options) {
   }
   Run run = make_run(bench.records());
   run.candidate = options.candidate_path;
-  const DeviceInfo& info = run.device.info;
-  fmt::print("{} on {}, {}; {} blocks\n", info.platform, info.name, info.compiler, blocks);
+  fmt::print("{} on {}, {}; {} blocks\n", device.platform, device.name, device.compiler, blocks);
   if (candidate != nullptr) {
     judge_candidate(run);
   } else {

@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::int64_t kGranule = 4096;
 constexpr int kMostRotations = 64;
-constexpr std::int64_t kMatrixSize = 8192;
+constexpr int kMatrixSize = 8192;
 
 // Byte counts that share a measurement: 1/256 of a power of two apart.
 std::int64_t shared_bytes(std::int64_t bytes) {
@@ -33,13 +33,6 @@ std::int64_t shared_bytes(std::int64_t bytes) {
 
 double rate_gbps(std::int64_t bytes, double milliseconds) {
   return static_cast<double>(bytes) * 1e-6 / milliseconds;
-}
-
-Timing timed(std::span<const Launch> copies, const Launch& flush, const TimerOptions& options,
-             hipStream_t stream) {
-  std::vector<double> samples_ms;
-  throw_if_error(time_launches(copies, flush, options, stream, samples_ms));
-  return summarize(std::move(samples_ms));
 }
 
 // The linear op's case of that size, free to sum in any order; a build may be without it.
@@ -58,11 +51,9 @@ Case matrix_case(DType dtype) {
 // depends on it.
 struct VendorMatmul {
   std::string name;  // "cuBLAS 13.0.2"; where there is none, what was looked for
-  // y[size, size] = x[size, size] · weight[size, size]ᵀ, row-major, f16 or bf16, accumulated in f32. Empty where
-  // there is none.
-  std::function<Status(DType dtype, std::int64_t size, const void* x, const void* weight, void* y,
-                       hipStream_t stream)>
-      run;
+  // y = x · weightᵀ, each kMatrixSize square and row-major, f16 or bf16, accumulated in f32, on the default
+  // stream. Empty where there is none.
+  std::function<Status(DType dtype, const void* x, const void* weight, void* y)> run;
 };
 
 #if defined(HIPFORGE_PLATFORM_NVIDIA)
@@ -78,7 +69,6 @@ struct Library {
   int (*create)(Handle*) = nullptr;
   int (*destroy)(Handle) = nullptr;
   int (*get_version)(Handle, int*) = nullptr;
-  int (*set_stream)(Handle, cudaStream_t) = nullptr;
   int (*gemm)(Handle, int, int, int, int, int, const void*, const void*, cudaDataType_t, int, const void*,
               cudaDataType_t, int, const void*, void*, cudaDataType_t, int, int, int) = nullptr;
 };
@@ -107,7 +97,6 @@ VendorMatmul open_vendor_matmul() {
   if (!find(opened, "cublasCreate_v2", library.create) ||
       !find(opened, "cublasDestroy_v2", library.destroy) ||
       !find(opened, "cublasGetVersion_v2", library.get_version) ||
-      !find(opened, "cublasSetStream_v2", library.set_stream) ||
       !find(opened, "cublasGemmEx", library.gemm)) {
     return {"the cuBLAS that was found lacks a function of cuBLAS 11's interface", {}};
   }
@@ -121,22 +110,18 @@ VendorMatmul open_vendor_matmul() {
   // cuBLAS 13 counts a major as 10,000, 12 and before did as well.
   const std::string name =
       fmt::format("cuBLAS {}.{}.{}", version / 10000, version / 100 % 100, version % 100);
-  return {name,
-          [=](DType dtype, std::int64_t size, const void* x, const void* weight, void* y,
-              hipStream_t stream) -> Status {
+  return {name, [=](DType dtype, const void* x, const void* weight, void* y) -> Status {
             if (dtype != DType::kF16 && dtype != DType::kBF16) {
               return unsupported("vendor matmul: dtype ", dtype_name(dtype), ", supported: f16, bf16");
             }
             const cudaDataType_t type = dtype == DType::kF16 ? CUDA_R_16F : CUDA_R_16BF;
             const float one = 1.0f;
             const float zero = 0.0f;
-            const int n = static_cast<int>(size);
-            int code = library.set_stream(handle.get(), stream);
+            constexpr int n = kMatrixSize;
             // Column-major: yᵀ = weight · xᵀ.
-            if (code == 0) {
-              code = library.gemm(handle.get(), kOperationTranspose, kOperationNone, n, n, n, &one, weight,
-                                  type, n, x, type, n, &zero, y, type, n, kComputeF32, kDefaultAlgorithm);
-            }
+            const int code =
+                library.gemm(handle.get(), kOperationTranspose, kOperationNone, n, n, n, &one, weight, type,
+                             n, x, type, n, &zero, y, type, n, kComputeF32, kDefaultAlgorithm);
             return code == 0 ? Status{} : failure(StatusCode::kHipError, name, " gave status ", code);
           }};
 }
@@ -163,8 +148,8 @@ const Bandwidth& Ceilings::bandwidth(Traffic traffic, std::int64_t bytes) {
   for (int i = 0; i < copies; ++i) {
     auto& [source, destination] =
         buffers.emplace_back(traffic == Traffic::kWrite ? 0 : half, traffic == Traffic::kRead ? 16 : half);
-    if (source.bytes() > 0) source.fill(0x3c, stream_);
-    destination.fill(0, stream_);
+    if (source.bytes() > 0) source.fill(0x3c);
+    destination.fill(0);
   }
   const Launch flush = cache_flush(bytes, copies);
   const auto time_way = [&](int way, const TimerOptions& options) {
@@ -177,7 +162,7 @@ const Bandwidth& Ceilings::bandwidth(Traffic traffic, std::int64_t bytes) {
                                 "hipMemcpyAsync");
       });
     }
-    return timed(launches, flush, options, stream_);
+    return summarize(time_launches(launches, flush, options));
   };
   // The runtime's own copy is one more way to copy.
   const int ways = kBandwidthVariants + (traffic == Traffic::kCopy ? 1 : 0);
@@ -202,7 +187,6 @@ const Bandwidth& Ceilings::bandwidth(Traffic traffic, std::int64_t bytes) {
 const MatrixRate& Ceilings::matrix(DType dtype) {
   if (const auto found = matrix_rates_.find(dtype); found != matrix_rates_.end()) return found->second;
   CaseEnvironment environment;
-  environment.stream = stream_;
   throw_if_error(device_target(environment.target));
   PreparedCase prepared = matrix_case(dtype).prepare(environment);
   const TimerOptions options{
@@ -210,9 +194,10 @@ const MatrixRate& Ceilings::matrix(DType dtype) {
   // Times a product that the op's own check accepts; returns why it does not.
   const auto measure = [&](const Launch& run, double& tflops) -> std::string {
     throw_if_error(prepared.rig->reset());
-    throw_if_error(run(stream_));
+    throw_if_error(run(nullptr));
     if (const CaseResult result = check_case(prepared); !result.passed) return "wrong: " + result.message;
-    tflops = static_cast<double>(prepared.flops) * 1e-9 / timed({&run, 1}, {}, options, stream_).median;
+    tflops =
+        static_cast<double>(prepared.flops) * 1e-9 / summarize(time_launches({&run, 1}, {}, options)).median;
     return "";
   };
   MatrixRate rate;
@@ -220,9 +205,9 @@ const MatrixRate& Ceilings::matrix(DType dtype) {
   const VendorMatmul vendor = open_vendor_matmul();
   rate.vendor_name = vendor.name;
   if (vendor.run) {
-    const Launch run = [&](hipStream_t stream) {
-      return vendor.run(dtype, kMatrixSize, prepared.rig->view("x").data, prepared.rig->view("weight").data,
-                        prepared.rig->view("y").data, stream);
+    const Launch run = [&](hipStream_t) {
+      return vendor.run(dtype, prepared.rig->view("x").data, prepared.rig->view("weight").data,
+                        prepared.rig->view("y").data);
     };
     const std::string fault = measure(run, rate.vendor_tflops);
     if (!fault.empty()) rate.vendor_name += ", " + fault;

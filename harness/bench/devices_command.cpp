@@ -47,7 +47,7 @@ JsonFields details_json(const DeviceDetails& details) {
 
 // Measures the current device, prints as it goes and adds to its row.
 void measure(const DevicesOptions& options, JsonFields& row) {
-  Ceilings ceilings(nullptr, options.quick);
+  Ceilings ceilings(options.quick);
   std::vector<JsonFields> bandwidths;
   for (Traffic traffic : {Traffic::kCopy, Traffic::kRead, Traffic::kWrite}) {
     for (std::int64_t size : {16, 64, 256, 1024, 4096}) {  // MiB

@@ -155,15 +155,15 @@ const char* change_name(Change change) {
   return kNames[static_cast<int>(change)];
 }
 
-std::vector<Judgement> judge(std::span<const BlockPair> cases, double max_regression, double level) {
+std::vector<Judgement> judge(std::span<const BlockPair> cases, double max_regression) {
   std::vector<double> p;
   for (const BlockPair& pair : cases) p.push_back(mann_whitney_p(pair.before, pair.after));
   const std::vector<double> corrected = holm(p);
-  const double confidence = 1.0 - level / static_cast<double>(std::max<std::size_t>(cases.size(), 1));
+  const double confidence = 1.0 - kFalseAlarms / static_cast<double>(std::max<std::size_t>(cases.size(), 1));
   std::vector<Judgement> judgements;
   for (std::size_t i = 0; i < cases.size(); ++i) {
     const RatioInterval interval = ratio_interval(cases[i].before, cases[i].after, confidence);
-    const Change change = corrected[i] > level                   ? Change::kSame
+    const Change change = corrected[i] > kFalseAlarms            ? Change::kSame
                           : interval.low > 1.0 + kDrift          ? Change::kSlower
                           : interval.high < 1.0 / (1.0 + kDrift) ? Change::kFaster
                                                                  : Change::kSame;

@@ -1,6 +1,7 @@
 #include "harness/bench/timer.h"
 
 #include "harness/bench/bandwidth.h"
+#include "harness/core/device_info.h"
 #include "kernels/runtime/check.h"
 #include "kernels/runtime/device_buffer.h"
 #include "kernels/runtime/event.h"
@@ -24,12 +25,7 @@ struct Interval {
 
 // Of the last level of the current device; 0 where buffers need no rotation.
 std::int64_t cache_bytes() {
-  if (!kOnGpu) return 0;
-  int device = 0;
-  HIPFORGE_HIP_CHECK(hipGetDevice(&device));
-  hipDeviceProp_t properties{};
-  HIPFORGE_HIP_CHECK(hipGetDeviceProperties(&properties, device));
-  return properties.l2CacheSize;
+  return kOnGpu ? device_details().cache_bytes : 0;
 }
 
 }  // namespace
@@ -82,40 +78,40 @@ Timing summarize(std::vector<double> samples) {
   return {percentile(samples, 0.5), percentile(samples, 0.1), percentile(samples, 0.9)};
 }
 
-Status time_launches(std::span<const Launch> copies, const Launch& before, const TimerOptions& options,
-                     hipStream_t stream, std::vector<double>& samples_ms) {
-  if (copies.empty()) return invalid_argument("time_launches: nothing to launch");
+std::vector<double> time_launches(std::span<const Launch> copies, const Launch& before,
+                                  const TimerOptions& options) {
+  if (copies.empty()) throw Error(invalid_argument("time_launches: nothing to launch"));
+  std::vector<double> samples_ms;
   std::vector<Interval> intervals(kQueuedSamples);
   const auto per_launch = static_cast<double>(copies.size());
-  const auto run = [&](int count) -> Status {
+  const auto run = [&](int count) {
     const std::span<const Interval> queued(intervals.data(), static_cast<std::size_t>(count));
     for (const Interval& interval : queued) {
-      if (before) HIPFORGE_TRY(before(stream));
-      HIPFORGE_TRY(interval.start.record(stream));
-      for (const Launch& launch : copies) HIPFORGE_TRY(launch(stream));
-      HIPFORGE_TRY(interval.stop.record(stream));
+      if (before) throw_if_error(before(nullptr));
+      throw_if_error(interval.start.record(nullptr));
+      for (const Launch& launch : copies) throw_if_error(launch(nullptr));
+      throw_if_error(interval.stop.record(nullptr));
     }
-    HIPFORGE_TRY(queued.back().stop.synchronize());
+    throw_if_error(queued.back().stop.synchronize());
     for (const Interval& interval : queued) {
       float milliseconds = 0.0f;
-      HIPFORGE_TRY(interval.stop.elapsed_ms(interval.start, milliseconds));
+      throw_if_error(interval.stop.elapsed_ms(interval.start, milliseconds));
       samples_ms.push_back(static_cast<double>(milliseconds) / per_launch);
     }
-    return {};
   };
-  HIPFORGE_TRY(run(1));
+  run(1);
   double warm_ms = 0.0;
   int warm_runs = 0;
   do {
-    HIPFORGE_TRY(run(1));
+    run(1);
     warm_ms += samples_ms.back() * per_launch;
   } while (++warm_runs < options.most_samples && warm_ms < options.warm_up_ms);
   const double sample_ms = std::max(warm_ms / warm_runs, 1e-4);
   const double fitting = std::min(options.measure_ms / sample_ms, 1e6);
   int left = std::clamp(static_cast<int>(fitting), options.least_samples, options.most_samples);
   samples_ms.clear();
-  for (; left > 0; left -= kQueuedSamples) HIPFORGE_TRY(run(std::min(left, kQueuedSamples)));
-  return {};
+  for (; left > 0; left -= kQueuedSamples) run(std::min(left, kQueuedSamples));
+  return samples_ms;
 }
 
 }  // namespace hipforge::harness

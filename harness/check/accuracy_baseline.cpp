@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cmath>
 #include <ctime>
 #include <filesystem>
 #include <regex>
@@ -58,47 +57,42 @@ std::vector<std::string> drop_gone(const std::vector<CaseRecord>& records, Accur
 
 std::string results_folder() {
   const DeviceInfo info = device_info();
-  std::string folder = "cpu";
-  if (info.platform != "cpu") {
-    std::string name = info.name;
-    for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    // "h100" of "NVIDIA H100 80GB HBM3", as bench/record.sh has it.
-    std::smatch word;
-    folder = std::regex_search(name, word, std::regex("\\b[a-z]+[0-9]+[a-z]*\\b"))
-                 ? word.str()
-                 : std::regex_replace(name, std::regex("[^a-z0-9]+"), "_");
-  }
-  return "results/" + folder;
+  if (info.platform == "cpu") return "results/cpu";
+  std::string name = info.name;
+  for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  // "h100" of "NVIDIA H100 80GB HBM3", as bench/record.sh has it.
+  std::smatch word;
+  const bool found = std::regex_search(name, word, std::regex("\\b[a-z]+[0-9]+[a-z]*\\b"));
+  return "results/" + (found ? word.str() : std::regex_replace(name, std::regex("[^a-z0-9]+"), "_"));
 }
 
 AccuracyBaseline read_accuracy_baseline(const std::string& path) {
   AccuracyBaseline baseline;
   if (!fs::exists(path)) return baseline;
-  const nlohmann::json root = nlohmann::json::parse(read_file(path), nullptr, false);
+  using Json = nlohmann::json;
+  const Json root = Json::parse(read_file(path), nullptr, false);
   const auto need = [&](bool good, const auto& what) {
     if (!good) throw Error(invalid_argument(path, ": ", what));
   };
   need(root.is_object(), "not a baseline: no JSON object");
-  const auto member = [&](const char* name) -> const nlohmann::json& {
+  const auto member = [&](const char* name, bool (Json::*is)() const, const char* kind) -> const Json& {
     need(root.contains(name), fmt::format("{} is missing", name));
+    need((root[name].*is)(), fmt::format("{} is no {}", name, kind));
     return root[name];
   };
-  need(member("seed").is_number_unsigned(), "seed is no count");
-  baseline.seed = member("seed").get<std::uint64_t>();
-  const nlohmann::json& reasons = member("reasons");
-  need(reasons.is_array(), "reasons is no array");
-  for (const nlohmann::json& reason : reasons) {
+  baseline.seed = member("seed", &Json::is_number_unsigned, "count").get<std::uint64_t>();
+  const Json& reasons = member("reasons", &Json::is_array, "array");
+  for (const Json& reason : reasons) {
     need(reason.is_array() && reason.size() == 2 && reason[0].is_string() && reason[1].is_string(),
          "a reason is no [date, text]");
   }
-  need(member("targets").is_object(), "targets is no object");
-  for (const auto& [target, cases] : member("targets").items()) {
+  for (const auto& [target, cases] : member("targets", &Json::is_object, "object").items()) {
     need(cases.is_object(), fmt::format("{} is no object", target));
     for (const auto& [id, entry] : cases.items()) {
       need(entry.is_array() && entry.size() == 2 && entry[0].is_number() && entry[0].get<double>() >= 0.0 &&
                entry[1].is_number_unsigned() && entry[1].get<std::size_t>() < reasons.size(),
            fmt::format("{} of {} is no [share, number of a reason]", id, target));
-      const nlohmann::json& reason = reasons[entry[1].get<std::size_t>()];
+      const Json& reason = reasons[entry[1].get<std::size_t>()];
       baseline.targets[target][id] = {entry[0].get<double>(), reason[0].get<std::string>(),
                                       reason[1].get<std::string>()};
     }
@@ -173,7 +167,7 @@ std::size_t hold_to_accuracy_baseline(const CheckOptions& options, const std::ve
           "FAIL {} ({}): worst share {:.4g} at {}, was {:.4g} ({}: {}), may grow to {:.4g}\n     repeat: "
           "{}\n",
           record.test->id, name_of(record.target), share, record.result.where, entry.share, entry.date,
-          entry.reason, limit, repro_command(record, options));
+          entry.reason, limit, case_command(record.test->id, record.target, options));
     } else if (std::max(entry.share, kShareFloor) > kShareGrowth * std::max(share, kShareFloor)) {
       ++smaller;
     }

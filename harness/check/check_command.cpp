@@ -100,7 +100,7 @@ void print_failure(const CheckOptions& options, CaseRunner& runner, std::set<std
                    CaseRecord& record) {
   const Case& test = *record.test;
   fmt::print("FAIL {} (wave {}): {}\n     repeat: {}\n", test.id, record.target.wave, record.result.message,
-             repro_command(record, options));
+             case_command(record.test->id, record.target, options));
   std::fflush(stdout);
   const std::string kind = fmt::format("{} {} {} {}", test.op, dtype_name(test.dtype), record.target.wave,
                                        failure_name(record.result.failure));
@@ -154,9 +154,8 @@ std::vector<CaseRecord> run_cases(const CheckOptions& options, const std::vector
 bool parse_shard(const std::string& text, CheckOptions& options) {
   const std::size_t slash = std::min(text.find('/'), text.size() - 1);
   const auto shards = parse_number(text.substr(slash + 1), kAboveZero<std::size_t>);
-  if (!shards) return false;
-  const auto shard = parse_number<std::size_t>(text.substr(0, slash), {0, *shards - 1});
-  if (!shard) return false;
+  const auto shard = parse_number<std::size_t>(text.substr(0, slash), {0, shards.value_or(1) - 1});
+  if (!shards || !shard) return false;
   options.shard = *shard;
   options.shards = *shards;
   return true;

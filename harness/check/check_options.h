@@ -1,6 +1,6 @@
 #pragma once
 
-#include "harness/output/summary.h"
+#include "harness/output/sheet.h"
 
 #include <cstddef>
 #include <cstdint>

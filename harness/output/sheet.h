@@ -14,6 +14,14 @@ struct Sheet {
   std::vector<std::vector<std::string>> rows;  ///< each of headings.size() cells
 };
 
+/// Files that a summary (harness/output/summary.h) is written to; an empty path is none.
+struct SummaryFiles {
+  std::string json{};
+  std::string junit{};
+  std::string csv{};
+  std::string markdown{};
+};
+
 /// `text` with some of its characters written in another way.
 [[nodiscard]] std::string replaced(std::string_view text,
                                    std::initializer_list<std::pair<char, std::string_view>> replacements);

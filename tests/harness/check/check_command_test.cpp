@@ -137,7 +137,7 @@ TEST(CheckSummary, AFailureHasItsMessageAndItsCommandInEveryForm) {
   const Summary summary = check_summary(options, records, 1.0);
   const std::string table = csv(summary.details);
   EXPECT_NE(table.find(",no,wrong,,0.5000,\"y[0]: 1 | 2, \"\"off\"\"\","), std::string::npos) << table;
-  EXPECT_NE(table.find(repro_command(failed, options)), std::string::npos) << table;
+  EXPECT_NE(table.find(case_command(failed.test->id, failed.target, options)), std::string::npos) << table;
   EXPECT_EQ(
       summary.groups.rows,
       (std::vector<std::vector<std::string>>{{"softmax", "f32", "64", "2", "1", "wrong", "1.0", test.id}}));
@@ -146,7 +146,7 @@ TEST(CheckSummary, AFailureHasItsMessageAndItsCommandInEveryForm) {
   EXPECT_NE(text.find("\n1 passed, 1 failed\n"), std::string::npos) << text;
   const nlohmann::json row = nlohmann::json::parse(summary_json(summary))["results"][1];
   EXPECT_TRUE(row["worst_share"].is_null());
-  EXPECT_EQ(row["repeat"], repro_command(failed, options));
+  EXPECT_EQ(row["repeat"], case_command(failed.test->id, failed.target, options));
 }
 
 TEST(CheckCommand, AnUnwritableReportIsAnErrorThatNamesIt) {
@@ -181,7 +181,8 @@ TEST(CheckCommand, RacesNeedABuildThatTellsThem) {
 #endif
   CaseRecord record;
   record.test = &all_suites().front().cases.front();
-  EXPECT_NE(repro_command(record, options).find(" check --race --schedules 1 --case "), std::string::npos);
+  EXPECT_NE(case_command(record.test->id, record.target, options).find(" check --race --schedules 1 --case "),
+            std::string::npos);
 }
 
 TEST(CheckCommand, ReproLinesNameTheCaseTheSeedAndTheWave) {
@@ -191,7 +192,7 @@ TEST(CheckCommand, ReproLinesNameTheCaseTheSeedAndTheWave) {
   record.target.wave = 64;
   CheckOptions options;
   options.seed = 9;
-  const std::string line = repro_command(record, options);
+  const std::string line = case_command(record.test->id, record.target, options);
   EXPECT_NE(line.find("--seed 9"), std::string::npos);
   EXPECT_NE(line.find("--wave 64"), std::string::npos);
 #if defined(HIPFORGE_PLATFORM_CPU)
