@@ -93,7 +93,7 @@ double seconds_since(Clock::time_point begin) {
 }
 
 // Prints a failure: the case, what is wrong with it, and a command that repeats it; then the smallest and
-// simplest case that fails in the same way, which the record takes note of, with the command that repeats that.
+// simplest case that fails in the same way, which the record takes note of, with the command that repeats it.
 // One case is shrunk for each op, dtype, wave and way to fail, which `shrunk` holds; the command of any other
 // does it for that one.
 void print_failure(const CheckOptions& options, CaseRunner& runner, std::set<std::string>& shrunk,

@@ -12,8 +12,8 @@ namespace hipforge::harness {
 /// Throws UsageError for options that are wrong whatever is to be done with them.
 void require_usable(const CheckOptions& options);
 
-/// `hipforge check`: returns an exit code; throws UsageError for what cannot be asked for, Error where it could
-/// not run.
+/// `hipforge check`: returns an exit code; throws Error where it could not run, UsageError for what cannot be
+/// asked for.
 [[nodiscard]] int run_check(const CheckOptions& options);
 
 }  // namespace hipforge::harness

@@ -13,6 +13,8 @@ namespace {
 
 class BenchCases : public ::testing::Test {
  protected:
+  void SetUp() override { second_.id += "_again"; }
+
   // The least case worth timing, which counts how often it is prepared.
   Case counted(int& count) {
     const std::deque<Case> cases = timed_cases({});
