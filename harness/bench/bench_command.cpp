@@ -77,8 +77,8 @@ int run_bench(const BenchOptions& options) {
   }
   const bool good = print_verdict(run.records);
   if (!options.json_path.empty()) write_run(options.json_path, run);
-  if (std::none_of(run.records.begin(), run.records.end(),
-                   [](const Record& record) { return record.failed() || !record.blocks_us.empty(); })) {
+  if (std::ranges::all_of(run.records,
+                          [](const Record& record) { return !record.failed() && !record.timed(); })) {
     throw UsageError(fmt::format("{} supports none of the {} cases", options.candidate_path, cases.size()));
   }
   return good ? kExitGood : kExitFailed;

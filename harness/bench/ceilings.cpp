@@ -137,7 +137,7 @@ VendorMatmul open_vendor_matmul() {
 }  // namespace
 
 const Bandwidth& Ceilings::bandwidth(Traffic traffic, std::int64_t bytes) {
-  bytes = std::max(shared_bytes(bytes), kGranule);
+  bytes = shared_bytes(bytes);
   const auto key = std::make_pair(traffic, bytes);
   if (const auto found = bandwidths_.find(key); found != bandwidths_.end()) return found->second;
 

@@ -3,7 +3,6 @@
 #include "harness/bench/bandwidth.h"
 #include "harness/bench/timer.h"
 #include "kernels/runtime/dtype.h"
-#include "kernels/runtime/status.h"
 
 #include <cstdint>
 #include <map>

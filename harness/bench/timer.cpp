@@ -10,6 +10,7 @@
 #include <cmath>
 #include <map>
 #include <memory>
+#include <utility>
 
 namespace hipforge::harness {
 namespace {
@@ -17,11 +18,6 @@ namespace {
 // Enough to hide the host behind the device, few enough not to fill the queue of launches.
 constexpr int kQueuedSamples = 16;
 constexpr std::int64_t kCacheMultiple = 4;
-
-struct Interval {
-  Event start;
-  Event stop;
-};
 
 // Of the last level of the current device; 0 where buffers need no rotation.
 std::int64_t cache_bytes() {
@@ -42,26 +38,17 @@ Launch cache_flush(std::int64_t footprint, int copies) {
   if (footprint * copies >= 2 * cache) return {};
   // One for all that hold it, on each device its own: it is read only. It goes with the last of them, so that
   // none outlives a reset of its device.
-  struct Buffers {
-    DeviceBuffer read;
-    DeviceBuffer sink;
-  };
-  static std::map<int, std::weak_ptr<Buffers>> by_device;
+  static std::map<int, std::weak_ptr<DeviceBuffer>> by_device;
   int device = 0;
   HIPFORGE_HIP_CHECK(hipGetDevice(&device));
-  std::shared_ptr<Buffers> buffers = by_device[device].lock();
-  if (buffers == nullptr) {
-    buffers = std::make_shared<Buffers>();
-    buffers->read = DeviceBuffer(static_cast<std::size_t>(2 * cache));
-    buffers->sink = DeviceBuffer(16);
-    buffers->read.fill(0x3c);
-    buffers->sink.fill(0);
-    by_device[device] = buffers;
+  std::shared_ptr<DeviceBuffer> buffer = by_device[device].lock();
+  if (buffer == nullptr) {
+    by_device[device] = buffer = std::make_shared<DeviceBuffer>(static_cast<std::size_t>(2 * cache));
+    buffer->fill(0x3c);
   }
   constexpr int kAnyVariant = 4;
-  return [buffers](hipStream_t stream) {
-    return move_bytes(Traffic::kRead, kAnyVariant, buffers->read.data(), buffers->sink.data(),
-                      buffers->read.bytes(), stream);
+  return [buffer](hipStream_t stream) {
+    return move_bytes(Traffic::kRead, kAnyVariant, buffer->data(), buffer->data(), buffer->bytes(), stream);
   };
 }
 
@@ -82,20 +69,20 @@ std::vector<double> time_launches(std::span<const Launch> copies, const Launch& 
                                   const TimerOptions& options) {
   if (copies.empty()) throw Error(invalid_argument("time_launches: nothing to launch"));
   std::vector<double> samples_ms;
-  std::vector<Interval> intervals(kQueuedSamples);
+  std::vector<std::pair<Event, Event>> intervals(kQueuedSamples);  // from, to
   const auto per_launch = static_cast<double>(copies.size());
   const auto run = [&](int count) {
-    const std::span<const Interval> queued(intervals.data(), static_cast<std::size_t>(count));
-    for (const Interval& interval : queued) {
+    const auto queued = std::span(intervals).first(static_cast<std::size_t>(count));
+    for (const auto& [start, stop] : queued) {
       if (before) throw_if_error(before(nullptr));
-      throw_if_error(interval.start.record(nullptr));
+      throw_if_error(start.record(nullptr));
       for (const Launch& launch : copies) throw_if_error(launch(nullptr));
-      throw_if_error(interval.stop.record(nullptr));
+      throw_if_error(stop.record(nullptr));
     }
-    throw_if_error(queued.back().stop.synchronize());
-    for (const Interval& interval : queued) {
+    throw_if_error(queued.back().second.synchronize());
+    for (const auto& [start, stop] : queued) {
       float milliseconds = 0.0f;
-      throw_if_error(interval.stop.elapsed_ms(interval.start, milliseconds));
+      throw_if_error(stop.elapsed_ms(start, milliseconds));
       samples_ms.push_back(static_cast<double>(milliseconds) / per_launch);
     }
   };

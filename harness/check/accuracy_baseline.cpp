@@ -14,7 +14,6 @@
 #include <filesystem>
 #include <regex>
 #include <set>
-#include <utility>
 
 namespace hipforge::harness {
 namespace {
@@ -68,7 +67,6 @@ std::string results_folder() {
 
 AccuracyBaseline read_accuracy_baseline(const std::string& path) {
   AccuracyBaseline baseline;
-  if (!fs::exists(path)) return baseline;
   using Json = nlohmann::json;
   const Json root = Json::parse(read_file(path), nullptr, false);
   const auto need = [&](bool good, const auto& what) {
@@ -102,25 +100,20 @@ AccuracyBaseline read_accuracy_baseline(const std::string& path) {
 
 void write_accuracy_baseline(const std::string& path, const AccuracyBaseline& baseline) {
   const auto quoted = [](const std::string& text) { return nlohmann::json(text).dump(); };
-  // Thousands of entries share a few reasons.
-  std::vector<std::pair<std::string, std::string>> reasons;
+  std::vector<std::string> reasons;  // which thousands of entries share
   std::vector<std::string> targets;
   for (const auto& [target, cases] : baseline.targets) {
     std::vector<std::string> entries;
     for (const auto& [id, entry] : cases) {
-      const std::pair reason(entry.date, entry.reason);
-      auto at = std::find(reasons.begin(), reasons.end(), reason);
+      const std::string reason = fmt::format("\n  [{}, {}]", quoted(entry.date), quoted(entry.reason));
+      auto at = std::ranges::find(reasons, reason);
       if (at == reasons.end()) at = reasons.insert(reasons.end(), reason);
       entries.push_back(fmt::format("\n   {}: [{:.4g}, {}]", quoted(id), entry.share, at - reasons.begin()));
     }
     targets.push_back(fmt::format("\n  {}: {{{}\n  }}", quoted(target), fmt::join(entries, ",")));
   }
-  std::vector<std::string> lines;
-  for (const auto& [date, reason] : reasons) {
-    lines.push_back(fmt::format("\n  [{}, {}]", quoted(date), quoted(reason)));
-  }
   write_file(path, fmt::format("{{\n \"seed\": {},\n \"reasons\": [{}\n ],\n \"targets\": {{{}\n }}\n}}\n",
-                               baseline.seed, fmt::join(lines, ","), fmt::join(targets, ",")));
+                               baseline.seed, fmt::join(reasons, ","), fmt::join(targets, ",")));
 }
 
 std::size_t hold_to_accuracy_baseline(const CheckOptions& options, const std::vector<CaseRecord>& records) {
@@ -131,8 +124,7 @@ std::size_t hold_to_accuracy_baseline(const CheckOptions& options, const std::ve
   if (!exists && !options.accept) {
     throw Error(failure(StatusCode::kNotFound, "no baseline ", path, ": --accept REASON makes one"));
   }
-  AccuracyBaseline baseline = read_accuracy_baseline(path);
-  if (!exists) baseline.seed = options.seed;
+  AccuracyBaseline baseline = exists ? read_accuracy_baseline(path) : AccuracyBaseline{options.seed, {}};
   if (baseline.seed != options.seed) {
     throw Error(
         invalid_argument(path, ": a baseline of seed ", baseline.seed, ", this run has ", options.seed));
