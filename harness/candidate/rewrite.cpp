@@ -15,9 +15,7 @@ bool is_word(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
 }
 
-bool is_space(char c) {
-  return std::isspace(static_cast<unsigned char>(c)) != 0;
-}
+constexpr const char* kSpace = " \t\n\v\f\r";
 
 class Rewriter {
  public:
@@ -28,17 +26,10 @@ class Rewriter {
       if (copy_comment_or_literal()) continue;
       if (rewrite_shared() || rewrite_launch()) continue;
       const char c = source_[at_];
-      if (c == '{') {
-        scopes_.push_back(opens_function());
-        head_.clear();
-      } else if (c == '}') {
-        if (!scopes_.empty()) scopes_.pop_back();
-        head_.clear();
-      } else if (c == ';') {
-        head_.clear();
-      } else {
-        head_ += c;
-      }
+      if (c == '{') scopes_.push_back(opens_function());
+      if (c == '}' && !scopes_.empty()) scopes_.pop_back();
+      head_ += c;
+      if (c == '{' || c == '}' || c == ';') head_.clear();
       out_ += c;
       ++at_;
     }
@@ -89,8 +80,6 @@ class Rewriter {
     return !std::regex_search(head_, kOutside);
   }
 
-  bool in_function() const { return std::find(scopes_.begin(), scopes_.end(), true) != scopes_.end(); }
-
   // Replaces what stands from at_ to `end`, with as many lines.
   void replace(std::size_t end, std::string text) {
     const auto lines = std::count(source_.begin() + static_cast<std::ptrdiff_t>(at_),
@@ -114,8 +103,9 @@ class Rewriter {
     if (!std::regex_match(declaration, match, kArray)) return false;
     const std::string type = match[1];
     const std::string name = match[2];
+    const bool in_function = std::ranges::count(scopes_, true) != 0;
     replace(at_ + semicolon + 1,
-            in_function()
+            in_function
                 ? fmt::format("{0}* const {1} = static_cast<{0}*>(::hipforge::cpu::dynamic_shared());", type,
                               name)
                 : fmt::format("static const ::hipforge::cpu::DynamicShared<{}> {}{{}};", type, name));
@@ -123,45 +113,29 @@ class Rewriter {
     return true;
   }
 
-  // From `begin`, behind an opening parenthesis or <<<, the parts between top-level commas up to `close`;
-  // `end` is behind that. False where it does not come.
-  bool split(std::size_t begin, std::string_view close, std::vector<std::string>& parts,
-             std::size_t& end) const {
+  // Where `close` stands at the level of `begin`, which is behind an opening parenthesis or <<<; npos where
+  // it does not come. Counts the commas of that level on the way.
+  std::size_t find_close(std::size_t begin, std::string_view close, std::size_t& commas) const {
     int depth = 0;
-    std::size_t from = begin;
-    const auto take = [&](std::size_t to) {
-      std::string part = source_.substr(from, to - from);
-      if (!parts.empty() || std::any_of(part.begin(), part.end(), [](char c) { return !is_space(c); })) {
-        parts.push_back(std::move(part));
-      }
-    };
     for (std::size_t at = begin; at < source_.size();) {
       if (const std::size_t next = skip(at); next != at) {
         at = next;
         continue;
       }
       const char c = source_[at];
-      if (depth == 0 && source_.compare(at, close.size(), close) == 0) {
-        take(at);
-        end = at + close.size();
-        return true;
-      }
+      if (depth == 0 && source_.compare(at, close.size(), close) == 0) return at;
       if (c == '(' || c == '[' || c == '{') ++depth;
       if (c == ')' || c == ']' || c == '}') --depth;
-      if (depth < 0 || c == ';') return false;
-      if (c == ',' && depth == 0) {
-        take(at);
-        from = at + 1;
-      }
+      if (depth < 0 || c == ';') break;
+      if (depth == 0 && c == ',') ++commas;
       ++at;
     }
-    return false;
+    return std::string::npos;
   }
 
   // Where in out_ the name of the launched kernel begins, its template arguments included.
   std::size_t callee_begin() const {
-    std::size_t at = out_.size();
-    while (at > 0 && is_space(out_[at - 1])) --at;
+    std::size_t at = out_.find_last_not_of(kSpace) + 1;
     if (at > 0 && out_[at - 1] == '>') {
       int depth = 0;
       while (at > 0) {
@@ -176,21 +150,24 @@ class Rewriter {
 
   bool rewrite_launch() {
     if (source_.compare(at_, 3, "<<<") != 0) return false;
-    std::vector<std::string> config;
-    std::size_t end = 0;
-    if (!split(at_ + 3, ">>>", config, end) || config.size() < 2 || config.size() > 4) return false;
-    while (end < source_.size() && is_space(source_[end])) ++end;
-    if (end >= source_.size() || source_[end] != '(') return false;
-    std::vector<std::string> arguments;
-    if (!split(end + 1, ")", arguments, end)) return false;
+    std::size_t commas = 0;
+    const std::size_t close = find_close(at_ + 3, ">>>", commas);
+    if (close == std::string::npos || commas < 1 || commas > 3) return false;
+    const std::size_t open = source_.find_first_not_of(kSpace, close + 3);
+    if (open == std::string::npos || source_[open] != '(') return false;
+    std::size_t others = 0;
+    const std::size_t end = find_close(open + 1, ")", others);
+    if (end == std::string::npos) return false;
     const std::size_t begin = callee_begin();
     const std::string callee = out_.substr(begin);
     if (callee.empty()) return false;
-    while (config.size() < 4) config.emplace_back("0");
     out_.resize(begin);
-    std::string call = fmt::format("hipLaunchKernelGGL(({}), {}", callee, fmt::join(config, ","));
-    for (const std::string& argument : arguments) call += "," + argument;
-    replace(end, call + ")");
+    std::string call =
+        fmt::format("hipLaunchKernelGGL(({}), {}", callee, source_.substr(at_ + 3, close - at_ - 3));
+    for (; commas < 3; ++commas) call += ",0";
+    const std::string arguments = source_.substr(open + 1, end - open - 1);
+    if (arguments.find_first_not_of(kSpace) != std::string::npos) call += "," + arguments;
+    replace(end + 1, call + ")");
     return true;
   }
 

@@ -9,9 +9,10 @@
 #include "harness/core/device_info.h"
 #include "harness/core/selection.h"
 #include "harness/replay/emulatable.h"
-#include "harness/run/isolation.h"
-#include "harness/run/race_runner.h"
-#include "harness/system/cleanup.h"
+#include "harness/replay/replay_command.h"
+#include "harness/replay/rerun.h"
+#include "harness/run/case_runner.h"
+#include "harness/system/child_process.h"
 #include "harness/system/number.h"
 #include "harness/system/progress.h"
 #include "kernels/runtime/check.h"
@@ -24,6 +25,7 @@
 #include <chrono>
 #include <cstdio>
 #include <deque>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <regex>
@@ -149,6 +151,35 @@ std::vector<CaseRecord> run_cases(const CheckOptions& options, const std::vector
   return records;
 }
 
+// Records the op's launches for an AMD architecture and replays them with a candidate's code object on an
+// emulator of it.
+int check_emulated(const CheckOptions& options) {
+  if (options.candidate_path.empty())
+    throw UsageError("--emulate goes with --candidate; our own code: hipforge replay");
+  if (candidate_kind(options.candidate_path) != CandidateKind::kCodeObject) {
+    throw Error(invalid_argument("candidate ", options.candidate_path,
+                                 " is no AMD code object, which is what --emulate runs"));
+  }
+  const TemporaryFolder folder;
+  const ReplayOptions replay{
+      .folder = folder.path() / "record", .emulate = options.emulate, .code = folder.path() / "code"};
+  const std::filesystem::path code = folder.path() / "code" / options.emulate;
+  std::filesystem::create_directories(code);
+  std::filesystem::copy_file(options.candidate_path, code / (options.ops.front() + ".co"));
+  (void)find_emulation(replay.emulate, replay.code);  // before anything runs
+
+  CheckOptions record = options;
+  record.candidate_path.clear();
+  record.emulate.clear();
+  record.target = options.emulate;
+  record.emulatable = true;
+  record.record_path = replay.folder;
+  fmt::print("our own kernels, recorded as {} would launch them:\n", options.emulate);
+  if (const int recorded = run_check(record); recorded != kExitGood) return recorded;
+  fmt::print("{} on the emulator:\n", options.candidate_path);
+  return run_replay(replay);
+}
+
 }  // namespace
 
 bool parse_shard(const std::string& text, CheckOptions& options) {
@@ -188,6 +219,7 @@ void require_usable(const CheckOptions& options) {
 
 int run_check(const CheckOptions& options) {
   require_usable(options);
+  if (!options.emulate.empty()) return check_emulated(options);
   if (options.coverage) return run_coverage(options);
   if (!options.explain.empty()) return run_explain(options, targets_of(options));
 

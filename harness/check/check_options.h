@@ -23,7 +23,7 @@ struct CheckOptions {
   /// Of the selected cases only those with index % shards == shard: a run spread over processes.
   std::size_t shard = 0;
   std::size_t shards = 1;
-  bool race = false;  ///< watch for races, see harness/run/race_runner.h
+  bool race = false;  ///< watch for races, see harness/run/case_runner.h
   std::uint64_t schedules = 1;
   bool emulatable = false;  ///< only what an emulator gets through, see harness/replay/emulatable.h
   std::string explain;      ///< a case's id, see harness/check/explain.h
@@ -40,7 +40,7 @@ struct CheckOptions {
   bool fail_fast = false;       ///< nothing after the first failure
   /// How long a failing case is shrunk; 0: not at all (harness/check/shrink.h).
   double shrink_seconds = 10.0;
-  bool isolate = false;                ///< cases in processes of their own (harness/run/isolation.h)
+  bool isolate = false;                ///< cases in processes of their own (harness/run/case_runner.h)
   double timeout_s = 30.0;             ///< of a case, with isolate
   std::int64_t memory_limit_mib = 0;   ///< of such a process; 0: three quarters of what is available
   std::vector<std::string> arguments;  ///< the command's own, to execute it again

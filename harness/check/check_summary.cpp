@@ -12,9 +12,8 @@
 namespace hipforge::harness {
 namespace {
 
-std::string share_text(double share, bool bounded, int digits) {
-  if (!std::isfinite(share)) return "wrong";
-  return !bounded && share == 0.0 ? "exact" : fmt::format("{:.{}f}", share, digits);
+std::string share_or_exact(double share, bool bounded, int digits) {
+  return !bounded && share == 0.0 ? "exact" : share_text(share, digits);
 }
 
 Entry entry_of(const CheckOptions& options, const CaseRecord& record) {
@@ -56,13 +55,6 @@ Entry entry_of(const CheckOptions& options, const CaseRecord& record) {
   return entry;
 }
 
-// The group of that key, which stands behind those that were asked for before it.
-template <class Key, class Group>
-Group& group_of(std::vector<std::pair<Key, Group>>& groups, const Key& key) {
-  const auto at = std::ranges::find(groups, key, &std::pair<Key, Group>::first);
-  return at != groups.end() ? at->second : groups.emplace_back(key, Group{}).second;
-}
-
 Sheet group_sheet(const std::vector<CaseRecord>& records) {
   struct Group {
     std::size_t cases = 0, failed = 0, unsupported = 0;
@@ -91,7 +83,7 @@ Sheet group_sheet(const std::vector<CaseRecord>& records) {
     sheet.rows.push_back(
         {op, dtype_name(dtype), std::to_string(wave), std::to_string(group.cases),
          std::to_string(group.failed),
-         group.unsupported == group.cases ? "none ran" : share_text(group.worst_share, group.bounded, 3),
+         group.unsupported == group.cases ? "none ran" : share_or_exact(group.worst_share, group.bounded, 3),
          fmt::format("{:.1f}", group.seconds), group.bounded || group.failed > 0 ? group.where : ""});
   }
   return sheet;
@@ -108,7 +100,7 @@ std::vector<std::string> details_of(const CaseRecord& record, const Entry& entry
           result.passed        ? "yes"
           : result.unsupported ? "not supported"
                                : "no",
-          share_text(result.worst_share, result.bounded, 4),
+          share_or_exact(result.worst_share, result.bounded, 4),
           result.where,
           fmt::format("{:.4f}", record.seconds),
           result.message,

@@ -2,6 +2,7 @@
 
 #include "harness/core/device_info.h"
 #include "harness/core/selection.h"
+#include "harness/output/sheet.h"
 #include "kernels/runtime/check.h"
 
 #include <fmt/format.h>
@@ -52,10 +53,6 @@ ExplainedOutput explain_judged(const Comparison& comparison, std::size_t count) 
   }
   keep_worst(output.worst, count);
   return output;
-}
-
-std::string share_text(double share) {
-  return std::isfinite(share) ? fmt::format("{:.4f}", share) : "wrong";
 }
 
 // The one case that `wanted` names, with its suite. Throws UsageError where there is none.
@@ -130,9 +127,9 @@ std::string explanation_text(const Explanation& explanation, const OpSuite& suit
       return std::isnan(number) ? std::string("-") : fmt::format("{:.3g}", number);
     };
     for (const ExplainedElement& element : output.worst) {
-      text +=
-          fmt::format("    {:<20}{:>18.9g}{:>18.9g}{:>12}{:>12}{:>10}\n", element.where, element.value,
-                      element.oracle, known(element.error), known(element.bound), share_text(element.share));
+      text += fmt::format("    {:<20}{:>18.9g}{:>18.9g}{:>12}{:>12}{:>10}\n", element.where, element.value,
+                          element.oracle, known(element.error), known(element.bound),
+                          share_text(element.share, 4));
     }
   }
   text += fmt::format("  bound of {}:\n    ", suite.op);
@@ -155,7 +152,7 @@ int run_explain(const CheckOptions& options, const std::vector<Target>& targets)
     passed = passed && explanation.result.passed;
     fmt::print("{} ({}, wave {}, seed {}): {}, worst share {}\n{}", test->id, target.architecture,
                target.wave, options.seed, explanation.result.passed ? "passed" : "FAILED",
-               share_text(explanation.result.worst_share), explanation_text(explanation, *suite));
+               share_text(explanation.result.worst_share, 4), explanation_text(explanation, *suite));
   }
   return passed ? kExitGood : kExitFailed;
 }

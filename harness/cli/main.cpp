@@ -3,8 +3,7 @@
 #include "harness/bench/bench_command.h"
 #include "harness/bench/compare_command.h"
 #include "harness/bench/devices_command.h"
-#include "harness/candidate/emulated.h"
-#include "harness/candidate/entry.h"
+#include "harness/candidate/candidate.h"
 #include "harness/check/check_command.h"
 #include "harness/cli/number_option.h"
 #include "harness/isa/isa_command.h"
@@ -225,7 +224,7 @@ int main(int argc, char** argv) {
     if (isa->parsed()) return run_isa(isa_options);
     if (replay->parsed()) return run_replay(replay_options);
     if (mutants->parsed()) return run_mutants(mutants_options);
-    return options.emulate.empty() ? run_check(options) : run_emulated_candidate(options);
+    return run_check(options);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
     fmt::print(stderr, "hipforge: {}\n", error.what());

@@ -1,7 +1,10 @@
 #include "harness/output/sheet.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <cstddef>
 
 namespace hipforge::harness {
@@ -40,6 +43,10 @@ bool starts_like_a_number(const std::string& text) {
 }
 
 }  // namespace
+
+std::string share_text(double share, int digits) {
+  return std::isfinite(share) ? fmt::format("{:.{}f}", share, digits) : "wrong";
+}
 
 std::string replaced(std::string_view text,
                      std::initializer_list<std::pair<char, std::string_view>> replacements) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -21,6 +22,16 @@ struct SummaryFiles {
   std::string csv{};
   std::string markdown{};
 };
+
+/// A row's group: that of its key, which stands behind those that were asked for before it.
+template <class Key, class Group>
+Group& group_of(std::vector<std::pair<Key, Group>>& groups, const Key& key) {
+  const auto at = std::ranges::find(groups, key, &std::pair<Key, Group>::first);
+  return at != groups.end() ? at->second : groups.emplace_back(key, Group{}).second;
+}
+
+/// A share of a bound; "wrong" where it is not finite.
+[[nodiscard]] std::string share_text(double share, int digits);
 
 /// `text` with some of its characters written in another way.
 [[nodiscard]] std::string replaced(std::string_view text,

@@ -8,7 +8,6 @@
 #include <iterator>
 #include <map>
 #include <set>
-#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -57,37 +56,13 @@ double work_of(const PreparedCase& prepared, const std::vector<LaunchPlan>& plan
   return waves * kPerWave + static_cast<double>(prepared.bytes + prepared.flops) / target.wave;
 }
 
-// What the chosen ones among the candidates have.
-std::set<std::string> chosen_parts(const std::vector<Candidate>& candidates,
-                                   const std::set<const Case*>& chosen) {
-  std::set<std::string> parts;
-  for (const Candidate& candidate : candidates) {
-    if (chosen.contains(candidate.test)) parts.insert(candidate.parts.begin(), candidate.parts.end());
-  }
-  return parts;
-}
-
-// Chooses the cheapest candidates that have all the parts of that kind, in the order given.
-void cover(const std::vector<Candidate>& candidates, std::string_view kind, std::set<const Case*>& chosen) {
-  std::set<std::string> covered = chosen_parts(candidates, chosen);
-  for (const Candidate& candidate : candidates) {
-    if (candidate.work > kMostWork) continue;
-    for (const std::string& part : candidate.parts) {
-      if (part.starts_with(kind) && covered.insert(part).second) chosen.insert(candidate.test);
-    }
-  }
-}
-
 // The kernels of a case's plans, and the features that the op's suite names: the families beside those differ in
 // values and sizes alone.
 std::set<std::string> parts_of(const Case& test, const std::vector<LaunchPlan>& plans) {
   std::set<std::string> parts;
   for (const LaunchPlan& plan : plans) parts.insert("kernel " + std::string(plan.kernel));
-  for (const OpSuite& suite : all_suites()) {
-    if (suite.op != test.op) continue;
-    for (const std::string& feature : suite.features) {
-      if (std::ranges::count(test.features, feature) > 0) parts.insert("feature " + feature);
-    }
+  for (const std::string& feature : std::ranges::find(all_suites(), test.op, &OpSuite::op)->features) {
+    if (std::ranges::count(test.features, feature) > 0) parts.insert("feature " + feature);
   }
   return parts;
 }
@@ -110,16 +85,25 @@ EmulatableCases emulatable_cases(const std::vector<const Case*>& cases, const Ta
   std::set<const Case*> chosen;
   EmulatableCases result;
   for (auto& [key, candidates] : groups) {
-    std::stable_sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
-      return std::tuple(!a.awkward, a.work) < std::tuple(!b.awkward, b.work);
+    std::ranges::stable_sort(candidates, {}, [](const Candidate& candidate) {
+      return std::tuple(!candidate.awkward, candidate.work);
     });
+    std::set<std::string> covered;
+    const auto choose = [&](const Candidate& candidate) {
+      chosen.insert(candidate.test);
+      covered.insert(candidate.parts.begin(), candidate.parts.end());
+    };
     for (const Candidate& candidate : candidates) {
-      if (candidate.test->emulated) chosen.insert(candidate.test);
+      if (candidate.test->emulated) choose(candidate);
     }
-    cover(candidates, "kernel ", chosen);
-    cover(candidates, "feature ", chosen);
-
-    const std::set<std::string> covered = chosen_parts(candidates, chosen);
+    for (const char* kind : {"kernel ", "feature "}) {
+      for (const Candidate& candidate : candidates) {
+        const bool adds = std::ranges::any_of(candidate.parts, [&](const std::string& part) {
+          return part.starts_with(kind) && !covered.contains(part);
+        });
+        if (adds && candidate.work <= kMostWork) choose(candidate);
+      }
+    }
     std::set<std::string> missed;
     for (const Candidate& candidate : candidates) {
       std::ranges::set_difference(candidate.parts, covered, std::inserter(missed, missed.end()));
@@ -128,9 +112,8 @@ EmulatableCases emulatable_cases(const std::vector<const Case*>& cases, const Ta
       result.left_out.push_back(fmt::format("{} {}: {}", key.first, dtype_name(key.second), part));
     }
   }
-  for (const Case* test : cases) {
-    if (chosen.contains(test)) result.cases.push_back(test);
-  }
+  std::ranges::copy_if(cases, std::back_inserter(result.cases),
+                       [&](const Case* test) { return chosen.contains(test); });
   return result;
 }
 

@@ -1,20 +1,19 @@
-#include "harness/replay/emulation.h"
+#include "harness/replay/rerun.h"
 
 #include "harness/isa/amd_toolchain.h"
 #include "harness/isa/disassembly.h"
 #include "harness/system/child_process.h"
-#include "harness/system/cleanup.h"
+#include "harness/system/file.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
-#include <fstream>
+#include <cstring>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -25,6 +24,7 @@
 namespace hipforge::harness {
 namespace {
 
+using enum Rerun::Outcome;
 using Json = nlohmann::json;
 namespace fs = std::filesystem;
 
@@ -63,8 +63,7 @@ std::string instruction_at(const std::string& objdump, const std::string& code_o
 class EmulatorRerunner final : public Rerunner {
  public:
   explicit EmulatorRerunner(const Emulation& emulation) : objdump_(emulation.objdump) {
-    command_ = {find_tool({}, "python3"), HIPFORGE_EMULATE_PY, emulation.architecture};
-    for (const fs::path& path : emulation.code_objects) command_.push_back(path.string());
+    start_.command = emulation.command;
     start();
   }
 
@@ -72,13 +71,8 @@ class EmulatorRerunner final : public Rerunner {
     if (!worker_) start();
     Json paths = Json::array();
     for (std::size_t i = 0; i < before.size(); ++i) {
-      const fs::path path = buffer_path(i);
-      std::ofstream file(path, std::ios::binary | std::ios::trunc);
-      file.write(reinterpret_cast<const char*>(before[i].data()),
-                 static_cast<std::streamsize>(before[i].size()));
-      file.close();
-      if (!file) throw missing("cannot write {}", path.string());
-      paths.push_back(path.string());
+      write_file(buffer_path(i), {reinterpret_cast<const char*>(before[i].data()), before[i].size()});
+      paths.push_back(buffer_path(i));
     }
     Json pointers = Json::array();
     for (const RecordedPointer& pointer : launch.pointers) {
@@ -86,97 +80,75 @@ class EmulatorRerunner final : public Rerunner {
     }
     std::string args;
     for (std::byte value : launch.args) args += fmt::format("{:02x}", static_cast<unsigned>(value));
+    const auto sizes = [](const dim3& of) { return Json{of.x, of.y, of.z}; };
     const Json request = {{"kernel", launch.kernel},
-                          {"grid", {launch.grid.x, launch.grid.y, launch.grid.z}},
-                          {"block", {launch.block.x, launch.block.y, launch.block.z}},
-                          {"shared_bytes", launch.shared_bytes},
+                          {"grid", sizes(launch.plan.grid)},
+                          {"block", sizes(launch.plan.block)},
+                          {"shared_bytes", launch.plan.shared_bytes},
                           {"args", args},
                           {"buffers", std::move(paths)},
                           {"pointers", std::move(pointers)}};
     std::string line;
-    if (std::string end; !ask(request.dump(), line, end)) {
+    if (!ask(request.dump(), line)) {
       worker_.reset();
-      return {Rerun::Outcome::kFailed, fmt::format("the emulator {}", end)};
+      return {kFailed, fmt::format("the emulator {}", line)};
     }
     return read_answer(line, std::move(before));
   }
 
  private:
-  [[nodiscard]] fs::path buffer_path(std::size_t index) const {
+  [[nodiscard]] std::string buffer_path(std::size_t index) const {
     return work_.path() / fmt::format("buffer{}", index);
   }
 
-  // False, with `end` set, where the emulator has come to an end, if only by our hand.
-  bool ask(const std::string& request, std::string& answer, std::string& end) const {
-    if (!request.empty()) (void)worker_->send(request);  // one that is gone shows below
-    const auto got = worker_->answers().next(answer, kLaunchSeconds);
-    if (got == LineReader::Got::kLine) return true;
-    ChildProcess& process = worker_->process();
-    end = got == LineReader::Got::kEnd ? process.wait().text()
-                                       : fmt::format("took over {:.0f} s and was ended", kLaunchSeconds);
-    (void)process.kill();
-    return false;
+  // False, with how it ended for an answer, where the emulator has come to an end, if only by our hand.
+  bool ask(const std::string& request, std::string& answer) {
+    const auto got = worker_->ask(request, answer, kLaunchSeconds);
+    if (got == Lines::Got::kTimeout) answer = fmt::format("took over {:.0f} s and was ended", kLaunchSeconds);
+    return got == Lines::Got::kLine;
   }
 
   void start() {
-    const fs::path path = work_.path() / "stderr";
-    {
-      const std::unique_ptr<std::FILE, int (*)(std::FILE*)> log(std::fopen(path.c_str(), "we"), std::fclose);
-      if (!log) throw missing("cannot write {}", path.string());
-      worker_ =
-          std::make_unique<ChildDialog>(ChildStart{command_, {}, {{STDERR_FILENO, ::fileno(log.get())}}},
-                                        std::vector<int>{STDIN_FILENO, STDOUT_FILENO});
-    }
+    worker_.emplace(start_);
     std::string line;
-    std::string end;
-    if (ask("", line, end)) {
+    if (ask("", line)) {
       const Json answer = Json::parse(line, nullptr, false);
       if (answer.is_object() && answer.value("ready", false)) return;
       if (answer.is_object() && answer.contains("error")) {
         throw missing("the emulator does not start: {}", answer["error"].get<std::string>());
       }
+      line.clear();
     }
-    std::ifstream file(path);
-    std::string last;
-    for (std::string text; std::getline(file, text);) {
-      if (!text.empty()) last = text;
-    }
-    throw missing("the emulator does not start, it {}: {}", end, last);
+    std::string log = read_file(start_.log);
+    log.erase(log.find_last_not_of('\n') + 1);
+    throw missing("the emulator does not start, it {}: {}", line, log.substr(log.rfind('\n') + 1));
   }
 
   Rerun read_answer(const std::string& line, BufferContents contents) const {
     const Json answer = Json::parse(line, nullptr, false);
-    const auto text = [&](const char* key) {
-      return answer.is_object() && answer.contains(key) && answer[key].is_string()
-                 ? answer[key].get<std::string>()
-                 : std::string();
-    };
-    if (const std::string name = text("missing"); !name.empty()) {
-      return {Rerun::Outcome::kFailed, fmt::format("no code object has kernel {}", name)};
-    }
-    if (std::string name = text("not_emulated"); !name.empty()) {
+    if (!answer.is_object()) return {kFailed, fmt::format("the emulator: {}", line)};
+    const auto text = [&](const char* key) { return answer.value(key, std::string()); };
+    if (const std::string name = text("missing"); !name.empty())
+      return {kFailed, fmt::format("no code object has kernel {}", name)};
+    if (const std::string name = text("not_emulated"); !name.empty()) {
       const std::string instruction =
           instruction_at(objdump_, text("code_object"), answer.value("address", std::uint64_t{0}));
-      if (!instruction.empty()) name = instruction;
-      return {Rerun::Outcome::kSkipped, fmt::format("not emulated: {}", name)};
+      return {kSkipped, fmt::format("not emulated: {}", instruction.empty() ? name : instruction)};
     }
-    if (!answer.is_object() || !answer.value("ran", false)) {
-      const std::string error = text("error");
-      return {Rerun::Outcome::kFailed, fmt::format("the emulator: {}", error.empty() ? line : error)};
-    }
+    if (!answer.value("ran", false))
+      return {kFailed, fmt::format("the emulator: {}", answer.value("error", line))};
     for (std::size_t i = 0; i < contents.size(); ++i) {
-      std::ifstream file(buffer_path(i), std::ios::binary);
-      file.read(reinterpret_cast<char*>(contents[i].data()),
-                static_cast<std::streamsize>(contents[i].size()));
-      if (!file) throw missing("cannot read {}", buffer_path(i).string());
+      const std::string bytes = read_file(buffer_path(i));
+      if (bytes.size() != contents[i].size()) throw missing("cannot read {}", buffer_path(i));
+      std::memcpy(contents[i].data(), bytes.data(), bytes.size());
     }
-    return {Rerun::Outcome::kRan, {}, std::move(contents), answer.value("seconds", 0.0)};
+    return {kRan, {}, std::move(contents)};
   }
 
   TemporaryFolder work_;
   std::string objdump_;
-  std::vector<std::string> command_;
-  std::unique_ptr<ChildDialog> worker_;
+  ChildStart start_{{}, {}, {STDIN_FILENO, STDOUT_FILENO}, work_.path() / "stderr"};
+  std::optional<ChildProcess> worker_;
 };
 
 }  // namespace
@@ -193,20 +165,21 @@ Emulation find_emulation(const std::string& architecture, const fs::path& code) 
     throw missing("{} is {}, which has no {}: git clone https://github.com/tinygrad/tinygrad", kCheckout,
                   checkout, kEmulator);
   }
-  if (find_tool({}, "python3").empty())
-    throw missing("replay --emulate needs python3 on the PATH: apt-get install python3");
-  Emulation emulation{architecture, {}, read_amd_toolchain(code).objdump};
+  const std::string python = find_tool({}, "python3");
+  if (python.empty()) throw missing("replay --emulate needs python3 on the PATH: apt-get install python3");
+  Emulation emulation{{python, HIPFORGE_EMULATE_PY, architecture}, read_amd_toolchain(code).objdump};
   const fs::path folder = code / architecture;
+  std::set<std::string> objects;
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
-    if (entry.path().extension() == ".co") emulation.code_objects.push_back(entry.path());
+    if (entry.path().extension() == ".co") objects.insert(entry.path());
   }
-  std::sort(emulation.code_objects.begin(), emulation.code_objects.end());
-  if (emulation.code_objects.empty()) {
+  if (objects.empty()) {
     throw missing(
         "no code objects (*.co) in {}: ./test.sh --only amd-code makes them, --code names another folder",
         folder.string());
   }
+  emulation.command.insert(emulation.command.end(), objects.begin(), objects.end());
   return emulation;
 }
 

@@ -3,22 +3,19 @@
 #include "harness/core/case.h"
 #include "harness/core/device_info.h"
 #include "harness/output/summary.h"
-#include "harness/replay/emulation.h"
 #include "harness/replay/recording.h"
 #include "harness/replay/rerun.h"
 #include "harness/system/exit_code.h"
 #include "harness/system/progress.h"
-#include "kernels/runtime/target.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
-#include <condition_variable>
 #include <exception>
+#include <future>
+#include <iterator>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <regex>
 #include <thread>
@@ -35,11 +32,9 @@ using Verdict = Entry::Verdict;
 struct LaunchRecord {
   const RecordedLaunch* launch = nullptr;
   Verdict verdict = Verdict::kSkipped;
-  bool same_bits = false;  // as the recording
-  bool judged = false;     // by the case's oracle
-  double worst_share = 0.0;
-  std::string where;
   std::string message;
+  bool same_bits = false;              // as the recording
+  std::optional<CaseResult> oracle{};  // its word on the case
 };
 
 bool is_op_of_case(const RecordedLaunch& launch) {
@@ -49,7 +44,7 @@ bool is_op_of_case(const RecordedLaunch& launch) {
 std::vector<Group> select_groups(const Recording& recording, const ReplayOptions& options) {
   const std::regex filter(options.filter);
   std::vector<Group> groups;
-  for (const RecordedLaunch& launch : recording.launches()) {
+  for (const RecordedLaunch& launch : recording.launches) {
     // Code objects hold ops; the kernels that make inputs are the harness's own.
     if (!options.emulate.empty() && launch.origin && launch.origin->made_inputs) continue;
     const std::string name = launch.kernel + (launch.origin ? " " + launch.origin->id : "");
@@ -88,24 +83,22 @@ std::vector<Rerun> run_group(Rerunner& rerunner, const Recording& recording, con
   return reruns;
 }
 
-const Case* find_case(const std::string& id) {
-  for (const OpSuite& suite : all_suites()) {
-    for (const std::vector<Case>* cases : {&suite.cases, &suite.bench_cases}) {
-      const auto at =
-          std::find_if(cases->begin(), cases->end(), [&](const Case& test) { return test.id == id; });
-      if (at != cases->end()) return &*at;
-    }
+// nullopt where this build has no such case.
+std::optional<Case> case_of(const RecordedOrigin& origin) {
+  try {
+    return find_case(origin.id);
+  } catch (const Error&) {
+    return std::nullopt;
   }
-  return nullptr;
 }
 
 // The oracle's word on what a group left in its case's operands; nullopt where there is no such case.
 std::optional<CaseResult> ask_oracle(const Group& group, const std::vector<Rerun>& reruns) {
   const RecordedOrigin& origin = *group.back()->origin;
-  const Case* const test = find_case(origin.id);
-  if (test == nullptr) return std::nullopt;
+  const std::optional<Case> test = case_of(origin);
+  if (!test) return std::nullopt;
   try {
-    PreparedCase prepared = test->prepare({recorded_target(*group.back()), origin.seed});
+    PreparedCase prepared = test->prepare({group.back()->plan.target, origin.seed});
     throw_if_error(prepared.rig->reset());
     for (std::size_t i = 0; i < group.size(); ++i) {
       for (const auto& [name, buffer] : group[i]->origin->operands) {
@@ -147,41 +140,31 @@ std::vector<LaunchRecord> judge_group(const Recording& recording, const Group& g
                                       const std::vector<Rerun>& reruns, bool same_platform) {
   std::vector<LaunchRecord> records;
   bool all_ran = true;
+  bool all_same = true;
   for (std::size_t i = 0; i < group.size(); ++i) {
-    LaunchRecord record;
-    record.launch = group[i];
-    record.message = reruns[i].reason;
-    all_ran = all_ran && reruns[i].outcome == Rerun::Outcome::kRan;
-    if (reruns[i].outcome == Rerun::Outcome::kFailed) {
-      record.verdict = Verdict::kFailed;
-    } else if (reruns[i].outcome == Rerun::Outcome::kRan) {
-      record.verdict = Verdict::kPassed;
-      if (group[i]->error.empty()) {
-        record.message = difference(recording, *group[i], reruns[i]);
-        record.same_bits = record.message.empty();
-      } else {
-        record.message =
-            fmt::format("nothing to compare with, the recorded launch failed: {}", group[i]->error);
-      }
+    constexpr Verdict kVerdicts[] = {Verdict::kPassed, Verdict::kFailed, Verdict::kSkipped};
+    LaunchRecord& record = records.emplace_back(
+        LaunchRecord{group[i], kVerdicts[static_cast<int>(reruns[i].outcome)], reruns[i].reason});
+    const bool ran = reruns[i].outcome == Rerun::Outcome::kRan;
+    if (ran && !group[i]->error.empty()) {
+      record.message = "nothing to compare with, the recorded launch failed: " + group[i]->error;
+    } else if (ran) {
+      record.message = difference(recording, *group[i], reruns[i]);
+      record.same_bits = record.message.empty();
     }
-    records.push_back(std::move(record));
+    all_ran = all_ran && ran;
+    all_same = all_same && record.same_bits;
   }
-  const bool all_same = std::all_of(records.begin(), records.end(),
-                                    [](const LaunchRecord& record) { return record.same_bits; });
   if (same_platform && all_same) return records;
 
   std::optional<CaseResult> oracle;
   if (all_ran && is_op_of_case(*group.back())) oracle = ask_oracle(group, reruns);
   for (LaunchRecord& record : records) {
     if (record.verdict != Verdict::kPassed) continue;
+    const std::optional<RecordedOrigin>& origin = record.launch->origin;
     const bool must_be_same =
-        record.launch->error.empty() &&
-        (same_platform || (record.launch->origin && record.launch->origin->made_inputs));
-    if (oracle) {
-      record.judged = true;
-      record.worst_share = oracle->worst_share;
-      record.where = oracle->where;
-    }
+        record.launch->error.empty() && (same_platform || (origin && origin->made_inputs));
+    record.oracle = oracle;
     if (must_be_same && !record.same_bits) {
       record.verdict = Verdict::kFailed;
       if (oracle) {
@@ -194,161 +177,122 @@ std::vector<LaunchRecord> judge_group(const Recording& recording, const Group& g
       record.message = oracle->message;
     } else if (!record.same_bits) {
       record.verdict = Verdict::kSkipped;
-      if (record.launch->origin && find_case(record.launch->origin->id) == nullptr) {
-        record.message += fmt::format("; case {} is not in this build", record.launch->origin->id);
-      } else if (!record.launch->origin) {
+      if (!origin) {
         record.message += "; without a case there is no bound";
+      } else if (!case_of(*origin)) {
+        record.message += fmt::format("; case {} is not in this build", origin->id);
       }
     }
   }
   return records;
 }
 
-std::string launch_name(const RecordedLaunch& launch) {
-  return fmt::format("launch {} {}{}", launch.index, launch.kernel,
-                     launch.origin ? " of " + launch.origin->id : "");
-}
-
-// A row a kernel.
+// A row a kernel, in the order of their first launches.
 Sheet kernel_sheet(const std::vector<LaunchRecord>& records) {
-  struct Row {
-    std::size_t launches = 0, failed = 0, skipped = 0, same_bits = 0;
-    bool judged = false;
-    double worst_share = 0.0;
-    std::string where;
-  };
-  std::vector<std::string> order;
-  std::map<std::string, Row> rows;
-  for (const LaunchRecord& record : records) {
-    if (!rows.contains(record.launch->kernel)) order.push_back(record.launch->kernel);
-    Row& row = rows[record.launch->kernel];
-    ++row.launches;
-    row.failed += record.verdict == Verdict::kFailed ? 1 : 0;
-    row.skipped += record.verdict == Verdict::kSkipped ? 1 : 0;
-    row.same_bits += record.same_bits ? 1 : 0;
-    if (!record.judged) continue;
-    row.judged = true;
-    if (record.worst_share >= row.worst_share) {
-      row.worst_share = record.worst_share;
-      row.where = fmt::format("{} {}", record.launch->origin->id, record.where);
-    }
-  }
   Sheet sheet{{"kernel", "launches", "failed", "skipped", "same bits", "share", "worst at"}, {}};
-  for (const std::string& kernel : order) {
-    const Row& row = rows.at(kernel);
-    const std::string share = !row.judged                   ? "-"
-                              : std::isinf(row.worst_share) ? "wrong"
-                                                            : fmt::format("{:.3f}", row.worst_share);
-    sheet.rows.push_back({kernel, std::to_string(row.launches), std::to_string(row.failed),
-                          std::to_string(row.skipped), std::to_string(row.same_bits), share, row.where});
+  std::vector<std::pair<std::string, std::vector<const LaunchRecord*>>> kernels;
+  for (const LaunchRecord& record : records) group_of(kernels, record.launch->kernel).push_back(&record);
+  for (const auto& [kernel, all] : kernels) {
+    const LaunchRecord* worst = nullptr;
+    for (const LaunchRecord* record : all) {
+      if (!record->oracle) continue;
+      if (worst == nullptr || record->oracle->worst_share >= worst->oracle->worst_share) worst = record;
+    }
+    const auto count = [&](auto value, auto member) {
+      return std::to_string(std::ranges::count(all, value, member));
+    };
+    sheet.rows.push_back({kernel, std::to_string(all.size()), count(Verdict::kFailed, &LaunchRecord::verdict),
+                          count(Verdict::kSkipped, &LaunchRecord::verdict),
+                          count(true, &LaunchRecord::same_bits),
+                          worst == nullptr ? "-" : share_text(worst->oracle->worst_share, 3),
+                          worst == nullptr ? "" : worst->launch->origin->id + " " + worst->oracle->where});
   }
   return sheet;
 }
 
 Entry entry_of(const LaunchRecord& record) {
   constexpr const char* kVerdicts[] = {"passed", "failed", "skipped"};
-  Entry entry{
-      launch_name(*record.launch), record.launch->kernel, record.verdict, 0.0, record.message, {}, {}};
-  entry.fields.emplace_back("kernel", record.launch->kernel);
-  if (record.launch->origin) {
-    entry.fields.emplace_back("case", record.launch->origin->id);
-    entry.fields.emplace_back("op", record.launch->origin->op);
-    entry.fields.emplace_back("dtype", record.launch->origin->dtype);
-  }
-  entry.fields.emplace_back("target", record.launch->architecture);
-  entry.fields.emplace_back("wave", record.launch->wave);
-  entry.fields.emplace_back("verdict", kVerdicts[static_cast<int>(record.verdict)]);
-  entry.fields.emplace_back("same_bits", record.same_bits);
-  if (record.judged) {
-    entry.fields.emplace_back("worst_share", record.worst_share);
-    entry.fields.emplace_back("where", record.where);
-  }
-  if (!record.message.empty()) entry.fields.emplace_back("message", record.message);
-  return entry;
+  const RecordedLaunch& launch = *record.launch;
+  JsonFields fields{{"kernel", launch.kernel}};
+  const auto add = [&](std::initializer_list<JsonField> more) { fields.insert(fields.end(), more); };
+  if (launch.origin)
+    add({{"case", launch.origin->id}, {"op", launch.origin->op}, {"dtype", launch.origin->dtype}});
+  add({{"target", launch.plan.target.architecture},
+       {"wave", launch.plan.target.wave},
+       {"verdict", kVerdicts[static_cast<int>(record.verdict)]},
+       {"same_bits", record.same_bits}});
+  if (record.oracle) add({{"worst_share", record.oracle->worst_share}, {"where", record.oracle->where}});
+  if (!record.message.empty()) add({{"message", record.message}});
+  std::string name = fmt::format("launch {} {}{}", launch.index, launch.kernel,
+                                 launch.origin ? " of " + launch.origin->id : "");
+  return {std::move(name), launch.kernel, record.verdict, 0.0, record.message, {}, std::move(fields)};
 }
 
 Summary replay_summary(const ReplayOptions& options, const Recording& recording,
                        const std::vector<LaunchRecord>& records,
                        const std::map<std::string, std::size_t>& skips) {
+  const auto device = [](const std::string& platform, const std::string& name) {
+    return JsonFields{{"platform", platform}, {"device", name}};
+  };
   Summary summary;
-  summary.head.emplace_back("recorded_on",
-                            JsonFields{{"platform", recording.platform()}, {"device", recording.device()}});
+  summary.head.emplace_back("recorded_on", device(recording.platform, recording.device));
   if (options.emulate.empty()) {
     const DeviceInfo info = device_info();
-    summary.head.emplace_back("replayed_on", JsonFields{{"platform", info.platform}, {"device", info.name}});
+    summary.head.emplace_back("replayed_on", device(info.platform, info.name));
   } else {
     summary.head.emplace_back("emulated", options.emulate);
   }
   summary.head.emplace_back("skips", JsonFields(skips.begin(), skips.end()));  // how many by reason
   summary.rows = "launches";
-  for (const LaunchRecord& record : records) summary.entries.push_back(entry_of(record));
+  std::ranges::transform(records, std::back_inserter(summary.entries), entry_of);
   summary.groups = kernel_sheet(records);
   return summary;
 }
 
 // Launches one after another on the device, each for the target that it was planned for.
-std::vector<LaunchRecord> replay_on_device(const Recording& recording, const std::vector<Group>& groups) {
+void replay_on_device(const Recording& recording, const std::vector<Group>& groups,
+                      std::vector<LaunchRecord>& records) {
   Target device;
   throw_if_error(device_target(device));
   const bool same_platform =
-      recording.platform() == device_info().platform && recording.architecture() == device.architecture;
+      recording.platform == device_info().platform && recording.architecture == device.architecture;
   const std::unique_ptr<Rerunner> rerunner = make_device_rerunner();
-  std::vector<LaunchRecord> records;
   for (const Group& group : groups) {
-    const std::vector<Rerun> reruns = run_group(*rerunner, recording, group);
-    for (LaunchRecord& record : judge_group(recording, group, reruns, same_platform)) {
-      records.push_back(std::move(record));
-    }
+    std::ranges::move(judge_group(recording, group, run_group(*rerunner, recording, group), same_platform),
+                      std::back_inserter(records));
   }
-  return records;
 }
 
 // Groups on as many emulators as there are jobs; judged here, in order, as they come.
-std::vector<LaunchRecord> replay_emulated(const Recording& recording, const std::vector<Group>& groups,
-                                          const ReplayOptions& options) {
+void replay_emulated(const Recording& recording, const std::vector<Group>& groups,
+                     const ReplayOptions& options, std::vector<LaunchRecord>& records) {
   const Emulation emulation = find_emulation(options.emulate, options.code);
   const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
   const std::size_t jobs = std::min<std::size_t>(options.jobs == 0 ? cores : options.jobs, groups.size());
 
-  std::vector<std::optional<std::vector<Rerun>>> results(groups.size());
-  std::exception_ptr fault;
-  std::mutex mutex;
-  std::condition_variable changed;
+  std::vector<std::promise<std::vector<Rerun>>> results(groups.size());
   std::atomic<std::size_t> next{0};
   const auto work = [&](const std::stop_token& stop) {
-    try {
-      const std::unique_ptr<Rerunner> emulator = make_emulator(emulation);
-      for (std::size_t at = next++; at < groups.size() && !stop.stop_requested(); at = next++) {
-        std::vector<Rerun> reruns = run_group(*emulator, recording, groups[at]);
-        const std::lock_guard lock(mutex);
-        results[at] = std::move(reruns);
-        changed.notify_one();
+    std::unique_ptr<Rerunner> emulator;
+    for (std::size_t at = next++; at < groups.size() && !stop.stop_requested(); at = next++) {
+      try {
+        if (!emulator) emulator = make_emulator(emulation);
+        results[at].set_value(run_group(*emulator, recording, groups[at]));
+      } catch (...) {
+        results[at].set_exception(std::current_exception());
+        return;
       }
-    } catch (...) {
-      const std::lock_guard lock(mutex);
-      if (!fault) fault = std::current_exception();
-      changed.notify_one();
     }
   };
   std::vector<std::jthread> threads;
   for (std::size_t i = 0; i < jobs; ++i) threads.emplace_back(work);
 
-  std::vector<LaunchRecord> records;
   Progress progress(groups.size());
   for (std::size_t at = 0; at < groups.size(); ++at) {
-    std::vector<Rerun> reruns;
-    {
-      std::unique_lock lock(mutex);
-      changed.wait(lock, [&] { return results[at] || fault; });
-      if (fault) std::rethrow_exception(fault);
-      reruns = std::move(*results[at]);
-    }
-    for (LaunchRecord& record : judge_group(recording, groups[at], reruns, false)) {
-      records.push_back(std::move(record));
-    }
+    std::ranges::move(judge_group(recording, groups[at], results[at].get_future().get(), false),
+                      std::back_inserter(records));
     progress.step(groups[at].back()->kernel);
   }
-  return records;
 }
 
 }  // namespace
@@ -363,10 +307,12 @@ int run_replay(const ReplayOptions& options) {
         "replay", fmt::format("--filter '{}' is no regular expression: {}", options.filter, error.what()));
   }
   if (groups.empty()) return usage_error("replay", "no launch matches");
-  const std::vector<LaunchRecord> records = options.emulate.empty()
-                                                ? replay_on_device(recording, groups)
-                                                : replay_emulated(recording, groups, options);
-
+  std::vector<LaunchRecord> records;
+  if (options.emulate.empty()) {
+    replay_on_device(recording, groups, records);
+  } else {
+    replay_emulated(recording, groups, options, records);
+  }
   std::map<std::string, std::size_t> skips;
   for (const LaunchRecord& record : records) {
     if (record.verdict == Verdict::kSkipped) ++skips[record.message];

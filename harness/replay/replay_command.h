@@ -5,10 +5,10 @@
 namespace hipforge::harness {
 
 struct ReplayOptions {
-  std::string folder;     ///< a record, see kernels/runtime/recorder.h
-  std::string filter;     ///< a regular expression on "kernel case-id"; empty: every launch
-  std::string json_path;  ///< every launch's outcome; empty: not written
-  std::string emulate;    ///< an AMD architecture whose code object runs on an emulator; empty: the device
+  std::string folder{};     ///< a record, see kernels/runtime/recorder.h
+  std::string filter{};     ///< a regular expression on "kernel case-id"; empty: every launch
+  std::string json_path{};  ///< every launch's outcome; empty: not written
+  std::string emulate{};    ///< an AMD architecture whose code object runs on an emulator; empty: the device
   std::string code = "build/amd-code";  ///< folder of code objects, <architecture>/<op>.co
   unsigned jobs = 0;                    ///< emulators at once; 0: one a core
 };

@@ -8,32 +8,29 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cstring>
 
 namespace hipforge::harness {
 namespace {
 
+using enum Rerun::Outcome;
+
 class DeviceRerunner final : public Rerunner {
  public:
   Rerun run(const RecordedLaunch& launch, BufferContents before) override {
     const RegisteredKernel* const kernel = find_kernel(launch.kernel);
-    const auto skipped = [](std::string reason) {
-      return Rerun{Rerun::Outcome::kSkipped, std::move(reason)};
-    };
-    if (kernel == nullptr) return skipped(fmt::format("kernel {} is not in this build", launch.kernel));
+    if (kernel == nullptr) return {kSkipped, fmt::format("kernel {} is not in this build", launch.kernel)};
     if (kernel->args_bytes() != launch.args.size()) {
-      return skipped(fmt::format("kernel {} takes {} bytes of arguments in this build, the record has {}",
-                                 launch.kernel, kernel->args_bytes(), launch.args.size()));
+      return {kSkipped, fmt::format("kernel {} takes {} bytes of arguments in this build, the record has {}",
+                                    launch.kernel, kernel->args_bytes(), launch.args.size())};
     }
 #if !defined(HIPFORGE_PLATFORM_CPU)
     Target device;
     throw_if_error(device_target(device));
-    if (device.wave != launch.wave) {
-      return skipped(fmt::format("a launch for waves of {}, this device has {}", launch.wave, device.wave));
-    }
+    const int wave = launch.plan.target.wave;
+    if (device.wave != wave)
+      return {kSkipped, fmt::format("a launch for waves of {}, this device has {}", wave, device.wave)};
 #endif
-    const auto start = std::chrono::steady_clock::now();
     std::vector<DeviceBuffer> buffers;
     for (const std::vector<std::byte>& bytes : before) {
       buffers.emplace_back(bytes.size()).upload(bytes);
@@ -44,26 +41,19 @@ class DeviceRerunner final : public Rerunner {
           static_cast<const std::byte*>(buffers[pointer.buffer].data()) + pointer.offset;
       std::memcpy(args.data() + pointer.args_offset, &moved, sizeof(moved));
     }
-    LaunchPlan plan;
-    plan.grid = launch.grid;
-    plan.block = launch.block;
-    plan.shared_bytes = launch.shared_bytes;
-    plan.target = recorded_target(launch);
-    Status status = kernel->launch(plan, args, nullptr);
+    Status status = kernel->launch(launch.plan, args, nullptr);
     if (status.ok()) status = hip_status(hipDeviceSynchronize(), fmt::format("kernel {}", launch.kernel));
     if (!status.ok()) {
       const std::string fault = fault_text();
-      Rerun rerun{Rerun::Outcome::kFailed,
-                  fault.empty() ? status.message : fmt::format("{}: {}", status.message, fault)};
+      Rerun rerun{kFailed, fault.empty() ? status.message : fmt::format("{}: {}", status.message, fault)};
       if (!recover_device()) {
         throw Error(failure(StatusCode::kHipError, "the device cannot go on after the fault of launch ",
                             launch.index, ": ", rerun.reason));
       }
       return rerun;
     }
-    Rerun rerun{Rerun::Outcome::kRan, {}, std::move(before), 0.0};
+    Rerun rerun{kRan, {}, std::move(before)};
     for (std::size_t i = 0; i < buffers.size(); ++i) buffers[i].download(rerun.after[i]);
-    rerun.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return rerun;
   }
 };

@@ -1,4 +1,4 @@
-#include "harness/run/isolation.h"
+#include "harness/run/case_runner.h"
 
 #include "harness/system/child_process.h"
 #include "harness/system/host_memory.h"
@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -31,22 +30,6 @@ constexpr double kSearchSeconds = 10.0;
 constexpr double kStartSeconds = 120.0;
 constexpr const char* kReady = "ready";
 
-void send_all(const std::string& text) {
-  for (std::size_t sent = 0; sent < text.size();) {
-    const ssize_t written = send(kServedSocket, text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
-    if (written <= 0) return;
-    sent += static_cast<std::size_t>(written);
-  }
-}
-
-CaseResult died(Failure failure, std::string message) {
-  CaseResult result;
-  result.failure = failure;
-  result.worst_share = std::numeric_limits<double>::infinity();
-  result.message = std::move(message);
-  return result;
-}
-
 // All that goes over the socket of a result but its outputs.
 template <class Result, class Visit>
 void for_each_field(Result& result, const Visit& visit) {
@@ -63,21 +46,19 @@ void for_each_field(Result& result, const Visit& visit) {
 std::string to_line(const CaseResult& result) {
   nlohmann::json line;
   for_each_field(result, [&](const char* name, const auto& value) { line[name] = value; });
-  // JSON has no infinity.
-  if (!std::isfinite(result.worst_share)) line.erase("worst_share");
   for (const OutputShare& output : result.outputs) {
     if (!std::isfinite(output.worst_share)) continue;  // no passed case has one
     line["outputs"].push_back({output.output, output.bounded, output.worst_share});
   }
-  return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 CaseResult from_line(const std::string& text) {
   nlohmann::json line = nlohmann::json::parse(text);
   CaseResult result;
-  result.worst_share = std::numeric_limits<double>::infinity();
-  for_each_field(result, [&](const std::string& name, auto& value) {
-    if (name != "worst_share" || line.contains(name)) line.at(name).get_to(value);
+  for_each_field(result, [&]<class T>(const char* name, T& value) {
+    // JSON has no infinity: it is null.
+    value = line.at(name).is_null() ? std::numeric_limits<T>::infinity() : line.at(name).get<T>();
   });
   for (const nlohmann::json& output : line["outputs"]) {
     result.outputs.push_back({output.at(0), output.at(1), output.at(2)});
@@ -93,65 +74,11 @@ std::int64_t resident_mib(pid_t pid) {
   return resident * sysconf(_SC_PAGESIZE) >> 20;
 }
 
-// What is our standard output would stand in the table if a kernel's host code wrote to it.
-ChildStart server(const IsolationOptions& options) {
-  ChildStart start{{"/proc/self/exe"}, {}, {{STDOUT_FILENO, STDERR_FILENO}}};
-  start.command.insert(start.command.end(), options.arguments.begin(), options.arguments.end());
-  return start;
-}
-
-// One process that serves cases.
-class Worker {
- public:
-  explicit Worker(const IsolationOptions& options) : dialog_(server(options), {kServedSocket}) {
-    // Starting, and the device's context, are no part of a case's time.
-    CaseResult death;
-    if (receive(kStartSeconds, std::numeric_limits<std::int64_t>::max(), death) != kReady) {
-      throw Error(failure(StatusCode::kNotFound, "a process for cases does not start: ", death.message));
-    }
-  }
-
-  CaseResult run(const Case& test, std::size_t target, double timeout_s, std::int64_t limit_mib) {
-    (void)dialog_.send(fmt::format("{} {}", target, test.id));  // a dead one shows below
-    CaseResult death;
-    const std::string answer = receive(timeout_s, limit_mib, death);
-    return answer.empty() ? death : from_line(answer);
-  }
-
-  [[nodiscard]] bool alive() { return dialog_.process().id() != 0; }
-
- private:
-  // The next line of the process; empty, with `death` set, where it has come to an end, if only by our hand.
-  std::string receive(double timeout_s, std::int64_t limit_mib, CaseResult& death) {
-    ChildProcess& process = dialog_.process();
-    std::int64_t mib = 0;
-    const auto grew = [&] { return (mib = resident_mib(process.id())) > limit_mib; };
-    std::string line;
-    switch (dialog_.answers().next(line, timeout_s, grew)) {
-      case LineReader::Got::kLine:
-        return line;
-      case LineReader::Got::kEnd:
-        death = died(Failure::kCrash, "its process " + process.wait().text());
-        break;
-      case LineReader::Got::kStopped:
-        death = died(Failure::kMemory,
-                     fmt::format("its process grew to {} MiB, the limit is {} MiB", mib, limit_mib));
-        break;
-      case LineReader::Got::kTimeout:
-        death = died(Failure::kHang, fmt::format("no result within {:g} s", timeout_s));
-        break;
-    }
-    (void)process.kill();
-    return {};
-  }
-
-  ChildDialog dialog_;
-};
-
 class IsolatedRunner final : public CaseRunner {
  public:
   IsolatedRunner(const IsolationOptions& options, const std::vector<Target>& targets)
-      : options_(options), targets_(targets), timeout_s_(options.timeout_s) {
+      : targets_(targets), longest_s_(options.timeout_s) {
+    start_.command.insert(start_.command.end(), options.arguments.begin(), options.arguments.end());
     limit_mib_ =
         options.memory_limit_mib > 0 ? options.memory_limit_mib : host_memory().available_mib / 4 * 3;
 #if defined(HIPFORGE_PLATFORM_CPU)
@@ -162,55 +89,98 @@ class IsolatedRunner final : public CaseRunner {
   }
 
   void limit(double seconds) override {
-    timeout_s_ = std::min(seconds, options_.timeout_s);
+    timeout_s_ = std::min(seconds, longest_s_);
   }
 
   CaseResult run(const Case& test, const Target& target) override {
-    const auto at = std::find(targets_.begin(), targets_.end(), target);
-    const auto index = static_cast<std::size_t>(at - targets_.begin());
-    if (ran_.size() >= kCasesOfAProcess) worker_.reset();
-    if (!worker_) start();
-    CaseResult result = worker_->run(test, index, timeout_s_, limit_mib_);
-    const std::vector<Case> before = std::move(ran_);
-    ran_ = before;
-    ran_.push_back(test);
-    if (worker_->alive()) return result;
-    worker_.reset();
-    if (before.empty() || result.failure != Failure::kCrash) return result;
-    start();
-    const CaseResult alone = worker_->run(test, index, timeout_s_, limit_mib_);
-    ran_ = {test};
-    if (!worker_->alive()) worker_.reset();
+    const auto index = std::ranges::find(targets_, target) - targets_.begin();
+    const std::string request = fmt::format("{} {}", index, test.id);
+    CaseResult result = run_next(request);
+    if (worker_ || ran_.size() == 1 || result.failure != Failure::kCrash) return result;
+    std::vector<std::string> before = std::exchange(ran_, {});
+    before.pop_back();
+    const CaseResult alone = run_next(request);
     if (!alone.passed) return alone;
-    result.message += after_which(before, test, index);
+    result.message += after_which(before, request);
     return result;
   }
 
  private:
-  void start() {
-    worker_ = std::make_unique<Worker>(options_);
-    ran_.clear();
+  using Worker = std::unique_ptr<ChildProcess>;
+
+  [[nodiscard]] Worker start() const {
+    auto worker = std::make_unique<ChildProcess>(start_);
+    // Starting, and the device's context, are no part of a case's time.
+    CaseResult death;
+    if (ask(worker, {}, kStartSeconds, std::numeric_limits<std::int64_t>::max(), death) != kReady) {
+      throw Error(failure(StatusCode::kNotFound, "a process for cases does not start: ", death.message));
+    }
+    return worker;
+  }
+
+  // The answer; empty, with `death` set and no worker, where the process has ended, if only by our hand.
+  static std::string ask(Worker& worker, const std::string& request, double timeout_s, std::int64_t limit_mib,
+                         CaseResult& death) {
+    std::int64_t mib = 0;
+    const auto grew = [&] { return (mib = resident_mib(worker->id())) > limit_mib; };
+    std::string line;
+    const Lines::Got got = worker->ask(request, line, timeout_s, grew);
+    if (got == Lines::Got::kLine) return line;
+    worker.reset();
+    death.worst_share = std::numeric_limits<double>::infinity();
+    if (got == Lines::Got::kEnd) {
+      death.failure = Failure::kCrash;
+      death.message = "its process " + line;
+    } else if (got == Lines::Got::kStopped) {
+      death.failure = Failure::kMemory;
+      death.message = fmt::format("its process grew to {} MiB, the limit is {} MiB", mib, limit_mib);
+    } else {
+      death.failure = Failure::kHang;
+      death.message = fmt::format("no result within {:g} s", timeout_s);
+    }
+    return {};
+  }
+
+  CaseResult run_in(Worker& worker, const std::string& request) const {
+    CaseResult death;
+    const std::string answer = ask(worker, request, timeout_s_, limit_mib_, death);
+    return answer.empty() ? death : from_line(answer);
+  }
+
+  // In the process that takes one case after another.
+  CaseResult run_next(const std::string& request) {
+    if (!worker_ || ran_.size() >= kCasesOfAProcess) {
+      ran_.clear();
+      worker_.reset();
+      worker_ = start();
+    }
+    ran_.push_back(request);
+    return run_in(worker_, request);
   }
 
   // The case that one must come after to die; the latest are the most likely.
-  std::string after_which(const std::vector<Case>& before, const Case& test, std::size_t index) {
+  [[nodiscard]] std::string after_which(const std::vector<std::string>& before,
+                                        const std::string& request) const {
+    const auto id = [](const std::string& of) { return of.substr(of.find(' ') + 1); };
     const auto end_time = Clock::now() + std::chrono::duration<double>(kSearchSeconds);
     for (std::size_t at = before.size(); at-- > 0 && Clock::now() < end_time;) {
-      Worker worker(options_);
-      (void)worker.run(before[at], index, timeout_s_, limit_mib_);
-      if (!worker.alive() || worker.run(test, index, timeout_s_, limit_mib_).passed) continue;
-      return fmt::format("; alone it passes, not in one process after {}", before[at].id);
+      Worker worker = start();
+      (void)run_in(worker, before[at]);
+      if (!worker || run_in(worker, request).passed) continue;
+      return fmt::format("; alone it passes, not in one process after {}", id(before[at]));
     }
     return fmt::format("; alone it passes, not in one process after {} other cases, {} to {}", before.size(),
-                       before.front().id, before.back().id);
+                       id(before.front()), id(before.back()));
   }
 
-  IsolationOptions options_;
+  // What a kernel's host code prints goes to our standard error, and does not stand in our table.
+  ChildStart start_{{"/proc/self/exe"}, {}, {kServedSocket}};
   std::vector<Target> targets_;
-  double timeout_s_;
+  double longest_s_;
+  double timeout_s_ = longest_s_;
   std::int64_t limit_mib_ = 0;
-  std::unique_ptr<Worker> worker_;
-  std::vector<Case> ran_;  // in the worker's process
+  Worker worker_;
+  std::vector<std::string> ran_;  // what the worker was asked
 };
 
 }  // namespace
@@ -222,13 +192,11 @@ std::unique_ptr<CaseRunner> make_isolated_runner(const IsolationOptions& options
 
 void serve_cases(CaseRunner& runner, const std::vector<Target>& targets) {
   { const DeviceBuffer context(1); }
-  send_all(std::string(kReady) + "\n");
-  LineReader requests(kServedSocket);
-  std::string line;
-  while (requests.next(line, std::numeric_limits<double>::infinity()) == LineReader::Got::kLine) {
-    const std::size_t space = line.find(' ');
-    const std::size_t target = std::stoul(line.substr(0, space));
-    send_all(to_line(runner.run(find_case(line.substr(space + 1)), targets.at(target))));
+  Lines requests(kServedSocket);
+  requests.send(kReady);  // whoever is gone asks no more either
+  for (std::string line; requests.next(line, std::numeric_limits<double>::infinity()) == Lines::Got::kLine;) {
+    const std::size_t target = std::stoul(line);
+    requests.send(to_line(runner.run(find_case(line.substr(line.find(' ') + 1)), targets.at(target))));
   }
   std::fflush(nullptr);
   // Nothing of what the cases left behind is to be tidied up.

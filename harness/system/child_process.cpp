@@ -1,11 +1,11 @@
 #include "harness/system/child_process.h"
 
-#include "harness/system/cleanup.h"
 #include "kernels/runtime/status.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -15,52 +15,96 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
-#include <cstdlib>
 #include <cstring>
-#include <filesystem>
+#include <mutex>
+#include <set>
 #include <sstream>
 #include <string_view>
+#include <thread>
 
 extern char** environ;
 
 namespace hipforge::harness {
 namespace {
 
-[[noreturn]] void cannot_start(const std::string& program, int error) {
-  throw Error(failure(StatusCode::kNotFound, "cannot start ", program, ": ", std::strerror(error)));
-}
-
-}  // namespace
-
-// A pipe or a pair of sockets.
-struct DescriptorPair {
-  DescriptorPair(const std::string& program, bool sockets) {
-    int both[2];
-    if ((sockets ? ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, both) : ::pipe2(both, O_CLOEXEC)) !=
-        0)
-      cannot_start(program, errno);
-    ours = both[0];
-    theirs = both[1];
-  }
-  ~DescriptorPair() {
-    ::close(ours);
-    close_theirs();
-  }
-  DescriptorPair(const DescriptorPair&) = delete;
-  DescriptorPair& operator=(const DescriptorPair&) = delete;
-  void close_theirs() {
-    if (theirs >= 0) ::close(std::exchange(theirs, -1));
-  }
-
-  int ours;
-  int theirs;
-};
-
-namespace {
-
+namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 constexpr int kLookEveryMs = 5;
+constexpr int kEndingSignals[] = {SIGINT, SIGTERM, SIGHUP};
+
+struct Remains {
+  std::mutex mutex;
+  std::set<pid_t> groups;
+  std::set<fs::path> folders;
+  int signals[2] = {-1, -1};  // a pipe: handlers write, the watcher reads
+};
+
+// Never destroyed: the watcher outlives main().
+Remains& remains() {
+  static auto* const all = new Remains;
+  return *all;
+}
+
+void on_signal(int signal) {
+  const int error = errno;
+  const auto byte = static_cast<char>(signal);
+  (void)!::write(remains().signals[1], &byte, 1);
+  errno = error;
+}
+
+// A thread of its own, because a handler may neither lock nor remove.
+void watch() {
+  Remains& all = remains();
+  char byte = 0;
+  while (::read(all.signals[0], &byte, 1) != 1) {
+  }
+  all.mutex.lock();  // for good: whoever would start or remove something waits for the end
+  for (const pid_t leader : all.groups) (void)::kill(-leader, SIGKILL);
+  for (const pid_t leader : all.groups) (void)::waitpid(leader, nullptr, 0);
+  std::error_code ignored;
+  for (const fs::path& folder : all.folders) {
+    // Another thread of ours may still be writing there, which ends when its folder is gone.
+    for (int i = 0; i < 100 && fs::exists(folder, ignored); ++i) fs::remove_all(folder, ignored);
+  }
+  (void)std::signal(byte, SIG_DFL);
+  (void)::kill(::getpid(), byte);
+  for (;;) (void)::pause();
+}
+
+// Of this thread, and what were blocked before.
+sigset_t block_signals() {
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  return before;
+}
+
+void start_watching() {
+  if (::pipe2(remains().signals, O_CLOEXEC) != 0) return;
+  const sigset_t before = block_signals();
+  std::thread(watch).detach();
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  for (const int signal : kEndingSignals) {
+    struct sigaction action {};
+    // One that is ignored (nohup) or handled stays so.
+    if (::sigaction(signal, nullptr, &action) != 0 || action.sa_handler != SIG_DFL) continue;
+    action.sa_handler = on_signal;
+    action.sa_flags = SA_RESTART;
+    (void)::sigaction(signal, &action, nullptr);
+  }
+}
+
+[[nodiscard]] std::unique_lock<std::mutex> lock() {
+  static std::once_flag watching;
+  std::call_once(watching, start_watching);
+  return std::unique_lock(remains().mutex);
+}
+
+[[noreturn]] void cannot_start(const std::string& program, int error) {
+  throw Error(failure(StatusCode::kNotFound, "cannot start ", program, ": ", std::strerror(error)));
+}
 
 std::vector<char*> pointers_to(std::vector<std::string>& texts) {
   std::vector<char*> pointers;
@@ -72,34 +116,30 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
 std::vector<std::string> environment_with(const std::vector<std::string>& variables) {
   std::vector<std::string> all = variables;
   for (char** entry = environ; *entry != nullptr; ++entry) {
-    const std::string_view name(*entry, std::strcspn(*entry, "="));
-    const bool replaced = std::any_of(variables.begin(), variables.end(), [&](const std::string& variable) {
-      return std::string_view(variable).substr(0, variable.find('=')) == name;
-    });
-    if (!replaced) all.emplace_back(*entry);
+    const std::string name(*entry, std::strcspn(*entry, "="));
+    const auto replaces = [&](const std::string& variable) { return variable.starts_with(name + "="); };
+    if (std::ranges::none_of(variables, replaces)) all.emplace_back(*entry);
   }
   return all;
 }
 
-// Between fork and exec: only what a signal handler may call. Returns what failed.
-int become(pid_t parent, const std::vector<std::pair<int, int>>& files, const sigset_t& mask,
-           char** arguments, char** environment) {
+// Between vfork and exec: only what a signal handler may call. Returns what failed.
+int become(const ChildStart& start, pid_t parent, int theirs, const sigset_t& mask, char* const* arguments,
+           char* const* environment) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) return ESRCH;
-  // What is above the descriptors that are wanted cannot be overwritten by one of them.
-  constexpr int kAbove = 16;
-  int moved[kAbove];
-  std::size_t count = 0;
-  for (const auto& [to, from] : files) {
-    if (count == kAbove || (moved[count++] = ::fcntl(from, F_DUPFD_CLOEXEC, kAbove)) < 0) return errno;
-  }
   const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (null < 0 || (null != STDIN_FILENO && ::dup2(null, STDIN_FILENO) < 0)) return errno;
-  for (std::size_t i = 0; i < count; ++i) {
-    if (::dup2(moved[i], files[i].first) < 0) return errno;
+  (void)::dup2(STDERR_FILENO, STDOUT_FILENO);
+  if (!start.log.empty()) {
+    const int log = ::open(start.log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (log < 0 || ::dup2(log, STDERR_FILENO) < 0) return errno;
   }
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+  for (const int end : start.ends) {
+    if (::dup2(theirs, end) < 0) return errno;
+  }
+  for (const int signal : kEndingSignals) {
     struct sigaction action {};
     if (::sigaction(signal, nullptr, &action) == 0 && action.sa_handler != SIG_IGN)
       (void)std::signal(signal, SIG_DFL);
@@ -126,41 +166,101 @@ std::string ChildOutcome::text() const {
   }
 }
 
+Lines::~Lines() {
+  ::close(descriptor_);
+}
+
+void Lines::read_more() {
+  char part[1 << 14];
+  ssize_t got = 0;
+  while ((got = ::read(descriptor_, part, sizeof(part))) < 0 && errno == EINTR) {
+  }
+  ended_ = got <= 0;
+  if (!ended_) pending_.append(part, static_cast<std::size_t>(got));
+}
+
+Lines::Got Lines::next(std::string& line, double timeout_s, const std::function<bool()>& stop) {
+  const auto begin = Clock::now();
+  for (;;) {
+    const std::size_t newline = pending_.find('\n');
+    if (newline != std::string::npos || (ended_ && !pending_.empty())) {
+      line = pending_.substr(0, newline);
+      pending_.erase(0, newline == std::string::npos ? newline : newline + 1);
+      return Got::kLine;
+    }
+    if (ended_) return Got::kEnd;
+    const double left_ms = 1e3 * (timeout_s - seconds_since(begin));
+    pollfd event{descriptor_, POLLIN, 0};
+    if (::poll(&event, 1, static_cast<int>(std::clamp(left_ms, 0.0, stop ? kLookEveryMs : 1e3))) > 0) {
+      read_more();
+    } else if (stop && stop()) {
+      return Got::kStopped;
+    } else if (left_ms <= 0.0) {
+      return Got::kTimeout;
+    }
+  }
+}
+
+std::string Lines::rest() {
+  while (!ended_) read_more();
+  return std::exchange(pending_, {});
+}
+
+bool Lines::send(std::string line) const {
+  line += '\n';
+  for (std::size_t sent = 0; sent < line.size();) {
+    const ssize_t now = ::send(descriptor_, line.data() + sent, line.size() - sent, MSG_NOSIGNAL);
+    if (now < 0 && errno == EINTR) continue;
+    if (now <= 0) return false;
+    sent += static_cast<std::size_t>(now);
+  }
+  return true;
+}
+
 ChildProcess::ChildProcess(const ChildStart& start) {
   std::vector<std::string> command = start.command;
   std::vector<std::string> variables = environment_with(start.variables);
   const std::vector<char*> arguments = pointers_to(command);
   const std::vector<char*> environment = pointers_to(variables);
+  // Where it only writes a pipe will do; a socket cannot be opened again as /dev/stderr.
+  const bool reads =
+      std::ranges::any_of(start.ends, [](int end) { return end != STDOUT_FILENO && end != STDERR_FILENO; });
+  int both[2];
+  if ((reads ? ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, both) : ::pipe2(both, O_CLOEXEC)) != 0)
+    cannot_start(command.at(0), errno);
+  lines_.emplace(both[0]);
+  // None of the ends can be made of it by chance, to be closed by exec.
+  constexpr int kAboveEnds = 16;
+  const int theirs = ::fcntl(both[1], F_DUPFD_CLOEXEC, kAboveEnds);
+  ::close(both[1]);
   const pid_t parent = ::getpid();
-  int error = 0;
-  id_ = start_group([&] {
-    DescriptorPair fault(command.at(0), false);
-    sigset_t all;
-    sigset_t before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    const pid_t child = ::fork();
+  pid_t child = 0;
+  volatile int error = 0;
+  {
+    const auto held = lock();
+    const sigset_t before = block_signals();
+    // It has our memory, and we wait, until it is another program.
+    child = ::vfork();
     if (child == 0) {
-      // Above whatever become() makes of the others; closed by exec, and so read as nothing.
-      const int report = ::fcntl(fault.theirs, F_DUPFD_CLOEXEC, 64);
-      const int failed = become(parent, start.files, before, const_cast<char**>(arguments.data()),
-                                const_cast<char**>(environment.data()));
-      (void)!::write(report, &failed, sizeof(failed));
+      error = become(start, parent, theirs, before, arguments.data(), environment.data());
       ::_exit(127);
     }
-    error = errno;
+    if (child < 0) error = errno;
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    if (child < 0) cannot_start(command[0], error);
-    ::setpgid(child, child);
-    fault.close_theirs();
-    error = 0;
-    while (::read(fault.ours, &error, sizeof(error)) < 0 && errno == EINTR) {
-    }
-    return child;
-  });
+    ::close(theirs);
+    if (error == 0) remains().groups.insert(id_ = child);
+  }
   if (error == 0) return;
-  (void)kill();
+  if (child > 0) ::waitpid(child, nullptr, 0);
   cannot_start(command[0], error);
+}
+
+Lines::Got ChildProcess::ask(const std::string& request, std::string& answer, double timeout_s,
+                             const std::function<bool()>& stop) {
+  if (!request.empty()) (void)lines_->send(request);  // one that is gone shows below
+  const auto got = lines_->next(answer, timeout_s, stop);
+  if (got != Lines::Got::kLine) answer = (got == Lines::Got::kEnd ? wait() : kill()).text();
+  return got;
 }
 
 ChildOutcome ChildProcess::wait() {
@@ -169,7 +269,10 @@ ChildOutcome ChildProcess::wait() {
   while (::waitid(P_PID, static_cast<id_t>(id_), &info, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
   }
   (void)::kill(-id_, SIGKILL);
-  forget_group(id_);
+  {
+    const auto held = lock();
+    remains().groups.erase(id_);  // once it was waited for its id may be another's
+  }
   int status = 0;
   while (::waitpid(id_, &status, 0) < 0 && errno == EINTR) {
   }
@@ -184,87 +287,25 @@ ChildOutcome ChildProcess::kill() {
   return wait();
 }
 
-LineReader::Got LineReader::next(std::string& line, double timeout_s, const std::function<bool()>& stop) {
-  const auto begin = Clock::now();
-  for (;;) {
-    const std::size_t newline = pending_.find('\n');
-    if (newline != std::string::npos || (ended_ && !pending_.empty())) {
-      line = pending_.substr(0, newline);
-      pending_.erase(0, newline == std::string::npos ? newline : newline + 1);
-      return Got::kLine;
-    }
-    if (ended_) return Got::kEnd;
-    const double left_ms = 1e3 * (timeout_s - seconds_since(begin));
-    pollfd event{descriptor_, POLLIN, 0};
-    if (::poll(&event, 1, static_cast<int>(std::clamp(left_ms, 0.0, stop ? kLookEveryMs : 1e3))) > 0) {
-      char part[1 << 14];
-      const ssize_t got = ::read(descriptor_, part, sizeof(part));
-      if (got < 0 && errno == EINTR) continue;
-      ended_ = got <= 0;
-      if (!ended_) pending_.append(part, static_cast<std::size_t>(got));
-    } else if (stop && stop()) {
-      return Got::kStopped;
-    } else if (left_ms <= 0.0) {
-      return Got::kTimeout;
-    }
-  }
-}
-
-ChildDialog::ChildDialog(ChildStart start, const std::vector<int>& ends)
-    : socket_(std::make_unique<DescriptorPair>(start.command.at(0), true)),
-      process_([&] {
-        for (const int end : ends) start.files.emplace_back(end, socket_->theirs);
-        return std::move(start);
-      }()),
-      answers_(socket_->ours) {
-  socket_->close_theirs();
-}
-
-ChildDialog::~ChildDialog() = default;
-
-bool ChildDialog::send(std::string line) const {
-  line += '\n';
-  for (std::size_t sent = 0; sent < line.size();) {
-    const ssize_t now = ::send(socket_->ours, line.data() + sent, line.size() - sent, MSG_NOSIGNAL);
-    if (now < 0 && errno == EINTR) continue;
-    if (now <= 0) return false;
-    sent += static_cast<std::size_t>(now);
-  }
-  return true;
-}
-
 ChildOutcome run_child(const std::vector<std::string>& command, const std::vector<std::string>& variables,
                        double timeout_s, const std::function<bool(const std::string&)>& on_line) {
   const auto begin = Clock::now();
-  DescriptorPair output(command.at(0), false);
-  ChildProcess child({command, variables, {{STDOUT_FILENO, output.theirs}, {STDERR_FILENO, output.theirs}}});
-  output.close_theirs();
-  LineReader lines(output.ours);
+  ChildProcess child({command, variables, {STDOUT_FILENO, STDERR_FILENO}});
   std::string line;
-  auto got = LineReader::Got::kLine;
-  while (got == LineReader::Got::kLine) {
-    got = lines.next(line, timeout_s - seconds_since(begin));
-    if (got == LineReader::Got::kLine && on_line(line)) got = LineReader::Got::kStopped;
-  }
-  ChildOutcome outcome = got == LineReader::Got::kEnd ? child.wait() : child.kill();
-  if (got == LineReader::Got::kTimeout) outcome.end = ChildOutcome::End::kTimeout;
-  if (got == LineReader::Got::kStopped) outcome.end = ChildOutcome::End::kStopped;
+  Lines::Got got;
+  do {
+    got = child.ask({}, line, timeout_s - seconds_since(begin));
+  } while (got == Lines::Got::kLine && !on_line(line));
+  ChildOutcome outcome = child.kill();
+  if (got == Lines::Got::kTimeout) outcome.end = ChildOutcome::End::kTimeout;
+  if (got == Lines::Got::kLine) outcome.end = ChildOutcome::End::kStopped;
   outcome.seconds = seconds_since(begin);
   return outcome;
 }
 
 std::string tool_output(const std::vector<std::string>& command) {
-  DescriptorPair output(command.at(0), false);
-  ChildProcess child({command, {}, {{STDOUT_FILENO, output.theirs}}});
-  output.close_theirs();
-  std::string text;
-  char part[1 << 16];
-  for (;;) {
-    const ssize_t got = ::read(output.ours, part, sizeof(part));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
-    text.append(part, static_cast<std::size_t>(got));
-  }
+  ChildProcess child({command, {}, {STDOUT_FILENO}});
+  std::string text = child.lines().rest();
   const ChildOutcome outcome = child.wait();
   if (outcome.good()) return text;
   throw Error(failure(StatusCode::kNotFound, fmt::format("{} {}", fmt::join(command, " "), outcome.text())));
@@ -281,11 +322,32 @@ std::string find_tool(const std::vector<std::string>& paths, const std::string& 
   }
   for (const std::string& candidate : candidates) {
     std::error_code error;
-    if (std::filesystem::is_regular_file(candidate, error) && ::access(candidate.c_str(), X_OK) == 0) {
-      return candidate;
-    }
+    if (fs::is_regular_file(candidate, error) && ::access(candidate.c_str(), X_OK) == 0) return candidate;
   }
   return {};
+}
+
+TemporaryFolder::TemporaryFolder() {
+  const auto held = lock();
+  std::string name = fs::temp_directory_path() / "hipforge-XXXXXX";
+  if (::mkdtemp(name.data()) == nullptr) {
+    throw Error(failure(StatusCode::kNotFound, "no temporary folder can be made at ", name, ": ",
+                        std::strerror(errno)));
+  }
+  path_ = name;
+  remains().folders.insert(path_);
+}
+
+TemporaryFolder::TemporaryFolder(fs::path made) : path_(std::move(made)) {
+  const auto held = lock();
+  remains().folders.insert(path_);
+}
+
+TemporaryFolder::~TemporaryFolder() {
+  const auto held = lock();
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+  remains().folders.erase(path_);
 }
 
 }  // namespace hipforge::harness

@@ -2,21 +2,26 @@
 
 #include <sys/types.h>
 
+#include <filesystem>
 #include <functional>
-#include <memory>
+#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace hipforge::harness {
+
+// None of these processes and folders outlasts us, be we ended by Ctrl-C, SIGTERM or SIGHUP: then process
+// groups are killed and folders removed, nothing is started any more, and the signal does what it does by
+// default.
 
 /// What a process is started with.
 struct ChildStart {
   std::vector<std::string> command;      ///< command[0] is a path: no shell, no search
   std::vector<std::string> variables{};  ///< "NAME=value", put over the environment
-  /// Descriptors of its own, and of ours what each is. Of the standard ones that are not named its input is
-  /// /dev/null, its outputs are ours.
-  std::vector<std::pair<int, int>> files{};
+  /// Which of its descriptors lead to us. Of the standard ones that do not, its input is /dev/null, its
+  /// output our standard error.
+  std::vector<int> ends{};
+  std::string log{};  ///< a file for its standard error; empty: it is ours
 };
 
 /// How a process that was started ended.
@@ -31,8 +36,32 @@ struct ChildOutcome {
   [[nodiscard]] std::string text() const;
 };
 
-/// A process in a group of its own, which is killed when this object goes, when a signal ends us
-/// (harness/system/cleanup.h), and, the process itself, when we end in any other way.
+/// Lines that come and go through a descriptor, which it closes.
+class Lines {
+ public:
+  enum class Got { kLine, kEnd, kTimeout, kStopped };
+  explicit Lines(int descriptor) : descriptor_(descriptor) {}
+  ~Lines();
+  Lines(const Lines&) = delete;
+  Lines& operator=(const Lines&) = delete;
+  /// The next line, without its newline; what stands before the end without one counts as a line. kTimeout
+  /// after timeout_s, kStopped where `stop`, which is asked every few milliseconds, says so.
+  [[nodiscard]] Got next(std::string& line, double timeout_s, const std::function<bool()>& stop = {});
+  /// All that comes until the end.
+  [[nodiscard]] std::string rest();
+  /// False where nobody is left at the other end, which must be a socket's.
+  bool send(std::string line) const;
+
+ private:
+  void read_more();
+
+  int descriptor_;
+  bool ended_ = false;
+  std::string pending_;
+};
+
+/// A process in a group of its own, which is killed when this object goes, when a signal ends us, and, the
+/// process itself, when we end in any other way.
 class ChildProcess {
  public:
   /// Throws Error{kNotFound} where it cannot be started.
@@ -43,50 +72,21 @@ class ChildProcess {
 
   /// 0 once it was waited for.
   [[nodiscard]] pid_t id() const { return id_; }
+  /// What comes from its ends, and goes to those that it reads.
+  [[nodiscard]] Lines& lines() { return *lines_; }
+  /// Sends a request, where it is not empty, and waits for a line as Lines::next() does. Where none comes
+  /// the process is ended, and the answer is how it ended (ChildOutcome::text()).
+  Lines::Got ask(const std::string& request, std::string& answer, double timeout_s,
+                 const std::function<bool()>& stop = {});
   /// Waits for it to end by itself; what is left of its group is killed.
   ChildOutcome wait();
   /// Kills the group where it has not ended.
   ChildOutcome kill();
 
  private:
+  std::optional<Lines> lines_;
   pid_t id_ = 0;
   ChildOutcome outcome_;
-};
-
-/// Lines that come out of a descriptor, which it does not own.
-class LineReader {
- public:
-  enum class Got { kLine, kEnd, kTimeout, kStopped };
-  explicit LineReader(int descriptor) : descriptor_(descriptor) {}
-  /// The next line, without its newline; what stands before the end without one counts as a line. kTimeout
-  /// after timeout_s, kStopped where `stop`, which is asked every few milliseconds, says so.
-  [[nodiscard]] Got next(std::string& line, double timeout_s, const std::function<bool()>& stop = {});
-
- private:
-  int descriptor_;
-  bool ended_ = false;
-  std::string pending_;
-};
-
-struct DescriptorPair;
-
-/// A process that answers lines with lines, over a socket.
-class ChildDialog {
- public:
-  /// The socket is each of the process's descriptors in `ends`.
-  ChildDialog(ChildStart start, const std::vector<int>& ends);
-  ~ChildDialog();
-  ChildDialog(const ChildDialog&) = delete;
-  ChildDialog& operator=(const ChildDialog&) = delete;
-  /// False where the process is gone.
-  bool send(std::string line) const;
-  [[nodiscard]] LineReader& answers() { return answers_; }
-  [[nodiscard]] ChildProcess& process() { return process_; }
-
- private:
-  std::unique_ptr<DescriptorPair> socket_;
-  ChildProcess process_;
-  LineReader answers_;
 };
 
 /// Runs a command to its end. `on_line` gets every line that it writes to stdout or stderr; where it returns
@@ -102,5 +102,21 @@ class ChildDialog {
 /// The first executable file of `paths`, then of the PATH's folders under the name `name`; empty where none
 /// is.
 [[nodiscard]] std::string find_tool(const std::vector<std::string>& paths, const std::string& name);
+
+/// A new folder for temporary files; gone with its contents when this is. Throws Error{kNotFound} where there
+/// can be none.
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  /// One that is there already.
+  explicit TemporaryFolder(std::filesystem::path made);
+  ~TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
 
 }  // namespace hipforge::harness

@@ -1,4 +1,4 @@
-#include "harness/replay/emulation.h"
+#include "harness/replay/rerun.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -76,8 +76,9 @@ class FindEmulation : public ::testing::Test {
 
 TEST_F(FindEmulation, TakesTheArchitecturesCodeObjectsAlone) {
   const Emulation emulation = find_emulation("gfx942", folder_ / "code");
-  ASSERT_EQ(emulation.code_objects.size(), 1u);
-  EXPECT_EQ(emulation.code_objects[0].filename(), "op.co");
+  ASSERT_EQ(emulation.command.size(), 4u);
+  EXPECT_EQ(emulation.command[2], "gfx942");
+  EXPECT_EQ(fs::path(emulation.command[3]).filename(), "op.co");
 }
 
 TEST_F(FindEmulation, SaysWhatIsMissingAndHowToGetIt) {

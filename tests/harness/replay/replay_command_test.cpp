@@ -129,7 +129,7 @@ TEST(ContentName, IsMurmurHash3) {
 
 TEST_F(Replay, RepeatsEveryBitOnTheSamePlatform) {
   record();
-  const std::size_t launches = Recording(record_).launches().size();
+  const std::size_t launches = Recording(record_).launches.size();
   EXPECT_EQ(replay(), kExitGood) << output_;
   const Json root = results();
   EXPECT_EQ(root["passed"], launches);
@@ -237,9 +237,9 @@ TEST_F(Replay, ATargetsLaunchesAreItsOwn) {
   record("gfx942");
   const Recording recording(record_);
   std::size_t ops = 0;
-  for (const RecordedLaunch& launch : recording.launches()) {
-    EXPECT_EQ(launch.architecture, "gfx942");
-    EXPECT_EQ(launch.wave, 64);
+  for (const RecordedLaunch& launch : recording.launches) {
+    EXPECT_EQ(launch.plan.target.architecture, "gfx942");
+    EXPECT_EQ(launch.plan.target.wave, 64);
     if (launch.origin->made_inputs) continue;
     ++ops;
     EXPECT_NE(launch.kernel.find("_w64"), std::string::npos) << launch.kernel;
@@ -266,8 +266,8 @@ TEST_F(Replay, AFaultIsRecordedAndFailsAgain) {
     recorder.finish();
   }
   const Recording recording(record_);
-  ASSERT_EQ(recording.launches().size(), 1u);
-  EXPECT_NE(recording.launches()[0].error, "");
+  ASSERT_EQ(recording.launches.size(), 1u);
+  EXPECT_NE(recording.launches[0].error, "");
   EXPECT_EQ(replay(), kExitFailed) << output_;
   EXPECT_NE(output_.find("fill_f32"), std::string::npos) << output_;
   EXPECT_EQ(hipDeviceSynchronize(), hipSuccess);
@@ -280,7 +280,7 @@ TEST_F(Replay, ARecordIsThereWholeOrNotAtAll) {
 
   fs::create_directory(record_);
   Recorder(record_).finish();  // an empty folder may become the record
-  EXPECT_EQ(Recording(record_).launches().size(), 0u);
+  EXPECT_EQ(Recording(record_).launches.size(), 0u);
   EXPECT_THROW(Recorder{record_}, Error);  // a record may not
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1);
 

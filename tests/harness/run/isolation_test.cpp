@@ -1,4 +1,4 @@
-#include "harness/run/isolation.h"
+#include "harness/run/case_runner.h"
 
 #include "kernels/runtime/check.h"
 

@@ -1,6 +1,5 @@
 #include "harness/system/child_process.h"
 
-#include "harness/system/cleanup.h"
 #include "harness/system/file.h"
 #include "kernels/runtime/status.h"
 #include "tests/harness/system/processes.h"
@@ -43,16 +42,33 @@ TEST(ChildProcess, ItsEndIsToldApart) {
 }
 
 TEST(ChildProcess, ADialogAsksAndAnswers) {
-  ChildDialog dialog({{"/bin/sh", "-c", "while read -r line; do echo \"<$line>\"; done; exit 4"}},
-                     {STDIN_FILENO, STDOUT_FILENO});
+  const ChildStart start{{"/bin/sh", "-c", "while read -r line; do echo \"<$line>\"; done; exit 4"},
+                         {},
+                         {STDIN_FILENO, STDOUT_FILENO}};
+  ChildProcess child(start);
   std::string line;
-  EXPECT_TRUE(dialog.send("a b"));
-  ASSERT_EQ(dialog.answers().next(line, 20.0), LineReader::Got::kLine);
+  ASSERT_EQ(child.ask("a b", line, 20.0), Lines::Got::kLine);
   EXPECT_EQ(line, "<a b>");
-  EXPECT_EQ(dialog.answers().next(line, 0.02), LineReader::Got::kTimeout);
-  EXPECT_EQ(dialog.answers().next(line, 20.0, [] { return true; }), LineReader::Got::kStopped);
-  EXPECT_EQ(dialog.process().kill().number, SIGKILL);
-  EXPECT_FALSE(dialog.send("x") && dialog.send("x"));
+  EXPECT_EQ(child.lines().next(line, 0.02), Lines::Got::kTimeout);
+  EXPECT_EQ(child.lines().next(line, 20.0, [] { return true; }), Lines::Got::kStopped);
+  EXPECT_EQ(child.ask("", line, 0.02), Lines::Got::kTimeout);
+  EXPECT_EQ(line, "died: Killed (signal 9)");
+  EXPECT_EQ(child.kill().number, SIGKILL);
+  EXPECT_FALSE(child.lines().send("x") && child.lines().send("x"));
+  EXPECT_EQ(child.ask("x", line, 20.0), Lines::Got::kEnd);
+}
+
+// The descriptors that do not lead to us are never ours by chance.
+TEST(ChildProcess, ItsOtherDescriptorsAreANullInputAndALog) {
+  const TemporaryFolder folder;
+  const std::string log = folder.path() / "log";
+  ChildProcess child({{"/bin/sh", "-c", "cat; ls -l /proc/self/fd/0 >&3; echo said >&2"}, {}, {3}, log});
+  std::string line;
+  ASSERT_EQ(child.lines().next(line, 20.0), Lines::Got::kLine);
+  EXPECT_NE(line.find("/dev/null"), std::string::npos) << line;
+  EXPECT_EQ(child.lines().next(line, 20.0), Lines::Got::kEnd);
+  EXPECT_TRUE(child.wait().good());
+  EXPECT_EQ(read_file(log), "said\n");
 }
 
 TEST(ChildProcess, AToolsOutputOrItsFault) {
@@ -78,10 +94,10 @@ class Ending : public ::testing::TestWithParam<int> {
     write_file(notes / "folder", folder.path());
     // Nothing that outlives a SIGKILL of ours may hold what gtest waits for.
     const char* const body = signal == SIGKILL ? "echo $$; exec sleep 300" : "sleep 300 & echo $!; wait";
-    ChildDialog child({{"/bin/sh", "-c", body}}, {STDOUT_FILENO});
+    ChildProcess child({{"/bin/sh", "-c", body}, {}, {STDOUT_FILENO}});
     std::string grandchild;
-    (void)child.answers().next(grandchild, 20.0);
-    write_file(notes / "child", std::to_string(child.process().id()));
+    (void)child.lines().next(grandchild, 20.0);
+    write_file(notes / "child", std::to_string(child.id()));
     write_file(notes / "grandchild", grandchild);
     (void)::raise(signal);
     for (;;) (void)::pause();

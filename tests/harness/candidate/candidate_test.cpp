@@ -1,4 +1,4 @@
-#include "harness/candidate/entry.h"
+#include "harness/candidate/candidate.h"
 
 #define HIPFORGE_CANDIDATE_TYPES_ALONE
 #include "harness/candidate/hipforge_candidate.h"
