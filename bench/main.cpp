@@ -5,8 +5,8 @@
 #include "harness/bench/bench.h"
 #include "harness/cli/number_option.h"
 #include "harness/core/device_info.h"
+#include "harness/core/selection.h"
 #include "harness/output/sheet.h"
-#include "harness/system/exit_code.h"
 #include "harness/system/file.h"
 
 #include <benchmark/benchmark.h>
@@ -14,8 +14,10 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <exception>
 #include <filesystem>
+#include <ranges>
 #include <string>
 #include <vector>
 
@@ -37,7 +39,7 @@ class TableReporter final : public benchmark::BenchmarkReporter {
   // Of all blocks of one case together, and once more for Google Benchmark's own means.
   void ReportRuns(const std::vector<Run>& runs) override {
     if (runs.empty() || runs.front().run_type == Run::RT_Aggregate) return;
-    if (const Record* record = bench_.find(runs.front().run_name.function_name)) print_record(*record);
+    print_record(*std::ranges::find(bench_.records(), runs.front().run_name.function_name, &Record::id));
   }
 
  private:
@@ -47,7 +49,7 @@ class TableReporter final : public benchmark::BenchmarkReporter {
 void register_case(const Case& test, Bench& bench) {
   const auto run_block = [&](benchmark::State& state) {
     bench.time_block(test);
-    const Record& record = *bench.find(test.id);
+    const Record& record = *std::ranges::find(bench.records(), test.id, &Record::id);
     // The samples are the timer's; Google Benchmark is told their median.
     for (auto _ : state) state.SetIterationTime(std::max(record.us.median * 1e-6, 1e-9));
     if (record.failed()) state.SkipWithError(record.error.c_str());
@@ -86,9 +88,7 @@ int main(int argc, char** argv) {
   bool append = false;
   bool gate = false;
   int blocks = 1;
-  std::vector<std::string> known_ops;
-  for (const OpSuite& suite : all_suites()) known_ops.push_back(suite.op);
-  app.add_option("--op", ops, "Only these ops")->delimiter(',')->check(CLI::IsMember(known_ops));
+  app.add_option("--op", ops, "Only these ops")->delimiter(',')->check(CLI::IsMember(op_names()));
   CLI::Option* json = app.add_option("--json", json_path, "Write every figure and sample as JSON");
   app.add_option("--csv", csv_path, "Write the table as CSV");
   app.add_option("--markdown", markdown_path, "Write the table as Markdown");
@@ -113,14 +113,10 @@ int main(int argc, char** argv) {
       return kExitGood;
     }
     Run run;
-    for (const std::string& path : part_paths) {
-      if (run.path.empty()) {
-        run = read_run(path);
-      } else {
-        add_run(run, read_run(path), Adds::kCases);
-      }
-    }
-    if (part_paths.empty()) {
+    if (!part_paths.empty()) {
+      run = read_run(part_paths.front());
+      for (const auto& path : part_paths | std::views::drop(1)) add_run(run, read_run(path), Adds::kCases);
+    } else {
       const std::deque<Case> cases = timed_cases(ops);
       Bench bench({.blocks = blocks});
       for (const Case& test : cases) register_case(test, bench);

@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <algorithm>
 #include <map>
 #include <set>
 
@@ -34,8 +33,7 @@ std::string time_text(double microseconds) {
 
 // "op dtype shape, what" of op/dtype/large/shape/what.
 std::string title(const Record& record) {
-  std::string what = record.id.substr(record.id.rfind('/') + 1);
-  std::replace(what.begin(), what.end(), '_', ' ');
+  const std::string what = harness::replaced(record.id.substr(record.id.rfind('/') + 1), {{'_', " "}});
   return fmt::format("{} {} {}, {}", record.op, record.dtype, record.shape, what);
 }
 

@@ -48,7 +48,7 @@ nvidia_compile_part() {
   fi
   local oracle=harness/CMakeFiles/hipforge_harness.dir commands=harness/CMakeFiles/hipforge_commands.dir
   build nvidia-compile hipforge_kernels "$oracle"/core/{inputs.hip,scan.hip,device_info.cpp}.o \
-    "$commands"/{bench/{bandwidth.hip,vendor_matmul.cpp,ceilings.cpp,timer.cpp},check/check_command.cpp}.o
+    "$commands"/{bench/{bandwidth.hip,ceilings.cpp,timer.cpp},check/check_command.cpp}.o
   passed=$((passed + 1))
 }
 

@@ -67,13 +67,6 @@ HIPFORGE_KERNEL(kMoveEntry, (Traffic::kWrite, 2), bandwidth_write_2, move_kernel
 HIPFORGE_KERNEL(kMoveEntry, (Traffic::kWrite, 4), bandwidth_write_4, move_kernel, MoveArgs, kBlock)
 HIPFORGE_KERNEL(kMoveEntry, (Traffic::kWrite, 8), bandwidth_write_8, move_kernel, MoveArgs, kBlock)
 
-template <Traffic kTraffic>
-KernelEntry entry_of(int depth) {
-  return depth == 2   ? kMoveEntry<kTraffic, 2>
-         : depth == 4 ? kMoveEntry<kTraffic, 4>
-                      : kMoveEntry<kTraffic, 8>;
-}
-
 // A variant is one of these depths under one of these numbers of blocks; 0: as many as there are runs.
 constexpr int kDepths[] = {2, 4, 8};
 constexpr std::int64_t kBlocksPerMultiprocessor[] = {2, 4, 8, 0};
@@ -96,11 +89,13 @@ Status move_bytes(Traffic traffic, int variant, const void* source, void* destin
   if (bytes == 0 || bytes % 4096 != 0) {
     return invalid_argument("move_bytes: ", bytes, " bytes, needs a multiple of 4096");
   }
+  const KernelEntry entries[][3] = {
+      {kMoveEntry<Traffic::kCopy, 2>, kMoveEntry<Traffic::kCopy, 4>, kMoveEntry<Traffic::kCopy, 8>},
+      {kMoveEntry<Traffic::kRead, 2>, kMoveEntry<Traffic::kRead, 4>, kMoveEntry<Traffic::kRead, 8>},
+      {kMoveEntry<Traffic::kWrite, 2>, kMoveEntry<Traffic::kWrite, 4>, kMoveEntry<Traffic::kWrite, 8>}};
+  const KernelEntry& entry = entries[static_cast<int>(traffic)][variant % 3];
   const int depth = kDepths[variant % 3];
   const std::int64_t blocks_per_multiprocessor = kBlocksPerMultiprocessor[variant / 3];
-  const KernelEntry entry = traffic == Traffic::kCopy   ? entry_of<Traffic::kCopy>(depth)
-                            : traffic == Traffic::kRead ? entry_of<Traffic::kRead>(depth)
-                                                        : entry_of<Traffic::kWrite>(depth);
   const std::size_t moved = traffic == Traffic::kCopy ? bytes / 2 : bytes;
   const MoveArgs args{source, destination, static_cast<std::int64_t>(moved / sizeof(Quad))};
   std::int64_t blocks = ceil_div(args.quads, static_cast<std::int64_t>(depth) * kBlock);

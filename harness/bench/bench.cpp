@@ -2,6 +2,7 @@
 
 #include "harness/candidate/candidate.h"
 #include "harness/core/device_info.h"
+#include "harness/core/selection.h"
 #include "harness/system/host_memory.h"
 #include "kernels/runtime/check.h"
 
@@ -42,11 +43,9 @@ TimerOptions options_of(Ceiling ceiling, const BenchSettings& settings) {
 }
 
 bool memory_is_short() {
-  std::size_t free_bytes = 0;
-  std::size_t total_bytes = 0;
-  HIPFORGE_HIP_CHECK(hipMemGetInfo(&free_bytes, &total_bytes));
+  const DeviceDetails device = device_details();
   const HostMemory host = host_memory();
-  return free_bytes < total_bytes / 4 || host.available_mib < host.total_mib / 4;
+  return device.free_bytes < device.total_bytes / 4 || host.available_mib < host.total_mib / 4;
 }
 
 // Launches on poisoned outputs and checks; throws Error where the result is wrong.
@@ -67,7 +66,7 @@ void check(PreparedCase& prepared, const Launch& launch, const char* when, Recor
 std::deque<Case> timed_cases(const std::vector<std::string>& ops) {
   std::deque<Case> cases;
   for (const OpSuite& suite : all_suites()) {
-    if (!ops.empty() && std::find(ops.begin(), ops.end(), suite.op) == ops.end()) continue;
+    if (!selected(ops, suite.op)) continue;
     cases.insert(cases.end(), suite.bench_cases.begin(), suite.bench_cases.end());
     if (!kOnGpu || !suite.large_cases) continue;
     for (Case& test : suite.large_cases(1)) cases.push_back(std::move(test));
@@ -78,12 +77,11 @@ std::deque<Case> timed_cases(const std::vector<std::string>& ops) {
 Bench::Operands Bench::prepare(const Case& test) const {
   CaseEnvironment environment;
   throw_if_error(device_target(environment.target));
-  Operands made;
+  Operands made{&test, {}, std::vector<std::vector<Launch>>(kernels()), {}};
   made.copies.push_back(test.prepare(environment));
   const std::int64_t bytes = made.copies.front().bytes;
   const int count = rotation_copies(bytes, kMostCopies);
   for (int i = 1; i < count; ++i) made.copies.push_back(test.prepare(environment));
-  made.launches.resize(kernels());
   for (const PreparedCase& copy : made.copies) {
     made.launches[0].push_back(copy.launch);
     if (kernels() == 2) made.launches[1].push_back(bind_candidate(*settings_.candidate, copy));
@@ -93,13 +91,12 @@ Bench::Operands Bench::prepare(const Case& test) const {
 }
 
 Bench::Operands& Bench::operands_of(const Case& test) {
-  const auto found =
-      std::find_if(kept_.begin(), kept_.end(), [&](const auto& kept) { return kept.first == &test; });
-  if (found != kept_.end()) return found->second;
+  if (const auto found = std::ranges::find(kept_, &test, &Operands::test); found != kept_.end())
+    return *found;
   while (!kept_.empty() && memory_is_short()) kept_.pop_front();
   for (;;) {
     try {
-      return kept_.emplace_back(&test, prepare(test)).second;
+      return kept_.emplace_back(prepare(test));
     } catch (const Error& error) {
       if (error.status().code != StatusCode::kOutOfMemory || kept_.empty()) throw;
       kept_.clear();
@@ -107,37 +104,28 @@ Bench::Operands& Bench::operands_of(const Case& test) {
   }
 }
 
-std::vector<Record*>& Bench::records_of(const Case& test) {
-  std::vector<Record*>& records = by_case_[&test];
-  while (records.size() < kernels()) {
-    Record& record = *records.emplace_back(&records_.emplace_back());
-    record.id = test.id;
-    record.op = test.op;
-    record.dtype = dtype_name(test.dtype);
-    record.shape = test.shape;
-    if (records.size() == 2) {
-      record.kernel = kCandidate;
-    } else {
-      record.floor_share = test.floor_share;
-      record.floor_tflops = test.floor_tflops;
-    }
+Record& Bench::record_of(const Case& test, std::size_t kernel) {
+  const std::string whose = kernel == 0 ? "" : kCandidate;
+  const auto found = std::ranges::find_if(
+      records_, [&](const Record& record) { return record.id == test.id && record.kernel == whose; });
+  if (found != records_.end()) return *found;
+  Record& record = records_.emplace_back();
+  record.id = test.id;
+  record.op = test.op;
+  record.dtype = dtype_name(test.dtype);
+  record.shape = test.shape;
+  record.kernel = whose;
+  if (kernel == 0) {
+    record.floor_share = test.floor_share;
+    record.floor_tflops = test.floor_tflops;
   }
-  return records;
-}
-
-const Record* Bench::find(const std::string& id) const {
-  const auto found = std::find_if(records_.begin(), records_.end(), [&](const Record& record) {
-    return record.id == id && record.kernel.empty();
-  });
-  return found == records_.end() ? nullptr : &*found;
+  return record;
 }
 
 void Bench::time(Operands& operands, std::size_t kernel, Record& record) const {
   for (PreparedCase& copy : operands.copies) throw_if_error(copy.rig->reset());
-  std::vector<double> samples_ms;
-  throw_if_error(time_launches(operands.launches[kernel], operands.flush,
-                               options_of(operands.copies.front().ceiling, settings_), nullptr, samples_ms));
-  record.add_block(samples_ms);
+  record.add_block(time_launches(operands.launches[kernel], operands.flush,
+                                 options_of(operands.copies.front().ceiling, settings_)));
 }
 
 // The share of a timed record's ceiling, where there is one for it.
@@ -155,13 +143,13 @@ void Bench::rate(Record& record, Ceiling ceiling, DType dtype) {
 }
 
 void Bench::time_block(const Case& test) {
-  const std::vector<Record*>& records = records_of(test);
-  if (std::any_of(records.begin(), records.end(), [](const Record* record) { return record->ended(); }))
-    return;
+  for (std::size_t kernel = 0; kernel < kernels(); ++kernel) {
+    if (record_of(test, kernel).ended()) return;
+  }
   // False where a kernel failed or does not support the case: then nothing more is done with it.
   const auto each_kernel = [&](auto&& step) {
-    for (std::size_t kernel = 0; kernel < records.size(); ++kernel) {
-      Record& record = *records[kernel];
+    for (std::size_t kernel = 0; kernel < kernels(); ++kernel) {
+      Record& record = record_of(test, kernel);
       try {
         step(operands_of(test), kernel, record);
       } catch (const std::exception& error) {
@@ -177,7 +165,7 @@ void Bench::time_block(const Case& test) {
     }
     return true;
   };
-  const std::size_t done = records.front()->blocks_us.size();
+  const std::size_t done = record_of(test, 0).blocks_us.size();
   if (done == 0 && !each_kernel([&](Operands& operands, std::size_t kernel, Record& record) {
         record.bytes = operands.copies.front().bytes;
         record.flops = operands.copies.front().flops;
@@ -193,7 +181,7 @@ void Bench::time_block(const Case& test) {
     const Ceiling ceiling = operands.copies.front().ceiling;
     rate(record, ceiling, test.dtype);
     if (record.share() > kHighestShare) {
-      ceilings_ = Ceilings(nullptr);
+      ceilings_ = Ceilings();
       record.blocks_us.pop_back();
       time(operands, kernel, record);
       rate(record, ceiling, test.dtype);
@@ -204,7 +192,7 @@ void Bench::time_block(const Case& test) {
                                    " ceiling of ", record.ceiling_rate, ": one of the two is wrong"));
     }
   });
-  kept_.remove_if([&](const auto& kept) { return kept.first == &test; });
+  kept_.remove_if([&](const Operands& kept) { return kept.test == &test; });
 }
 
 }  // namespace hipforge::harness

@@ -6,9 +6,7 @@
 
 #include <deque>
 #include <list>
-#include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace hipforge::harness {
@@ -36,13 +34,12 @@ class Bench {
 
   /// In the order of first blocks; of each case ours before the candidate's.
   [[nodiscard]] const std::deque<Record>& records() const { return records_; }
-  /// Ours, of the case with this id; null where none was timed.
-  [[nodiscard]] const Record* find(const std::string& id) const;
 
  private:
   // One case's: sets of buffers that rotate, what launches ours and the candidate's kernel on each, and what
   // empties the cache between samples.
   struct Operands {
+    const Case* test;
     std::vector<PreparedCase> copies;
     std::vector<std::vector<Launch>> launches;
     Launch flush;
@@ -50,15 +47,14 @@ class Bench {
   [[nodiscard]] std::size_t kernels() const { return settings_.candidate == nullptr ? 1 : 2; }
   Operands& operands_of(const Case& test);
   [[nodiscard]] Operands prepare(const Case& test) const;
-  std::vector<Record*>& records_of(const Case& test);
+  Record& record_of(const Case& test, std::size_t kernel);
   void time(Operands& operands, std::size_t kernel, Record& record) const;
   void rate(Record& record, Ceiling ceiling, DType dtype);
 
   BenchSettings settings_;
   std::deque<Record> records_;
-  std::map<const Case*, std::vector<Record*>> by_case_;
-  std::list<std::pair<const Case*, Operands>> kept_;  // the oldest first
-  Ceilings ceilings_{nullptr};
+  std::list<Operands> kept_;  // the oldest first
+  Ceilings ceilings_;
 };
 
 }  // namespace hipforge::harness

@@ -4,12 +4,8 @@
 #include "harness/bench/compare_command.h"
 #include "harness/candidate/candidate.h"
 #include "harness/core/device_info.h"
-#include "harness/output/sheet.h"
-#include "harness/system/exit_code.h"
-#include "harness/system/file.h"
+#include "harness/core/selection.h"
 #include "harness/system/progress.h"
-#include "kernels/runtime/check.h"
-#include "kernels/runtime/device.h"
 
 #include <fmt/format.h>
 
@@ -23,13 +19,11 @@ namespace {
 constexpr std::size_t kLeastBlocks = 12;
 
 std::deque<Case> select_cases(const BenchOptions& options) {
-  const std::regex filter(options.filter);
+  const std::regex filter = parse_filter("--filter", options.filter);
   std::deque<Case> cases = timed_cases(options.ops);
   std::erase_if(cases, [&](const Case& test) {
-    const std::vector<std::string>& dtypes = options.dtypes;
-    const bool wanted =
-        dtypes.empty() || std::find(dtypes.begin(), dtypes.end(), dtype_name(test.dtype)) != dtypes.end();
-    return !wanted || !std::regex_search(test.id, filter);
+    return !selected(options.dtypes, std::string(dtype_name(test.dtype))) ||
+           !std::regex_search(test.id, filter);
   });
   return cases;
 }
@@ -51,27 +45,13 @@ void judge_candidate(Run& run) {
 }  // namespace
 
 int run_bench(const BenchOptions& options) {
-  std::vector<std::string> known;
-  for (const OpSuite& suite : all_suites()) known.push_back(suite.op);
-  for (const std::string& op : options.ops) {
-    if (std::find(known.begin(), known.end(), op) != known.end()) continue;
-    return usage_error("bench",
-                       fmt::format("op {} is not known, choose from {}", op, fmt::join(known, ", ")));
-  }
+  require_known("op", options.ops, op_names());
   if (!options.candidate_path.empty() && options.ops.size() != 1) {
-    return usage_error("bench",
-                       fmt::format("--candidate goes with one --op, {} are named", options.ops.size()));
+    throw UsageError(fmt::format("--candidate goes with one --op, {} are named", options.ops.size()));
   }
-  std::deque<Case> cases;
-  try {
-    cases = select_cases(options);
-  } catch (const std::regex_error& error) {
-    return usage_error(
-        "bench", fmt::format("--filter '{}' is no regular expression: {}", options.filter, error.what()));
-  }
-  if (cases.empty()) return usage_error("bench", "no case matches");
-  int devices = 0;
-  throw_if_error(usable_devices(devices));
+  const std::deque<Case> cases = select_cases(options);
+  if (cases.empty()) throw UsageError("no case matches");
+  const DeviceInfo device = device_info();
   std::unique_ptr<CandidateKernel> candidate;
   if (!options.candidate_path.empty())
     candidate = load_candidate(options.candidate_path, options.ops.front());
@@ -88,8 +68,7 @@ int run_bench(const BenchOptions& options) {
   }
   Run run = make_run(bench.records());
   run.candidate = options.candidate_path;
-  const DeviceInfo& info = run.device.info;
-  fmt::print("{} on {}, {}; {} blocks\n", info.platform, info.name, info.compiler, blocks);
+  fmt::print("{} on {}, {}; {} blocks\n", device.platform, device.name, device.compiler, blocks);
   if (candidate != nullptr) {
     judge_candidate(run);
   } else {
@@ -98,10 +77,9 @@ int run_bench(const BenchOptions& options) {
   }
   const bool good = print_verdict(run.records);
   if (!options.json_path.empty()) write_run(options.json_path, run);
-  if (std::none_of(run.records.begin(), run.records.end(),
-                   [](const Record& record) { return record.failed() || !record.blocks_us.empty(); })) {
-    return usage_error("bench",
-                       fmt::format("{} supports none of the {} cases", options.candidate_path, cases.size()));
+  if (std::ranges::all_of(run.records,
+                          [](const Record& record) { return !record.failed() && !record.timed(); })) {
+    throw UsageError(fmt::format("{} supports none of the {} cases", options.candidate_path, cases.size()));
   }
   return good ? kExitGood : kExitFailed;
 }

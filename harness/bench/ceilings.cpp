@@ -1,6 +1,5 @@
 #include "harness/bench/ceilings.h"
 
-#include "harness/bench/vendor_matmul.h"
 #include "harness/core/case.h"
 #include "kernels/runtime/check.h"
 #include "kernels/runtime/device_buffer.h"
@@ -8,13 +7,22 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <memory>
+
+#if defined(HIPFORGE_PLATFORM_NVIDIA)
+#include <dlfcn.h>
+#include <library_types.h>
+
+#include <cstdlib>
+#endif
 
 namespace hipforge::harness {
 namespace {
 
 constexpr std::int64_t kGranule = 4096;
 constexpr int kMostRotations = 64;
-constexpr std::int64_t kMatrixSize = 8192;
+constexpr int kMatrixSize = 8192;
 
 // Byte counts that share a measurement: 1/256 of a power of two apart.
 std::int64_t shared_bytes(std::int64_t bytes) {
@@ -25,13 +33,6 @@ std::int64_t shared_bytes(std::int64_t bytes) {
 
 double rate_gbps(std::int64_t bytes, double milliseconds) {
   return static_cast<double>(bytes) * 1e-6 / milliseconds;
-}
-
-Timing timed(std::span<const Launch> copies, const Launch& flush, const TimerOptions& options,
-             hipStream_t stream) {
-  std::vector<double> samples_ms;
-  throw_if_error(time_launches(copies, flush, options, stream, samples_ms));
-  return summarize(std::move(samples_ms));
 }
 
 // The linear op's case of that size, free to sum in any order; a build may be without it.
@@ -46,10 +47,97 @@ Case matrix_case(DType dtype) {
   throw Error(unsupported("matrix rate: no linear case of 8192x8192x8192 in ", dtype_name(dtype)));
 }
 
+// The vendor's matrix library, where it is installed. It is opened at run time, so nothing that we build depends
+// on it.
+struct VendorMatmul {
+  std::string name;  // "cuBLAS 13.0.2"; where there is none, what was looked for
+  // y = x · weightᵀ, each kMatrixSize square and row-major, f16 or bf16, accumulated in f32, on the default
+  // stream. Empty where there is none.
+  std::function<Status(DType dtype, const void* x, const void* weight, void* y)> run;
+};
+
+#if defined(HIPFORGE_PLATFORM_NVIDIA)
+
+// The part of cuBLAS's C interface that is used, as its manual has it; unchanged since cuBLAS 11.
+using Handle = void*;
+constexpr int kOperationNone = 0;       // CUBLAS_OP_N
+constexpr int kOperationTranspose = 1;  // CUBLAS_OP_T
+constexpr int kComputeF32 = 68;         // CUBLAS_COMPUTE_32F
+constexpr int kDefaultAlgorithm = -1;   // CUBLAS_GEMM_DEFAULT
+
+struct Library {
+  int (*create)(Handle*) = nullptr;
+  int (*destroy)(Handle) = nullptr;
+  int (*get_version)(Handle, int*) = nullptr;
+  int (*gemm)(Handle, int, int, int, int, int, const void*, const void*, cudaDataType_t, int, const void*,
+              cudaDataType_t, int, const void*, void*, cudaDataType_t, int, int, int) = nullptr;
+};
+
+template <class Function>
+bool find(void* library, const char* symbol, Function& function) {
+  function = reinterpret_cast<Function>(dlsym(library, symbol));
+  return function != nullptr;
+}
+
+// HIPFORGE_CUBLAS names a file to try first.
+VendorMatmul open_vendor_matmul() {
+  std::vector<std::string> files{"libcublas.so.13", "libcublas.so.12", "/usr/local/cuda/lib64/libcublas.so"};
+  if (const char* named = std::getenv("HIPFORGE_CUBLAS"); named != nullptr)
+    files.insert(files.begin(), named);
+  void* opened = nullptr;
+  for (const std::string& file : files) {
+    opened = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (opened != nullptr) break;
+  }
+  if (opened == nullptr) {
+    return {fmt::format("no cuBLAS: tried {} (HIPFORGE_CUBLAS names another file)", fmt::join(files, ", ")),
+            {}};
+  }
+  Library library;
+  if (!find(opened, "cublasCreate_v2", library.create) ||
+      !find(opened, "cublasDestroy_v2", library.destroy) ||
+      !find(opened, "cublasGetVersion_v2", library.get_version) ||
+      !find(opened, "cublasGemmEx", library.gemm)) {
+    return {"the cuBLAS that was found lacks a function of cuBLAS 11's interface", {}};
+  }
+  Handle made = nullptr;
+  if (const int code = library.create(&made); code != 0) {
+    return {fmt::format("cuBLAS cannot start: cublasCreate gave status {}", code), {}};
+  }
+  const std::shared_ptr<void> handle(made, [library](Handle owned) { (void)library.destroy(owned); });
+  int version = 0;
+  (void)library.get_version(made, &version);
+  // cuBLAS 13 counts a major as 10,000, 12 and before did as well.
+  const std::string name =
+      fmt::format("cuBLAS {}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+  return {name, [=](DType dtype, const void* x, const void* weight, void* y) -> Status {
+            if (dtype != DType::kF16 && dtype != DType::kBF16) {
+              return unsupported("vendor matmul: dtype ", dtype_name(dtype), ", supported: f16, bf16");
+            }
+            const cudaDataType_t type = dtype == DType::kF16 ? CUDA_R_16F : CUDA_R_16BF;
+            const float one = 1.0f;
+            const float zero = 0.0f;
+            constexpr int n = kMatrixSize;
+            // Column-major: yᵀ = weight · xᵀ.
+            const int code =
+                library.gemm(handle.get(), kOperationTranspose, kOperationNone, n, n, n, &one, weight, type,
+                             n, x, type, n, &zero, y, type, n, kComputeF32, kDefaultAlgorithm);
+            return code == 0 ? Status{} : failure(StatusCode::kHipError, name, " gave status ", code);
+          }};
+}
+
+#else
+
+VendorMatmul open_vendor_matmul() {
+  return {"this platform has no vendor library", {}};
+}
+
+#endif
+
 }  // namespace
 
 const Bandwidth& Ceilings::bandwidth(Traffic traffic, std::int64_t bytes) {
-  bytes = std::max(shared_bytes(bytes), kGranule);
+  bytes = shared_bytes(bytes);
   const auto key = std::make_pair(traffic, bytes);
   if (const auto found = bandwidths_.find(key); found != bandwidths_.end()) return found->second;
 
@@ -60,8 +148,8 @@ const Bandwidth& Ceilings::bandwidth(Traffic traffic, std::int64_t bytes) {
   for (int i = 0; i < copies; ++i) {
     auto& [source, destination] =
         buffers.emplace_back(traffic == Traffic::kWrite ? 0 : half, traffic == Traffic::kRead ? 16 : half);
-    if (source.bytes() > 0) source.fill(0x3c, stream_);
-    destination.fill(0, stream_);
+    if (source.bytes() > 0) source.fill(0x3c);
+    destination.fill(0);
   }
   const Launch flush = cache_flush(bytes, copies);
   const auto time_way = [&](int way, const TimerOptions& options) {
@@ -74,7 +162,7 @@ const Bandwidth& Ceilings::bandwidth(Traffic traffic, std::int64_t bytes) {
                                 "hipMemcpyAsync");
       });
     }
-    return timed(launches, flush, options, stream_);
+    return summarize(time_launches(launches, flush, options));
   };
   // The runtime's own copy is one more way to copy.
   const int ways = kBandwidthVariants + (traffic == Traffic::kCopy ? 1 : 0);
@@ -99,7 +187,6 @@ const Bandwidth& Ceilings::bandwidth(Traffic traffic, std::int64_t bytes) {
 const MatrixRate& Ceilings::matrix(DType dtype) {
   if (const auto found = matrix_rates_.find(dtype); found != matrix_rates_.end()) return found->second;
   CaseEnvironment environment;
-  environment.stream = stream_;
   throw_if_error(device_target(environment.target));
   PreparedCase prepared = matrix_case(dtype).prepare(environment);
   const TimerOptions options{
@@ -107,9 +194,10 @@ const MatrixRate& Ceilings::matrix(DType dtype) {
   // Times a product that the op's own check accepts; returns why it does not.
   const auto measure = [&](const Launch& run, double& tflops) -> std::string {
     throw_if_error(prepared.rig->reset());
-    throw_if_error(run(stream_));
+    throw_if_error(run(nullptr));
     if (const CaseResult result = check_case(prepared); !result.passed) return "wrong: " + result.message;
-    tflops = static_cast<double>(prepared.flops) * 1e-9 / timed({&run, 1}, {}, options, stream_).median;
+    tflops =
+        static_cast<double>(prepared.flops) * 1e-9 / summarize(time_launches({&run, 1}, {}, options)).median;
     return "";
   };
   MatrixRate rate;
@@ -117,9 +205,9 @@ const MatrixRate& Ceilings::matrix(DType dtype) {
   const VendorMatmul vendor = open_vendor_matmul();
   rate.vendor_name = vendor.name;
   if (vendor.run) {
-    const Launch run = [&](hipStream_t stream) {
-      return vendor.run(dtype, kMatrixSize, prepared.rig->view("x").data, prepared.rig->view("weight").data,
-                        prepared.rig->view("y").data, stream);
+    const Launch run = [&](hipStream_t) {
+      return vendor.run(dtype, prepared.rig->view("x").data, prepared.rig->view("weight").data,
+                        prepared.rig->view("y").data);
     };
     const std::string fault = measure(run, rate.vendor_tflops);
     if (!fault.empty()) rate.vendor_name += ", " + fault;

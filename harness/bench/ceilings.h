@@ -3,15 +3,11 @@
 #include "harness/bench/bandwidth.h"
 #include "harness/bench/timer.h"
 #include "kernels/runtime/dtype.h"
-#include "kernels/runtime/status.h"
-
-#include <hip/hip_runtime.h>
 
 #include <cstdint>
 #include <map>
 #include <string>
 #include <utility>
-#include <vector>
 
 namespace hipforge::harness {
 
@@ -37,7 +33,7 @@ struct MatrixRate {
 class Ceilings {
  public:
   /// `quick` measures for a tenth of the time: to see that all works, not to be quoted.
-  explicit Ceilings(hipStream_t stream, bool quick = false) : stream_(stream), quick_(quick) {}
+  explicit Ceilings(bool quick = false) : quick_(quick) {}
 
   /// At that many bytes moved, over buffers that together exceed the last-level cache several times. Byte
   /// counts within half a percent share a measurement. Throws Error.
@@ -46,7 +42,6 @@ class Ceilings {
   const MatrixRate& matrix(DType dtype);
 
  private:
-  hipStream_t stream_;
   bool quick_;
   std::map<std::pair<Traffic, std::int64_t>, Bandwidth> bandwidths_;
   std::map<DType, MatrixRate> matrix_rates_;

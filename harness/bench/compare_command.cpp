@@ -9,7 +9,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 
 namespace hipforge::harness {
 namespace {
@@ -24,12 +23,10 @@ void require_comparable(const Run& before, const Run& after) {
 
 // Cases of both files that had a figure before, unjudged.
 std::vector<ComparedCase> common_cases(const Run& before, const Run& after) {
-  std::map<std::string, const Record*> by_name;
-  for (const Record& record : after.records) by_name[record.name()] = &record;
   std::vector<ComparedCase> cases;
   for (const Record& record : before.records) {
-    const auto found = by_name.find(record.name());
-    if (found != by_name.end() && record.timed()) cases.push_back({&record, found->second, {}});
+    const auto found = std::ranges::find(after.records, record.name(), &Record::name);
+    if (found != after.records.end() && record.timed()) cases.push_back({&record, &*found, {}});
   }
   return cases;
 }
@@ -152,7 +149,7 @@ int run_compare(const CompareOptions& options) {
                                                               : kMaxRegression;
   std::vector<ComparedCase> cases = common_cases(before, after);
   if (cases.empty()) {
-    return usage_error("compare", fmt::format("no case of {} is in {}", after.path, before.path));
+    throw UsageError(fmt::format("no case of {} is in {}", after.path, before.path));
   }
   require_blocks(before, after, cases);
   judge_cases(platform, max_regression, cases);

@@ -47,16 +47,14 @@ JsonFields details_json(const DeviceDetails& details) {
 
 // Measures the current device, prints as it goes and adds to its row.
 void measure(const DevicesOptions& options, JsonFields& row) {
-  constexpr std::int64_t kSizes[] = {std::int64_t{16} << 20, std::int64_t{64} << 20, std::int64_t{256} << 20,
-                                     std::int64_t{1} << 30, std::int64_t{4} << 30};
-  Ceilings ceilings(nullptr, options.quick);
+  Ceilings ceilings(options.quick);
   std::vector<JsonFields> bandwidths;
   for (Traffic traffic : {Traffic::kCopy, Traffic::kRead, Traffic::kWrite}) {
-    for (std::int64_t bytes : kSizes) {
-      if (options.quick && bytes > (std::int64_t{256} << 20)) continue;
-      const Bandwidth& found = ceilings.bandwidth(traffic, bytes);
-      fmt::print("  {:<6}{:>6.0f} MiB moved {:>9.1f} GB/s  ({:.1f} to {:.1f}; {})\n", traffic_name(traffic),
-                 mib(bytes), found.gbps, found.low_gbps, found.high_gbps, found.how);
+    for (std::int64_t size : {16, 64, 256, 1024, 4096}) {  // MiB
+      if (options.quick && size > 256) continue;
+      const Bandwidth& found = ceilings.bandwidth(traffic, size << 20);
+      fmt::print("  {:<6}{:>6} MiB moved {:>9.1f} GB/s  ({:.1f} to {:.1f}; {})\n", traffic_name(traffic),
+                 size, found.gbps, found.low_gbps, found.high_gbps, found.how);
       bandwidths.push_back({{"traffic", traffic_name(traffic)},
                             {"bytes", found.bytes},
                             {"gbps", found.gbps},

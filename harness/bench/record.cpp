@@ -11,8 +11,7 @@
 #include <cmath>
 #include <cstdio>
 #include <ctime>
-#include <functional>
-#include <map>
+#include <ranges>
 #include <utility>
 
 namespace hipforge::harness {
@@ -104,9 +103,8 @@ Record record_of(const Json& row) {
 }
 
 void summarize_blocks(Record& record) {
-  std::vector<double> samples;
-  for (const auto& block : record.blocks_us) samples.insert(samples.end(), block.begin(), block.end());
-  record.us = summarize(std::move(samples));
+  const auto samples = std::views::join(record.blocks_us);
+  record.us = summarize({samples.begin(), samples.end()});
 }
 
 // Of one build on one device: else their figures do not belong together.
@@ -202,7 +200,6 @@ Run read_run(const std::string& path) {
     Json root = Json::parse(text);
     if (root.contains("result")) {
       run.sources = root.value("sources", "");
-      run.commit = root.value("commit", "");
       run.toolchain = root.value("compiler", "");
       root = Json(root["result"]);
     }
@@ -233,11 +230,9 @@ void write_run(const std::string& path, const Run& run) {
 
 void add_run(Run& whole, Run part, Adds adds) {
   require_same_origin(whole, part);
-  std::map<std::string, Record*> by_name;
-  for (Record& record : whole.records) by_name[record.name()] = &record;
   for (Record& record : part.records) {
-    const auto found = by_name.find(record.name());
-    if ((found != by_name.end()) != (adds == Adds::kBlocks)) {
+    const auto earlier = std::ranges::find(whole.records, record.name(), &Record::name);
+    if ((earlier != whole.records.end()) != (adds == Adds::kBlocks)) {
       throw Error(invalid_argument(whole.path, adds == Adds::kBlocks ? " lacks " : " already holds ",
                                    record.name(), part.path.empty() ? "" : " of ", part.path));
     }
@@ -245,11 +240,10 @@ void add_run(Run& whole, Run part, Adds adds) {
       whole.records.push_back(std::move(record));
       continue;
     }
-    Record& earlier = *found->second;
-    if (record.failed() && !earlier.failed()) earlier.error = record.error;
-    earlier.blocks_us.insert(earlier.blocks_us.end(), record.blocks_us.begin(), record.blocks_us.end());
-    earlier.worst_error = std::max(earlier.worst_error, record.worst_error);
-    summarize_blocks(earlier);
+    if (record.failed() && !earlier->failed()) earlier->error = record.error;
+    earlier->blocks_us.insert(earlier->blocks_us.end(), record.blocks_us.begin(), record.blocks_us.end());
+    earlier->worst_error = std::max(earlier->worst_error, record.worst_error);
+    summarize_blocks(*earlier);
   }
 }
 
@@ -274,9 +268,6 @@ void print_record(const Record& record) {
 }
 
 bool print_verdict(const std::deque<Record>& records, bool gate) {
-  const auto count = [&](bool (Record::*is)() const) {
-    return std::count_if(records.begin(), records.end(), std::mem_fn(is));
-  };
   std::ptrdiff_t under = 0;
   for (const Record& record : records) {
     if (!record.has_floor() || record.reaches_floor()) continue;
@@ -286,10 +277,10 @@ bool print_verdict(const std::deque<Record>& records, bool gate) {
                                : fmt::format("{:.1f} TFLOP/s, {:.1f} % of {}; {}", record.tflops(),
                                              100.0 * record.share(), record.ceiling, floor_text(record)));
   }
-  const auto errors = count(&Record::failed);
-  const auto floors = count(&Record::has_floor);
-  fmt::print("{} timed, {} without a figure; {} of {} floors met\n", count(&Record::timed), errors,
-             floors - under, floors);
+  const auto errors = std::ranges::count_if(records, &Record::failed);
+  const auto floors = std::ranges::count_if(records, &Record::has_floor);
+  fmt::print("{} timed, {} without a figure; {} of {} floors met\n",
+             std::ranges::count_if(records, &Record::timed), errors, floors - under, floors);
   return errors == 0 && !(gate && under > 0);
 }
 

@@ -57,8 +57,7 @@ inline constexpr const char* kCandidate = "candidate";
 /// bare or as bench/record.sh wraps it.
 struct Run {
   std::string path;     ///< empty: timed by this process
-  std::string sources;  ///< their hash; with `commit` and `toolchain` from the wrapper, or empty
-  std::string commit;
+  std::string sources;  ///< their hash; with `toolchain` from the wrapper, or empty
   std::string toolchain;
   DeviceDetails device;
   std::string candidate;  ///< the file of the kernel that was timed beside ours, or empty

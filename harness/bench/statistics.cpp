@@ -4,32 +4,24 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <numeric>
 #include <ranges>
 
 namespace hipforge::harness {
 namespace {
 
-// The places of the values, the least value's first.
-std::vector<std::size_t> rising_order(std::span<const double> values) {
-  std::vector<std::size_t> order(values.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return values[a] < values[b]; });
-  return order;
-}
-
 // Twice the rank of each value among all of them, the first group first: ties share their mean rank, and
 // twice that is an integer.
 std::vector<std::int64_t> doubled_ranks(std::span<const double> before, std::span<const double> after) {
   std::vector<double> values(before.begin(), before.end());
   values.insert(values.end(), after.begin(), after.end());
-  const std::vector<std::size_t> order = rising_order(values);
-  std::vector<std::int64_t> ranks(values.size());
-  for (std::size_t begin = 0; begin < order.size();) {
-    std::size_t end = begin + 1;
-    while (end < order.size() && !(values[order[begin]] < values[order[end]])) ++end;
-    for (std::size_t i = begin; i < end; ++i) ranks[order[i]] = static_cast<std::int64_t>(begin + end + 1);
-    begin = end;
+  std::vector<double> sorted = values;
+  std::ranges::sort(sorted);
+  std::vector<std::int64_t> ranks;
+  for (const double value : values) {
+    const auto ties = std::ranges::equal_range(sorted, value);
+    ranks.push_back((ties.begin() - sorted.begin()) + (ties.end() - sorted.begin()) + 1);
   }
   return ranks;
 }
@@ -76,15 +68,10 @@ double normal_p(std::span<const std::int64_t> ranks, std::size_t first) {
   const auto all = static_cast<double>(ranks.size());
   const double m = all - n;
   const double sum = 0.5 * static_cast<double>(sum_of(ranks.first(first)));
-  std::vector<std::int64_t> sorted(ranks.begin(), ranks.end());
-  std::sort(sorted.begin(), sorted.end());
+  std::map<std::int64_t, double> sizes;
+  for (const std::int64_t rank : ranks) ++sizes[rank];
   double ties = 0.0;
-  for (auto begin = sorted.begin(); begin != sorted.end();) {
-    const auto end = std::upper_bound(begin, sorted.end(), *begin);
-    const auto size = static_cast<double>(end - begin);
-    ties += size * size * size - size;
-    begin = end;
-  }
+  for (const auto& [rank, size] : sizes) ties += size * size * size - size;
   const double variance = n * m / 12.0 * (all + 1.0 - ties / (all * (all - 1.0)));
   if (!(variance > 0.0)) return 1.0;
   const double distance = std::max(0.0, std::fabs(sum - 0.5 * n * (all + 1.0)) - 0.5);
@@ -99,12 +86,10 @@ std::size_t lower_critical(std::size_t n, std::size_t m, double chance) {
     const std::vector<double> counts = sum_counts(ranks, n);
     const double every = std::accumulate(counts.begin(), counts.end(), 0.0);
     const std::size_t least = n * (n + 1) / 2;
-    double below = 0.0;
-    for (std::size_t k = 0; k <= n * m; ++k) {
-      below += counts[least + k];
-      if (below > chance * every) return k;
-    }
-    return n * m;
+    double below = counts[least];
+    std::size_t k = 0;
+    while (k < n * m && below <= chance * every) below += counts[least + ++k];
+    return k;
   }
   // Bisection on the normal approximation with its correction for continuity.
   const double mean = 0.5 * static_cast<double>(n * m);
@@ -143,7 +128,9 @@ RatioInterval ratio_interval(std::span<const double> before, std::span<const dou
 }
 
 std::vector<double> holm(std::span<const double> p) {
-  const std::vector<std::size_t> order = rising_order(p);
+  std::vector<std::size_t> order(p.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::sort(order, {}, [&](std::size_t i) { return p[i]; });
   std::vector<double> corrected(p.size());
   double worst = 0.0;
   for (std::size_t rank = 0; rank < order.size(); ++rank) {
@@ -168,15 +155,15 @@ const char* change_name(Change change) {
   return kNames[static_cast<int>(change)];
 }
 
-std::vector<Judgement> judge(std::span<const BlockPair> cases, double max_regression, double level) {
+std::vector<Judgement> judge(std::span<const BlockPair> cases, double max_regression) {
   std::vector<double> p;
   for (const BlockPair& pair : cases) p.push_back(mann_whitney_p(pair.before, pair.after));
   const std::vector<double> corrected = holm(p);
-  const double confidence = 1.0 - level / static_cast<double>(std::max<std::size_t>(cases.size(), 1));
+  const double confidence = 1.0 - kFalseAlarms / static_cast<double>(std::max<std::size_t>(cases.size(), 1));
   std::vector<Judgement> judgements;
   for (std::size_t i = 0; i < cases.size(); ++i) {
     const RatioInterval interval = ratio_interval(cases[i].before, cases[i].after, confidence);
-    const Change change = corrected[i] > level                   ? Change::kSame
+    const Change change = corrected[i] > kFalseAlarms            ? Change::kSame
                           : interval.low > 1.0 + kDrift          ? Change::kSlower
                           : interval.high < 1.0 / (1.0 + kDrift) ? Change::kFaster
                                                                  : Change::kSame;

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <span>
-#include <string>
 #include <vector>
 
 /// Whether one set of timings is above another: by ranks, so that neither a shape of the distribution is
@@ -73,7 +72,6 @@ inline constexpr double kFalseAlarms = 0.05;
 inline constexpr double kDrift = 0.005;
 
 /// `max_regression` 0.03: 3 % slower is allowed.
-[[nodiscard]] std::vector<Judgement> judge(std::span<const BlockPair> cases, double max_regression,
-                                           double level = kFalseAlarms);
+[[nodiscard]] std::vector<Judgement> judge(std::span<const BlockPair> cases, double max_regression);
 
 }  // namespace hipforge::harness

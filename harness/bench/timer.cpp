@@ -1,6 +1,7 @@
 #include "harness/bench/timer.h"
 
 #include "harness/bench/bandwidth.h"
+#include "harness/core/device_info.h"
 #include "kernels/runtime/check.h"
 #include "kernels/runtime/device_buffer.h"
 #include "kernels/runtime/event.h"
@@ -9,6 +10,7 @@
 #include <cmath>
 #include <map>
 #include <memory>
+#include <utility>
 
 namespace hipforge::harness {
 namespace {
@@ -17,19 +19,9 @@ namespace {
 constexpr int kQueuedSamples = 16;
 constexpr std::int64_t kCacheMultiple = 4;
 
-struct Interval {
-  Event start;
-  Event stop;
-};
-
 // Of the last level of the current device; 0 where buffers need no rotation.
 std::int64_t cache_bytes() {
-  if (!kOnGpu) return 0;
-  int device = 0;
-  HIPFORGE_HIP_CHECK(hipGetDevice(&device));
-  hipDeviceProp_t properties{};
-  HIPFORGE_HIP_CHECK(hipGetDeviceProperties(&properties, device));
-  return properties.l2CacheSize;
+  return kOnGpu ? device_details().cache_bytes : 0;
 }
 
 }  // namespace
@@ -46,26 +38,17 @@ Launch cache_flush(std::int64_t footprint, int copies) {
   if (footprint * copies >= 2 * cache) return {};
   // One for all that hold it, on each device its own: it is read only. It goes with the last of them, so that
   // none outlives a reset of its device.
-  struct Buffers {
-    DeviceBuffer read;
-    DeviceBuffer sink;
-  };
-  static std::map<int, std::weak_ptr<Buffers>> by_device;
+  static std::map<int, std::weak_ptr<DeviceBuffer>> by_device;
   int device = 0;
   HIPFORGE_HIP_CHECK(hipGetDevice(&device));
-  std::shared_ptr<Buffers> buffers = by_device[device].lock();
-  if (buffers == nullptr) {
-    buffers = std::make_shared<Buffers>();
-    buffers->read = DeviceBuffer(static_cast<std::size_t>(2 * cache));
-    buffers->sink = DeviceBuffer(16);
-    buffers->read.fill(0x3c);
-    buffers->sink.fill(0);
-    by_device[device] = buffers;
+  std::shared_ptr<DeviceBuffer> buffer = by_device[device].lock();
+  if (buffer == nullptr) {
+    by_device[device] = buffer = std::make_shared<DeviceBuffer>(static_cast<std::size_t>(2 * cache));
+    buffer->fill(0x3c);
   }
   constexpr int kAnyVariant = 4;
-  return [buffers](hipStream_t stream) {
-    return move_bytes(Traffic::kRead, kAnyVariant, buffers->read.data(), buffers->sink.data(),
-                      buffers->read.bytes(), stream);
+  return [buffer](hipStream_t stream) {
+    return move_bytes(Traffic::kRead, kAnyVariant, buffer->data(), buffer->data(), buffer->bytes(), stream);
   };
 }
 
@@ -82,40 +65,40 @@ Timing summarize(std::vector<double> samples) {
   return {percentile(samples, 0.5), percentile(samples, 0.1), percentile(samples, 0.9)};
 }
 
-Status time_launches(std::span<const Launch> copies, const Launch& before, const TimerOptions& options,
-                     hipStream_t stream, std::vector<double>& samples_ms) {
-  if (copies.empty()) return invalid_argument("time_launches: nothing to launch");
-  std::vector<Interval> intervals(kQueuedSamples);
+std::vector<double> time_launches(std::span<const Launch> copies, const Launch& before,
+                                  const TimerOptions& options) {
+  if (copies.empty()) throw Error(invalid_argument("time_launches: nothing to launch"));
+  std::vector<double> samples_ms;
+  std::vector<std::pair<Event, Event>> intervals(kQueuedSamples);  // from, to
   const auto per_launch = static_cast<double>(copies.size());
-  const auto run = [&](int count) -> Status {
-    const std::span<const Interval> queued(intervals.data(), static_cast<std::size_t>(count));
-    for (const Interval& interval : queued) {
-      if (before) HIPFORGE_TRY(before(stream));
-      HIPFORGE_TRY(interval.start.record(stream));
-      for (const Launch& launch : copies) HIPFORGE_TRY(launch(stream));
-      HIPFORGE_TRY(interval.stop.record(stream));
+  const auto run = [&](int count) {
+    const auto queued = std::span(intervals).first(static_cast<std::size_t>(count));
+    for (const auto& [start, stop] : queued) {
+      if (before) throw_if_error(before(nullptr));
+      throw_if_error(start.record(nullptr));
+      for (const Launch& launch : copies) throw_if_error(launch(nullptr));
+      throw_if_error(stop.record(nullptr));
     }
-    HIPFORGE_TRY(queued.back().stop.synchronize());
-    for (const Interval& interval : queued) {
+    throw_if_error(queued.back().second.synchronize());
+    for (const auto& [start, stop] : queued) {
       float milliseconds = 0.0f;
-      HIPFORGE_TRY(interval.stop.elapsed_ms(interval.start, milliseconds));
+      throw_if_error(stop.elapsed_ms(start, milliseconds));
       samples_ms.push_back(static_cast<double>(milliseconds) / per_launch);
     }
-    return {};
   };
-  HIPFORGE_TRY(run(1));
+  run(1);
   double warm_ms = 0.0;
   int warm_runs = 0;
   do {
-    HIPFORGE_TRY(run(1));
+    run(1);
     warm_ms += samples_ms.back() * per_launch;
   } while (++warm_runs < options.most_samples && warm_ms < options.warm_up_ms);
   const double sample_ms = std::max(warm_ms / warm_runs, 1e-4);
   const double fitting = std::min(options.measure_ms / sample_ms, 1e6);
   int left = std::clamp(static_cast<int>(fitting), options.least_samples, options.most_samples);
   samples_ms.clear();
-  for (; left > 0; left -= kQueuedSamples) HIPFORGE_TRY(run(std::min(left, kQueuedSamples)));
-  return {};
+  for (; left > 0; left -= kQueuedSamples) run(std::min(left, kQueuedSamples));
+  return samples_ms;
 }
 
 }  // namespace hipforge::harness

@@ -41,10 +41,9 @@ struct TimerOptions {
 /// sample runs each of them once, back to back, so that none finds its operands in the last-level cache, and
 /// counts as their mean. `before`, where given, runs before each sample and is not timed: it empties the
 /// cache where the copies together do not. Samples are queued ahead, the host is never in between.
-/// `samples_ms`: per launch, in the order they were taken.
-[[nodiscard]] Status time_launches(std::span<const Launch> copies, const Launch& before,
-                                   const TimerOptions& options, hipStream_t stream,
-                                   std::vector<double>& samples_ms);
+/// Returns milliseconds per launch, in the order they were taken; throws Error.
+[[nodiscard]] std::vector<double> time_launches(std::span<const Launch> copies, const Launch& before,
+                                                const TimerOptions& options);
 
 /// How many sets of buffers of `footprint` bytes exceed the last-level cache several times; at least 2, at
 /// most `most`. 1 where buffers need no rotation (the cpu platform).

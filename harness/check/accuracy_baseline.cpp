@@ -1,6 +1,7 @@
 #include "harness/check/accuracy_baseline.h"
 
 #include "harness/core/device_info.h"
+#include "harness/core/selection.h"
 #include "harness/system/file.h"
 
 #include <fmt/chrono.h>
@@ -9,13 +10,10 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cmath>
 #include <ctime>
 #include <filesystem>
 #include <regex>
 #include <set>
-#include <span>
-#include <utility>
 
 namespace hipforge::harness {
 namespace {
@@ -29,25 +27,9 @@ double rounded(double share) {
   return std::stod(fmt::format("{:.4g}", share));
 }
 
-bool has_share(const CaseRecord& record) {
-  return record.result.passed && record.result.bounded;
-}
-
-std::string some_of(const std::vector<std::string>& names) {
-  return fmt::format("{}{}", fmt::join(std::span(names).first(std::min(names.size(), kNamed)), ", "),
-                     names.size() > kNamed ? ", ..." : "");
-}
-
 // The baseline's name of a target.
 std::string name_of(const Target& target) {
   return fmt::format("{} wave {}", target.architecture, target.wave);
-}
-
-const AccuracyEntry* find_entry(const AccuracyBaseline& baseline, const CaseRecord& record) {
-  const auto cases = baseline.targets.find(name_of(record.target));
-  if (cases == baseline.targets.end()) return nullptr;
-  const auto entry = cases->second.find(record.test->id);
-  return entry == cases->second.end() ? nullptr : &entry->second;
 }
 
 // Takes out the entries of the records' targets that are no cases any more, and returns their ids.
@@ -70,70 +52,45 @@ std::vector<std::string> drop_gone(const std::vector<CaseRecord>& records, Accur
   return gone;
 }
 
-// Makes the passed records' shares the baseline where they are new or differ, and drops entries without a case.
-// Returns how many entries it changed or dropped.
-std::size_t accept(const std::vector<CaseRecord>& records, const std::string& reason,
-                   AccuracyBaseline& baseline) {
-  const std::string date = fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr)));
-  std::size_t changed = 0;
-  for (const CaseRecord& record : records) {
-    if (!has_share(record)) continue;
-    const double share = rounded(record.result.worst_share);
-    if (const AccuracyEntry* entry = find_entry(baseline, record);
-        entry != nullptr && entry->share == share) {
-      continue;
-    }
-    baseline.targets[name_of(record.target)][record.test->id] = {share, date, reason};
-    ++changed;
-  }
-  return changed + drop_gone(records, baseline).size();
-}
-
 }  // namespace
 
 std::string results_folder() {
   const DeviceInfo info = device_info();
-  std::string folder = "cpu";
-  if (info.platform != "cpu") {
-    std::string name = info.name;
-    for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    // "h100" of "NVIDIA H100 80GB HBM3", as bench/record.sh has it.
-    std::smatch word;
-    folder = std::regex_search(name, word, std::regex("\\b[a-z]+[0-9]+[a-z]*\\b"))
-                 ? word.str()
-                 : std::regex_replace(name, std::regex("[^a-z0-9]+"), "_");
-  }
-  return "results/" + folder;
+  if (info.platform == "cpu") return "results/cpu";
+  std::string name = info.name;
+  for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  // "h100" of "NVIDIA H100 80GB HBM3", as bench/record.sh has it.
+  std::smatch word;
+  const bool found = std::regex_search(name, word, std::regex("\\b[a-z]+[0-9]+[a-z]*\\b"));
+  return "results/" + (found ? word.str() : std::regex_replace(name, std::regex("[^a-z0-9]+"), "_"));
 }
 
 AccuracyBaseline read_accuracy_baseline(const std::string& path) {
   AccuracyBaseline baseline;
-  if (!fs::exists(path)) return baseline;
-  const nlohmann::json root = nlohmann::json::parse(read_file(path), nullptr, false);
+  using Json = nlohmann::json;
+  const Json root = Json::parse(read_file(path), nullptr, false);
   const auto need = [&](bool good, const auto& what) {
     if (!good) throw Error(invalid_argument(path, ": ", what));
   };
   need(root.is_object(), "not a baseline: no JSON object");
-  const auto member = [&](const char* name) -> const nlohmann::json& {
+  const auto member = [&](const char* name, bool (Json::*is)() const, const char* kind) -> const Json& {
     need(root.contains(name), fmt::format("{} is missing", name));
+    need((root[name].*is)(), fmt::format("{} is no {}", name, kind));
     return root[name];
   };
-  need(member("seed").is_number_unsigned(), "seed is no count");
-  baseline.seed = member("seed").get<std::uint64_t>();
-  const nlohmann::json& reasons = member("reasons");
-  need(reasons.is_array(), "reasons is no array");
-  for (const nlohmann::json& reason : reasons) {
+  baseline.seed = member("seed", &Json::is_number_unsigned, "count").get<std::uint64_t>();
+  const Json& reasons = member("reasons", &Json::is_array, "array");
+  for (const Json& reason : reasons) {
     need(reason.is_array() && reason.size() == 2 && reason[0].is_string() && reason[1].is_string(),
          "a reason is no [date, text]");
   }
-  need(member("targets").is_object(), "targets is no object");
-  for (const auto& [target, cases] : member("targets").items()) {
+  for (const auto& [target, cases] : member("targets", &Json::is_object, "object").items()) {
     need(cases.is_object(), fmt::format("{} is no object", target));
     for (const auto& [id, entry] : cases.items()) {
       need(entry.is_array() && entry.size() == 2 && entry[0].is_number() && entry[0].get<double>() >= 0.0 &&
                entry[1].is_number_unsigned() && entry[1].get<std::size_t>() < reasons.size(),
            fmt::format("{} of {} is no [share, number of a reason]", id, target));
-      const nlohmann::json& reason = reasons[entry[1].get<std::size_t>()];
+      const Json& reason = reasons[entry[1].get<std::size_t>()];
       baseline.targets[target][id] = {entry[0].get<double>(), reason[0].get<std::string>(),
                                       reason[1].get<std::string>()};
     }
@@ -143,25 +100,20 @@ AccuracyBaseline read_accuracy_baseline(const std::string& path) {
 
 void write_accuracy_baseline(const std::string& path, const AccuracyBaseline& baseline) {
   const auto quoted = [](const std::string& text) { return nlohmann::json(text).dump(); };
-  // Thousands of entries share a few reasons.
-  std::vector<std::pair<std::string, std::string>> reasons;
+  std::vector<std::string> reasons;  // which thousands of entries share
   std::vector<std::string> targets;
   for (const auto& [target, cases] : baseline.targets) {
     std::vector<std::string> entries;
     for (const auto& [id, entry] : cases) {
-      const std::pair reason(entry.date, entry.reason);
-      auto at = std::find(reasons.begin(), reasons.end(), reason);
+      const std::string reason = fmt::format("\n  [{}, {}]", quoted(entry.date), quoted(entry.reason));
+      auto at = std::ranges::find(reasons, reason);
       if (at == reasons.end()) at = reasons.insert(reasons.end(), reason);
       entries.push_back(fmt::format("\n   {}: [{:.4g}, {}]", quoted(id), entry.share, at - reasons.begin()));
     }
     targets.push_back(fmt::format("\n  {}: {{{}\n  }}", quoted(target), fmt::join(entries, ",")));
   }
-  std::vector<std::string> lines;
-  for (const auto& [date, reason] : reasons) {
-    lines.push_back(fmt::format("\n  [{}, {}]", quoted(date), quoted(reason)));
-  }
   write_file(path, fmt::format("{{\n \"seed\": {},\n \"reasons\": [{}\n ],\n \"targets\": {{{}\n }}\n}}\n",
-                               baseline.seed, fmt::join(lines, ","), fmt::join(targets, ",")));
+                               baseline.seed, fmt::join(reasons, ","), fmt::join(targets, ",")));
 }
 
 std::size_t hold_to_accuracy_baseline(const CheckOptions& options, const std::vector<CaseRecord>& records) {
@@ -172,47 +124,56 @@ std::size_t hold_to_accuracy_baseline(const CheckOptions& options, const std::ve
   if (!exists && !options.accept) {
     throw Error(failure(StatusCode::kNotFound, "no baseline ", path, ": --accept REASON makes one"));
   }
-  AccuracyBaseline baseline = read_accuracy_baseline(path);
-  if (!exists) baseline.seed = options.seed;
+  AccuracyBaseline baseline = exists ? read_accuracy_baseline(path) : AccuracyBaseline{options.seed, {}};
   if (baseline.seed != options.seed) {
     throw Error(
         invalid_argument(path, ": a baseline of seed ", baseline.seed, ", this run has ", options.seed));
   }
-  if (options.accept) {
-    const std::size_t changed = accept(records, *options.accept, baseline);
-    write_accuracy_baseline(path, baseline);
-    fmt::print("accuracy: {} entries of {} rewritten or dropped\n", changed, path);
-    return 0;
-  }
+  const std::string today = fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr)));
+  std::size_t changed = 0;
   std::size_t compared = 0;
   std::size_t grown = 0;
   std::size_t smaller = 0;         // so much that the baseline has slack
   std::vector<std::string> fresh;  // without an entry
   for (const CaseRecord& record : records) {
-    if (!has_share(record)) continue;
-    const AccuracyEntry* entry = find_entry(baseline, record);
-    if (entry == nullptr) {
+    if (!record.result.passed || !record.result.bounded) continue;
+    const double share = rounded(record.result.worst_share);
+    auto& cases = baseline.targets[name_of(record.target)];
+    const auto found = cases.find(record.test->id);
+    if (options.accept) {
+      if (found != cases.end() && found->second.share == share) continue;
+      cases[record.test->id] = {share, today, *options.accept};
+      ++changed;
+      continue;
+    }
+    if (found == cases.end()) {
       fresh.push_back(record.test->id);
       continue;
     }
     ++compared;
-    const double share = rounded(record.result.worst_share);
-    const double limit = kShareGrowth * std::max(entry->share, kShareFloor);
+    const AccuracyEntry& entry = found->second;
+    const double limit = kShareGrowth * std::max(entry.share, kShareFloor);
     if (share > limit) {
       ++grown;
       fmt::print(
           "FAIL {} ({}): worst share {:.4g} at {}, was {:.4g} ({}: {}), may grow to {:.4g}\n     repeat: "
           "{}\n",
-          record.test->id, name_of(record.target), share, record.result.where, entry->share, entry->date,
-          entry->reason, limit, repro_command(record, options));
-    } else if (std::max(entry->share, kShareFloor) > kShareGrowth * std::max(share, kShareFloor)) {
+          record.test->id, name_of(record.target), share, record.result.where, entry.share, entry.date,
+          entry.reason, limit, case_command(record.test->id, record.target, options));
+    } else if (std::max(entry.share, kShareFloor) > kShareGrowth * std::max(share, kShareFloor)) {
       ++smaller;
     }
   }
   const std::vector<std::string> gone = drop_gone(records, baseline);
+  if (options.accept) {
+    write_accuracy_baseline(path, baseline);
+    fmt::print("accuracy: {} entries of {} rewritten or dropped\n", changed + gone.size(), path);
+    return 0;
+  }
   fmt::print("accuracy: {} shares compared with {}, {} grew by more than half\n", compared, path, grown);
-  if (!fresh.empty()) fmt::print("accuracy: {} are not in it: {}\n", fresh.size(), some_of(fresh));
-  if (!gone.empty()) fmt::print("accuracy: {} of it are no cases any more: {}\n", gone.size(), some_of(gone));
+  if (!fresh.empty()) fmt::print("accuracy: {} are not in it: {}\n", fresh.size(), some_of(fresh, kNamed));
+  if (!gone.empty())
+    fmt::print("accuracy: {} of it are no cases any more: {}\n", gone.size(), some_of(gone, kNamed));
   if (smaller > 0) fmt::print("accuracy: {} shrank by more than a third\n", smaller);
   if (!fresh.empty() || !gone.empty() || smaller > 0) {
     fmt::print("accuracy: --accept REASON brings it up to date\n");

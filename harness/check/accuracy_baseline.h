@@ -33,7 +33,7 @@ struct AccuracyBaseline {
 /// "results/cpu", or "results/h100": where what is known of this device lies.
 [[nodiscard]] std::string results_folder();
 
-/// An empty one where there is no file. Throws Error{kInvalidArgument} for one that is malformed.
+/// Throws Error{kNotFound} where there is no such file, Error{kInvalidArgument} for one that is malformed.
 [[nodiscard]] AccuracyBaseline read_accuracy_baseline(const std::string& path);
 /// Throws Error{kNotFound} that names a path which cannot be written.
 void write_accuracy_baseline(const std::string& path, const AccuracyBaseline& baseline);

@@ -7,12 +7,12 @@
 #include "harness/check/explain.h"
 #include "harness/check/shrink.h"
 #include "harness/core/device_info.h"
+#include "harness/core/selection.h"
 #include "harness/replay/emulatable.h"
 #include "harness/replay/replay_command.h"
 #include "harness/replay/rerun.h"
 #include "harness/run/case_runner.h"
 #include "harness/system/child_process.h"
-#include "harness/system/exit_code.h"
 #include "harness/system/number.h"
 #include "harness/system/progress.h"
 #include "kernels/runtime/check.h"
@@ -33,21 +33,6 @@
 
 namespace hipforge::harness {
 namespace {
-
-template <class T>
-bool selected(const std::vector<T>& wanted, const T& value) {
-  return wanted.empty() || std::ranges::find(wanted, value) != wanted.end();
-}
-
-// Names in `wanted` that are not among the legal ones, as one message; empty where all are.
-std::string unknown_names(const char* what, const std::vector<std::string>& wanted,
-                          const std::vector<std::string>& legal) {
-  for (const std::string& name : wanted) {
-    if (selected(legal, name)) continue;
-    return fmt::format("{} {} is not known, choose from {}", what, name, fmt::join(legal, ", "));
-  }
-  return {};
-}
 
 std::vector<Target> targets_of(const CheckOptions& options) {
   std::vector<Target> targets;
@@ -73,20 +58,14 @@ std::vector<const Case*> select_cases(const CheckOptions& options) {
       throw UsageError(fmt::format("--case '{}': {}", options.case_id, error.what()));
     }
   }
-  std::regex filter;
-  try {
-    filter.assign(options.filter);
-  } catch (const std::regex_error& error) {
-    throw UsageError(fmt::format("--filter '{}' is no regular expression: {}", options.filter, error.what()));
-  }
+  const std::regex filter = parse_filter("--filter", options.filter);
   std::vector<const Case*> cases;
   for (const OpSuite& suite : all_suites()) {
     if (!selected(options.ops, suite.op)) continue;
     for (const Case& test : suite.cases) {
-      if (!selected(options.dtypes, std::string(dtype_name(test.dtype)))) continue;
-      if (options.quick && !test.quick) continue;
-      if (!options.filter.empty() && !std::regex_search(test.id, filter)) continue;
-      cases.push_back(&test);
+      const bool wanted = selected(options.dtypes, std::string(dtype_name(test.dtype))) &&
+                          (test.quick || !options.quick) && std::regex_search(test.id, filter);
+      if (wanted) cases.push_back(&test);
     }
   }
   std::size_t index = 0;
@@ -98,11 +77,7 @@ std::unique_ptr<CaseRunner> make_runner(const CheckOptions& options, const std::
                                         Recorder* recorder, CandidateKernel* candidate) {
   if (options.race) throw_if_error(race_support());
   if (!options.isolate || options.serve) {
-    CaseEnvironment environment;
-    environment.seed = options.seed;
-    environment.recorder = recorder;
-    environment.candidate = candidate;
-    std::unique_ptr<CaseRunner> runner = make_local_runner(environment);
+    std::unique_ptr<CaseRunner> runner = make_local_runner({{}, options.seed, nullptr, recorder, candidate});
     return options.race ? make_race_runner(std::move(runner), options.schedules) : std::move(runner);
   }
   IsolationOptions isolation{options.arguments, options.timeout_s, options.memory_limit_mib};
@@ -119,45 +94,62 @@ double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-// Prints failures as they come: the case, what is wrong with it, and a command that repeats it; then the
-// smallest and simplest case that fails in the same way, with the command that repeats that. One case is
-// shrunk for each op, dtype, wave and way to fail; the command of any other does it for that one.
-class FailureReport {
- public:
-  FailureReport(const CheckOptions& options, CaseRunner& runner) : options_(options), runner_(runner) {}
+// Prints a failure: the case, what is wrong with it, and a command that repeats it; then the smallest and
+// simplest case that fails in the same way, which the record takes note of, with the command that repeats it.
+// One case is shrunk for each op, dtype, wave and way to fail, which `shrunk` holds; the command of any other
+// does it for that one.
+void print_failure(const CheckOptions& options, CaseRunner& runner, std::set<std::string>& shrunk,
+                   CaseRecord& record) {
+  const Case& test = *record.test;
+  fmt::print("FAIL {} (wave {}): {}\n     repeat: {}\n", test.id, record.target.wave, record.result.message,
+             case_command(record.test->id, record.target, options));
+  std::fflush(stdout);
+  const std::string kind = fmt::format("{} {} {} {}", test.op, dtype_name(test.dtype), record.target.wave,
+                                       failure_name(record.result.failure));
+  if (options.shrink_seconds <= 0.0 || !shrunk.insert(kind).second) return;
 
-  // Also puts what it was shrunk to into the record.
-  void print(CaseRecord& record) {
-    const Case& test = *record.test;
-    fmt::print("FAIL {} (wave {}): {}\n     repeat: {}\n", test.id, record.target.wave, record.result.message,
-               repro_command(record, options_));
-    std::fflush(stdout);
-    const std::string kind = fmt::format("{} {} {} {}", test.op, dtype_name(test.dtype), record.target.wave,
-                                         failure_name(record.result.failure));
-    if (options_.shrink_seconds <= 0.0 || !shrunk_.insert(kind).second) return;
+  const auto begin = Clock::now();
+  // One that hangs must leave time for others.
+  runner.limit(options.shrink_seconds / 5.0);
+  const std::optional<Shrunk> smaller = shrink(
+      test, record.result, [&](const Case& other) { return runner.run(other, record.target); },
+      options.shrink_seconds);
+  runner.limit(options.timeout_s);
+  if (!smaller) return;
+  record.shrunk_id = smaller->test.id;
+  record.shrunk_message = smaller->result.message;
+  fmt::print("     shrunk, {} cases in {:.1f} s{}: {}\n     shape {} -> {}: {}\n     repeat: {}\n",
+             smaller->tries, seconds_since(begin), smaller->finished ? "" : ", then time was over",
+             smaller->changes, test.shape, smaller->test.shape, smaller->result.message,
+             case_command(smaller->test.id, record.target, options));
+  std::fflush(stdout);
+}
 
-    const auto begin = Clock::now();
-    // One that hangs must leave time for others.
-    runner_.limit(options_.shrink_seconds / 5.0);
-    const std::optional<Shrunk> smaller = shrink(
-        test, record.result, [&](const Case& other) { return runner_.run(other, record.target); },
-        options_.shrink_seconds);
-    runner_.limit(options_.timeout_s);
-    if (!smaller) return;
-    record.shrunk_id = smaller->test.id;
-    record.shrunk_message = smaller->result.message;
-    fmt::print("     shrunk, {} cases in {:.1f} s{}: {}\n     shape {} -> {}: {}\n     repeat: {}\n",
-               smaller->tries, seconds_since(begin), smaller->finished ? "" : ", then time was over",
-               smaller->changes, test.shape, smaller->test.shape, smaller->result.message,
-               case_command(smaller->test.id, record.target, options_));
-    std::fflush(stdout);
+// Every case under every target, but for what comes after a failure with --fail-fast.
+std::vector<CaseRecord> run_cases(const CheckOptions& options, const std::vector<const Case*>& cases,
+                                  const std::vector<Target>& targets, CaseRunner& runner) {
+  std::vector<CaseRecord> records;
+  std::set<std::string> shrunk;
+  Progress progress(cases.size() * targets.size());
+  for (const Target& target : targets) {
+    for (const Case* test : cases) {
+      const auto begin = Clock::now();
+      CaseRecord& record =
+          records.emplace_back(CaseRecord{test, target, runner.run(*test, target), 0.0, {}, {}});
+      record.seconds = seconds_since(begin);
+      progress.step(test->id);
+      if (record.result.passed) continue;
+      progress.clear();
+      if (record.failed()) {
+        print_failure(options, runner, shrunk, record);
+        if (options.fail_fast) return records;
+      } else {
+        fmt::print("UNSUPPORTED {} (wave {})\n", test->id, target.wave);
+      }
+    }
   }
-
- private:
-  const CheckOptions& options_;
-  CaseRunner& runner_;
-  std::set<std::string> shrunk_;
-};
+  return records;
+}
 
 // Records the op's launches for an AMD architecture and replays them with a candidate's code object on an
 // emulator of it.
@@ -188,8 +180,45 @@ int check_emulated(const CheckOptions& options) {
   return run_replay(replay);
 }
 
-int check(const CheckOptions& options) {
-  if (const std::string fault = usage_fault(options); !fault.empty()) throw UsageError(fault);
+}  // namespace
+
+bool parse_shard(const std::string& text, CheckOptions& options) {
+  const std::size_t slash = std::min(text.find('/'), text.size() - 1);
+  const auto shards = parse_number(text.substr(slash + 1), kAboveZero<std::size_t>);
+  const auto shard = parse_number<std::size_t>(text.substr(0, slash), {0, shards.value_or(1) - 1});
+  if (!shards || !shard) return false;
+  options.shard = *shard;
+  options.shards = *shards;
+  return true;
+}
+
+void require_usable(const CheckOptions& options) {
+  std::vector<std::string> waves;
+  for (int wave : options.waves) waves.push_back(std::to_string(wave));
+  require_known("op", options.ops, op_names());
+  require_known("dtype", options.dtypes, {"f32", "f16", "bf16"});
+  require_known("wave", waves, {"32", "64"});
+  if (!options.target.empty()) require_known("target", {options.target}, known_targets());
+  const auto refuse = [](bool wrong, const std::string& why) {
+    if (wrong) throw UsageError(why);
+  };
+  refuse(options.accept && options.accept->find_first_not_of(" \t") == std::string::npos,
+         "--accept needs a reason");
+  if (options.coverage) return;
+  if (!options.candidate_path.empty()) {
+    refuse(options.ops.size() != 1,
+           fmt::format("--candidate goes with one --op, {} are named", options.ops.size()));
+    refuse(!options.record_path.empty(),
+           "--record and --candidate do not go together: only our own launches are recorded");
+    refuse(options.baseline || options.accept,
+           "--baseline and --candidate do not go together: it holds our own kernels' shares");
+  }
+  refuse(options.isolate && !options.record_path.empty(),
+         "--record and --isolate do not go together: launches are recorded in this process");
+}
+
+int run_check(const CheckOptions& options) {
+  require_usable(options);
   if (!options.emulate.empty()) return check_emulated(options);
   if (options.coverage) return run_coverage(options);
   if (!options.explain.empty()) return run_explain(options, targets_of(options));
@@ -211,8 +240,12 @@ int check(const CheckOptions& options) {
   int devices = 0;
   throw_if_error(usable_devices(devices));
   const std::vector<Target> targets = targets_of(options);
+  std::optional<TemporaryFolder> partial_record;
   std::optional<Recorder> recorder;
-  if (!options.record_path.empty()) recorder.emplace(options.record_path);
+  if (!options.record_path.empty()) {
+    recorder.emplace(options.record_path);
+    partial_record.emplace(recorder->partial());
+  }
   std::unique_ptr<CandidateKernel> candidate;
   if (!options.candidate_path.empty()) {
     const bool built = !options.candidate_built.empty();
@@ -221,31 +254,8 @@ int check(const CheckOptions& options) {
   const std::unique_ptr<CaseRunner> runner =
       make_runner(options, targets, recorder ? &*recorder : nullptr, candidate.get());
   if (options.serve) serve_cases(*runner, targets);
-  FailureReport failures(options, *runner);
   const auto start = Clock::now();
-  std::vector<CaseRecord> records;
-  {
-    Progress progress(cases.size() * targets.size());
-    bool stopped = false;
-    for (const Target& target : targets) {
-      for (const Case* test : cases) {
-        if (stopped) break;
-        const auto begin = Clock::now();
-        CaseRecord record{test, target, runner->run(*test, target), 0.0, {}, {}};
-        record.seconds = seconds_since(begin);
-        progress.step(test->id);
-        if (record.result.unsupported) {
-          progress.clear();
-          fmt::print("UNSUPPORTED {} (wave {})\n", test->id, target.wave);
-        } else if (!record.result.passed) {
-          progress.clear();
-          failures.print(record);
-          stopped = options.fail_fast;
-        }
-        records.push_back(std::move(record));
-      }
-    }
-  }
+  const std::vector<CaseRecord> records = run_cases(options, cases, targets, *runner);
   const double seconds = seconds_since(start);
   if (recorder) recorder->finish();
 
@@ -258,7 +268,7 @@ int check(const CheckOptions& options) {
   for (const std::string& message : loose) fmt::print("FAIL {}\n", message);
   summary.other_failures =
       loose.size() + (options.baseline || options.accept ? hold_to_accuracy_baseline(options, records) : 0);
-  write_summary({options.json_path, options.junit_path, options.csv_path, options.markdown_path}, summary);
+  write_summary(options.files, summary);
   // The cpu platform runs both; what a device's own wave leaves out is no pass.
   if (options.waves.empty() && options.target.empty()) {
     for (int wave : {32, 64}) {
@@ -277,59 +287,6 @@ int check(const CheckOptions& options) {
     throw UsageError(fmt::format("{} supports none of the {} cases", options.candidate_path, unsupported));
   }
   return summary.count(Entry::Verdict::kFailed) + summary.other_failures == 0 ? kExitGood : kExitFailed;
-}
-
-}  // namespace
-
-bool parse_shard(const std::string& text, CheckOptions& options) {
-  const std::size_t slash = std::min(text.find('/'), text.size() - 1);
-  const auto shards = parse_number(text.substr(slash + 1), kAboveZero<std::size_t>);
-  if (!shards) return false;
-  const auto shard = parse_number<std::size_t>(text.substr(0, slash), {0, *shards - 1});
-  if (!shard) return false;
-  options.shard = *shard;
-  options.shards = *shards;
-  return true;
-}
-
-std::string usage_fault(const CheckOptions& options) {
-  std::vector<std::string> ops;
-  for (const OpSuite& suite : all_suites()) ops.push_back(suite.op);
-  std::vector<std::string> waves;
-  for (int wave : options.waves) waves.push_back(std::to_string(wave));
-  std::vector<std::string> targets(options.target.empty() ? 0 : 1, options.target);
-  const bool no_reason = options.accept && options.accept->find_first_not_of(" \t") == std::string::npos;
-  const bool candidate = !options.candidate_path.empty() && !options.coverage;
-  const bool recorded = !options.record_path.empty() && !options.coverage;
-  const std::string faults[] = {
-      unknown_names("op", options.ops, ops),
-      unknown_names("dtype", options.dtypes, {"f32", "f16", "bf16"}),
-      unknown_names("wave", waves, {"32", "64"}),
-      unknown_names("target", targets, known_targets()),
-      no_reason ? "--accept needs a reason" : "",
-      candidate && options.ops.size() != 1
-          ? fmt::format("--candidate goes with one --op, {} are named", options.ops.size())
-          : "",
-      candidate && recorded
-          ? "--record and --candidate do not go together: only our own launches are recorded"
-          : "",
-      candidate && (options.baseline || options.accept)
-          ? "--baseline and --candidate do not go together: it holds our own kernels' shares"
-          : "",
-      options.isolate && recorded
-          ? "--record and --isolate do not go together: launches are recorded in this process"
-          : "",
-  };
-  const auto fault = std::ranges::find_if_not(faults, &std::string::empty);
-  return fault == std::end(faults) ? "" : *fault;
-}
-
-int run_check(const CheckOptions& options) {
-  try {
-    return check(options);
-  } catch (const UsageError& error) {
-    return usage_error("check", error.what());
-  }
 }
 
 }  // namespace hipforge::harness

@@ -1,9 +1,10 @@
 #pragma once
 
+#include "harness/output/sheet.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -31,27 +32,19 @@ struct CheckOptions {
   std::optional<std::string> accept;  ///< makes the shares the baseline, for this reason
   bool list = false;
   bool coverage = false;
-  std::string json_path;
-  std::string junit_path;
-  std::string csv_path;
-  std::string markdown_path;
+  SummaryFiles files;
   std::string record_path;      ///< a folder for every launch, see kernels/runtime/recorder.h
   std::string candidate_path;   ///< someone else's kernel in place of ours (harness/candidate/candidate.h)
   std::string candidate_built;  ///< what was compiled of it already
   std::string emulate;          ///< an AMD architecture: a candidate's code object runs on an emulator
   bool fail_fast = false;       ///< nothing after the first failure
-  /// How long a failing case is shrunk; 0: not at all (harness/check/failure_report.h).
+  /// How long a failing case is shrunk; 0: not at all (harness/check/shrink.h).
   double shrink_seconds = 10.0;
   bool isolate = false;                ///< cases in processes of their own (harness/run/case_runner.h)
   double timeout_s = 30.0;             ///< of a case, with isolate
   std::int64_t memory_limit_mib = 0;   ///< of such a process; 0: three quarters of what is available
   std::vector<std::string> arguments;  ///< the command's own, to execute it again
   bool serve = false;                  ///< be such a process
-};
-
-/// What is wrong with what was asked for: `hipforge check` says so and ends with kExitUsage.
-struct UsageError : std::runtime_error {
-  using std::runtime_error::runtime_error;
 };
 
 }  // namespace hipforge::harness

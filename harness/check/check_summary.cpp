@@ -25,24 +25,23 @@ Entry entry_of(const CheckOptions& options, const CaseRecord& record) {
               record.seconds,
               result.message,
               {},
-              {}};
-  entry.fields = {{"id", test.id},
-                  {"op", test.op},
-                  {"dtype", dtype_name(test.dtype)},
-                  {"layout", test.layout},
-                  {"features", test.features},
-                  {"target", record.target.architecture},
-                  {"wave", record.target.wave},
-                  {"passed", result.passed},
-                  {"worst_share", result.worst_share},
-                  {"where", result.where},
-                  {"seconds", record.seconds}};
+              {{"id", test.id},
+               {"op", test.op},
+               {"dtype", dtype_name(test.dtype)},
+               {"layout", test.layout},
+               {"features", test.features},
+               {"target", record.target.architecture},
+               {"wave", record.target.wave},
+               {"passed", result.passed},
+               {"worst_share", result.worst_share},
+               {"where", result.where},
+               {"seconds", record.seconds}}};
   if (result.unsupported) {
     entry.verdict = Entry::Verdict::kSkipped;
     entry.fields.emplace_back("unsupported", true);
   } else if (record.failed()) {
     entry.verdict = Entry::Verdict::kFailed;
-    entry.repeat = repro_command(record, options);
+    entry.repeat = case_command(record.test->id, record.target, options);
     entry.fields.emplace_back("message", result.message);
     entry.fields.emplace_back("failure", failure_name(result.failure));
     entry.fields.emplace_back("repeat", entry.repeat);
@@ -120,10 +119,6 @@ std::string case_command(const std::string& id, const Target& target, const Chec
   const std::string race = options.race ? fmt::format(" --race --schedules {}", options.schedules) : "";
   return fmt::format("{}{} check{} --case '{}' --seed {} --wave {}{}", repro_environment(target.wave),
                      options.program, race, id, options.seed, target.wave, flags);
-}
-
-std::string repro_command(const CaseRecord& record, const CheckOptions& options) {
-  return case_command(record.test->id, record.target, options);
 }
 
 Summary check_summary(const CheckOptions& options, const std::vector<CaseRecord>& records, double seconds) {

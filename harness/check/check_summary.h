@@ -21,16 +21,12 @@ struct CaseRecord {
   [[nodiscard]] bool failed() const { return !result.passed && !result.unsupported; }
 };
 
-/// A shell command that runs the case of that id under that target.
+/// A shell command that runs the case of that id under that target, alone.
 [[nodiscard]] std::string case_command(const std::string& id, const Target& target,
                                        const CheckOptions& options);
 
-/// A shell command that runs this case again, alone, as it ran.
-[[nodiscard]] std::string repro_command(const CaseRecord& record, const CheckOptions& options);
-
-/// What `hipforge check` says of its records: a group for every op, dtype and
-/// wave, with its worst share and where that is; every result with device,
-/// compiler, seed and, where it failed, the command that repeats it.
+/// What `hipforge check` says of its records: a group for every op, dtype and wave, with its worst share and
+/// where that is; every result with device, compiler, seed and, where it failed, the command that repeats it.
 [[nodiscard]] Summary check_summary(const CheckOptions& options, const std::vector<CaseRecord>& records,
                                     double seconds);
 

@@ -1,8 +1,8 @@
 #include "harness/check/explain.h"
 
 #include "harness/core/device_info.h"
+#include "harness/core/selection.h"
 #include "harness/output/sheet.h"
-#include "harness/system/exit_code.h"
 #include "kernels/runtime/check.h"
 
 #include <fmt/format.h>
@@ -10,8 +10,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
-#include <optional>
 #include <regex>
 #include <utility>
 
@@ -20,73 +18,65 @@ namespace {
 
 constexpr std::size_t kNamedCandidates = 5;
 
-// The worst of the elements that `element(i)` makes, by falling share; what has none stands in front.
-template <class Element>
-std::vector<ExplainedElement> worst_of(std::span<const double> shares, std::size_t count,
-                                       const Element& element) {
-  std::vector<std::size_t> order(shares.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  const auto worse = [&](std::size_t a, std::size_t b) {
-    if (std::isnan(shares[a]) != std::isnan(shares[b])) return std::isnan(shares[a]);
-    return shares[a] != shares[b] ? shares[a] > shares[b] : a < b;
+// Leaves the worst `count` of all elements, by falling share; what has none stands in front.
+void keep_worst(std::vector<ExplainedElement>& elements, std::size_t count) {
+  const auto worse = [](const ExplainedElement& a, const ExplainedElement& b) {
+    if (std::isnan(a.share) != std::isnan(b.share)) return std::isnan(a.share);
+    return a.share != b.share ? a.share > b.share : a.index < b.index;
   };
-  const auto end = order.begin() + static_cast<std::ptrdiff_t>(std::min(count, order.size()));
-  std::partial_sort(order.begin(), end, order.end(), worse);
-  std::vector<ExplainedElement> worst;
-  std::transform(order.begin(), end, std::back_inserter(worst), element);
-  return worst;
+  const auto end = elements.begin() + static_cast<std::ptrdiff_t>(std::min(count, elements.size()));
+  std::partial_sort(elements.begin(), end, elements.end(), worse);
+  elements.erase(end, elements.end());
 }
 
 ExplainedOutput explain_output(std::span<const double> actual, const OutputExpectation& expectation,
                                std::size_t count) {
   const Expected& expected = expectation.expected;
   const std::vector<double> shares = element_shares(actual, expected);
-  const auto element = [&](std::size_t i) -> ExplainedElement {
-    return {index_text(i, expected.shape),
-            actual[i],
-            expected.value[i],
-            expected.bound[i],
-            std::fabs(actual[i] - expected.value[i]),
-            shares[i]};
-  };
-  return {expectation.output, actual.size(),
-          static_cast<std::size_t>(std::count(expected.bound.begin(), expected.bound.end(), 0.0)),
-          worst_of(shares, count, element)};
+  ExplainedOutput output{expectation.output, actual.size(), 0, {}};
+  output.exact = static_cast<std::size_t>(std::ranges::count(expected.bound, 0.0));
+  for (std::size_t i = 0; i < actual.size(); ++i) {
+    const double error = std::fabs(actual[i] - expected.value[i]);
+    output.worst.push_back({i, "", actual[i], expected.value[i], expected.bound[i], error, shares[i]});
+  }
+  keep_worst(output.worst, count);
+  for (ExplainedElement& element : output.worst) element.where = index_text(element.index, expected.shape);
+  return output;
 }
 
 ExplainedOutput explain_judged(const Comparison& comparison, std::size_t count) {
   constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-  std::vector<double> shares;
-  for (const Comparison::Judged& element : comparison.judged) shares.push_back(element.share);
-  const auto element = [&](std::size_t i) -> ExplainedElement {
-    const auto& [value, oracle, share] = comparison.judged[i];
-    return {fmt::format("[{}]", i), value, oracle, kNone, kNone, share};
-  };
-  return {"", comparison.elements, 0, worst_of(shares, count, element)};
+  ExplainedOutput output{"", comparison.elements, 0, {}};
+  for (const auto& [value, oracle, share] : comparison.judged) {
+    const std::size_t i = output.worst.size();
+    output.worst.push_back({i, fmt::format("[{}]", i), value, oracle, kNone, kNone, share});
+  }
+  keep_worst(output.worst, count);
+  return output;
 }
 
 // The one case that `wanted` names, with its suite. Throws UsageError where there is none.
 std::pair<const OpSuite*, const Case*> find_explained(const std::string& wanted) {
   std::vector<std::pair<const OpSuite*, const Case*>> found;
   std::vector<std::string> ids;
-  std::optional<std::regex> pattern;
+  std::regex pattern;
   try {
-    pattern.emplace(wanted);
+    pattern.assign(wanted);
   } catch (const std::regex_error&) {
-    // An id may be no regular expression.
+    // An id may be no regular expression; an empty one matches nothing.
   }
   for (const OpSuite& suite : all_suites()) {
     for (const Case& test : suite.cases) {
       if (test.id == wanted) return {&suite, &test};
-      if (!pattern || !std::regex_search(test.id, *pattern)) continue;
+      if (!std::regex_search(test.id, pattern)) continue;
       found.emplace_back(&suite, &test);
-      if (ids.size() < kNamedCandidates) ids.push_back(test.id);
+      ids.push_back(test.id);
     }
   }
   if (found.size() == 1) return found.front();
   if (found.empty()) throw UsageError(fmt::format("--explain no case is or matches '{}'", wanted));
-  throw UsageError(fmt::format("--explain '{}' matches {} cases, needs one: {}{}", wanted, found.size(),
-                               fmt::join(ids, ", "), found.size() > ids.size() ? ", ..." : ""));
+  throw UsageError(fmt::format("--explain '{}' matches {} cases, needs one: {}", wanted, found.size(),
+                               some_of(ids, kNamedCandidates)));
 }
 
 }  // namespace
@@ -145,11 +135,7 @@ std::string explanation_text(const Explanation& explanation, const OpSuite& suit
   text += fmt::format("  bound of {}:\n    ", suite.op);
   std::string bound = suite.bound;
   bound.erase(0, bound.find_first_not_of('\n'));
-  for (char c : bound) {
-    text += c;
-    if (c == '\n') text += "    ";
-  }
-  return text + "\n";
+  return text + replaced(bound, {{'\n', "\n    "}}) + "\n";
 }
 
 int run_explain(const CheckOptions& options, const std::vector<Target>& targets) {

@@ -13,6 +13,7 @@ inline constexpr std::size_t kExplainedElements = 10;
 
 /// One element of an output beside its oracle, as check_case() saw it.
 struct ExplainedElement {
+  std::size_t index = 0;
   std::string where;
   double value = 0.0;
   double oracle = 0.0;

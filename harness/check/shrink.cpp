@@ -10,59 +10,51 @@
 namespace hipforge::harness {
 namespace {
 
-class Shrinker {
- public:
-  Shrinker(const Case& failing, const CaseResult& result, const std::function<CaseResult(const Case&)>& run,
-           double seconds)
-      : run_(run),
-        failure_(result.failure),
-        end_(Clock::now() +
-             std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds))) {
-    best_.test = failing;
-    best_.result = result;
-  }
+using Clock = std::chrono::steady_clock;
+
+struct Shrinker {
+  const std::function<CaseResult(const Case&)>& run;
+  Failure failure;
+  Clock::time_point end;
+  Shrunk best;
+  std::set<std::string> tried{};  // of them, those that failed are the best by now, or were
 
   std::optional<Shrunk> shrink() {
-    const std::vector<Knob> before = best_.test.variants().knobs;
-    bool any = false;
-    for (bool changed = true; changed && !over(); any = any || changed) {
+    const std::vector<Knob> before = best.test.variants().knobs;
+    for (bool changed = true; changed && !over();) {
       changed = false;
       for (std::size_t at = 0; at < before.size() && !over(); ++at) {
-        const Knob knob = best_.test.variants().knobs[at];
+        const Knob knob = best.test.variants().knobs[at];
         changed = (knob.is_size ? shrink_size(knob) : simplify(knob)) || changed;
       }
     }
-    if (!any) return std::nullopt;
-    best_.finished = !over();
-    const std::vector<Knob> after = best_.test.variants().knobs;
+    best.finished = !over();
+    const std::vector<Knob> after = best.test.variants().knobs;
     for (std::size_t at = 0; at < before.size(); ++at) {
       if (after[at].value == before[at].value) continue;
-      best_.changes += fmt::format("{}{} {} -> {}", best_.changes.empty() ? "" : ", ", before[at].name,
-                                   before[at].value, after[at].value);
+      best.changes += fmt::format("{}{} {} -> {}", best.changes.empty() ? "" : ", ", before[at].name,
+                                  before[at].value, after[at].value);
     }
-    return best_;
+    return best.changes.empty() ? std::nullopt : std::optional(best);
   }
 
- private:
-  using Clock = std::chrono::steady_clock;
-
-  bool over() const { return Clock::now() >= end_; }
+  [[nodiscard]] bool over() const { return Clock::now() >= end; }
 
   // Whether the best case fails with this setting too; then it is the best.
   bool try_setting(const Knob& knob, const std::string& value) {
     if (over()) return false;
     Case test;
     try {
-      test = best_.test.variants().make({{knob.name, value}});
+      test = best.test.variants().make({{knob.name, value}});
     } catch (const Error&) {
       return false;  // settings that do not go together
     }
-    if (!passed_.insert(test.id).second) return false;
-    ++best_.tries;
-    CaseResult result = run_(test);
-    if (result.passed || result.failure != failure_) return false;
-    best_.test = std::move(test);
-    best_.result = std::move(result);
+    if (!tried.insert(test.id).second) return false;
+    ++best.tries;
+    CaseResult result = run(test);
+    if (result.passed || result.failure != failure) return false;
+    best.test = std::move(test);
+    best.result = std::move(result);
     return true;
   }
 
@@ -85,12 +77,6 @@ class Shrinker {
     }
     return failing < first;
   }
-
-  const std::function<CaseResult(const Case&)>& run_;
-  Failure failure_;
-  Clock::time_point end_;
-  Shrunk best_;
-  std::set<std::string> passed_;  // tried: those that failed are the best by now, or were
 };
 
 }  // namespace
@@ -98,7 +84,9 @@ class Shrinker {
 std::optional<Shrunk> shrink(const Case& failing, const CaseResult& result,
                              const std::function<CaseResult(const Case&)>& run, double seconds) {
   if (!failing.variants || seconds <= 0.0) return std::nullopt;
-  return Shrinker(failing, result, run, seconds).shrink();
+  const auto end =
+      Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  return Shrinker{run, result.failure, end, {failing, result, {}}}.shrink();
 }
 
 }  // namespace hipforge::harness

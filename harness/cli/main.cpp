@@ -57,10 +57,10 @@ int main(int argc, char** argv) {
       ->needs("--race");
   check->add_flag("--emulatable", options.emulatable,
                   "Few small cases with every kernel of the target and every feature, for replay --emulate");
-  check->add_option("--json", options.json_path, "Write every result as JSON");
-  check->add_option("--junit", options.junit_path, "Write every result as JUnit XML");
-  check->add_option("--csv", options.csv_path, "Write every result as CSV");
-  check->add_option("--markdown", options.markdown_path, "Write the table and the failures as Markdown");
+  check->add_option("--json", options.files.json, "Write every result as JSON");
+  check->add_option("--junit", options.files.junit, "Write every result as JUnit XML");
+  check->add_option("--csv", options.files.csv, "Write every result as CSV");
+  check->add_option("--markdown", options.files.markdown, "Write the table and the failures as Markdown");
   check->add_option("--record", options.record_path,
                     "Write every launch to this new folder, for hipforge replay");
   check->add_option("--candidate", options.candidate_path,
@@ -228,6 +228,8 @@ int main(int argc, char** argv) {
     if (error.get_exit_code() == 0) return app.exit(error);
     fmt::print(stderr, "hipforge: {}\n", error.what());
     return kExitUsage;
+  } catch (const UsageError& error) {
+    return usage_error(app.get_subcommands().front()->get_name().c_str(), error.what());
   } catch (const std::exception& error) {
     fmt::print(stderr, "hipforge: {}\n", error.what());
     return kExitCannotRun;

@@ -15,6 +15,14 @@ struct Sheet {
   std::vector<std::vector<std::string>> rows;  ///< each of headings.size() cells
 };
 
+/// Files that a summary (harness/output/summary.h) is written to; an empty path is none.
+struct SummaryFiles {
+  std::string json{};
+  std::string junit{};
+  std::string csv{};
+  std::string markdown{};
+};
+
 /// A row's group: that of its key, which stands behind those that were asked for before it.
 template <class Key, class Group>
 Group& group_of(std::vector<std::pair<Key, Group>>& groups, const Key& key) {

@@ -53,14 +53,6 @@ struct Summary {
 /// What a reviewer reads: the table, then each failure with its message and its command.
 [[nodiscard]] std::string summary_markdown(const Summary& summary);
 
-/// Files that a summary is written to; an empty path is none.
-struct SummaryFiles {
-  std::string json{};
-  std::string junit{};
-  std::string csv{};
-  std::string markdown{};
-};
-
 /// Throws Error{kNotFound} that names a path that cannot be written.
 void write_summary(const SummaryFiles& files, const Summary& summary);
 

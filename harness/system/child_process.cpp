@@ -63,7 +63,10 @@ void watch() {
   for (const pid_t leader : all.groups) (void)::kill(-leader, SIGKILL);
   for (const pid_t leader : all.groups) (void)::waitpid(leader, nullptr, 0);
   std::error_code ignored;
-  for (const fs::path& folder : all.folders) fs::remove_all(folder, ignored);
+  for (const fs::path& folder : all.folders) {
+    // Another thread of ours may still be writing there, which ends when its folder is gone.
+    for (int i = 0; i < 100 && fs::exists(folder, ignored); ++i) fs::remove_all(folder, ignored);
+  }
   (void)std::signal(byte, SIG_DFL);
   (void)::kill(::getpid(), byte);
   for (;;) (void)::pause();
@@ -332,6 +335,11 @@ TemporaryFolder::TemporaryFolder() {
                         std::strerror(errno)));
   }
   path_ = name;
+  remains().folders.insert(path_);
+}
+
+TemporaryFolder::TemporaryFolder(fs::path made) : path_(std::move(made)) {
+  const auto held = lock();
   remains().folders.insert(path_);
 }
 

@@ -108,6 +108,8 @@ class ChildProcess {
 class TemporaryFolder {
  public:
   TemporaryFolder();
+  /// One that is there already.
+  explicit TemporaryFolder(std::filesystem::path made);
   ~TemporaryFolder();
   TemporaryFolder(const TemporaryFolder&) = delete;
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;

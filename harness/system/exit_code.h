@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <stdexcept>
 #include <string>
 
 namespace hipforge::harness {
@@ -13,7 +14,12 @@ inline constexpr int kExitFailed = 1;     ///< a check failed
 inline constexpr int kExitUsage = 2;      ///< bad usage, or nothing matched
 inline constexpr int kExitCannotRun = 3;  ///< no device, no file, a bad file, out of memory
 
-/// Says what is wrong with how a command was called.
+/// What is wrong with how a command was called: main() says so and ends with kExitUsage.
+struct UsageError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// The same, said on the spot.
 [[nodiscard]] inline int usage_error(const char* command, const std::string& message) {
   fmt::print(stderr, "hipforge {}: {}\n", command, message);
   return kExitUsage;

@@ -87,6 +87,8 @@ class Recorder final : public LaunchObserver {
   void finish();
 
   [[nodiscard]] std::size_t launches() const { return launches_; }
+  /// The folder's temporary name, for whoever removes it where a signal ends the process.
+  [[nodiscard]] const std::filesystem::path& partial() const { return partial_; }
 
   Status observe(const LaunchPlan& plan, std::span<const std::byte> args, hipStream_t stream,
                  const std::function<Status()>& run) override;

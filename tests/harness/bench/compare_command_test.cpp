@@ -67,7 +67,7 @@ class CompareCommand : public ::testing::Test {
   std::string refusal(const Json& before, const Json& after) {
     try {
       (void)compare(before, after);
-    } catch (const Error& error) {
+    } catch (const std::runtime_error& error) {
       (void)::testing::internal::GetCapturedStdout();
       (void)::testing::internal::GetCapturedStderr();
       return error.what();
@@ -142,8 +142,7 @@ TEST_F(CompareCommand, AWrappedFileIsReadAndCasesOfOneFileAreCounted) {
   EXPECT_EQ(compare(Json{{"commit", "abc"}, {"result", run(1.0)}}, after), kExitGood);
   EXPECT_NE(printed_.find("1 cases are in one file alone"), std::string::npos) << printed_;
   after["cases"][0]["id"] = "other";
-  EXPECT_EQ(compare(run(1.0), after), kExitUsage);
-  EXPECT_NE(printed_.find("no case of"), std::string::npos) << printed_;
+  EXPECT_NE(refusal(run(1.0), after).find("no case of"), std::string::npos);
 }
 
 TEST_F(CompareCommand, FilesThatShowNothingAreRefused) {

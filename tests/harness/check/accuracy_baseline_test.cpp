@@ -173,7 +173,7 @@ TEST_F(AccuracyBaselineTest, TheCommandFailsOnAPlantedGrowth) {
   const std::string text = ::testing::internal::GetCapturedStdout();
   EXPECT_NE(text.find("1 grew by more than half"), std::string::npos) << text;
   options_.accept = " ";
-  EXPECT_EQ(run_check(options_), kExitUsage);
+  EXPECT_THROW((void)run_check(options_), UsageError);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "harness/check/check_summary.h"
 #include "harness/check/coverage.h"
+#include "harness/system/child_process.h"
 #include "harness/system/exit_code.h"
 #include "harness/system/file.h"
 
@@ -9,11 +10,16 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
+#include <thread>
 
 namespace hipforge::harness {
 namespace {
@@ -60,21 +66,21 @@ TEST(Suites, IdsAreUniqueAndPlain) {
 TEST(CheckCommand, UsageErrors) {
   CheckOptions options;
   options.ops = {"no_such_op"};
-  EXPECT_EQ(run_check(options), kExitUsage);
+  EXPECT_THROW((void)run_check(options), UsageError);
   options = {};
   options.dtypes = {"f8"};
-  EXPECT_EQ(run_check(options), kExitUsage);
+  EXPECT_THROW((void)run_check(options), UsageError);
   options = {};
   options.waves = {48};
-  EXPECT_EQ(run_check(options), kExitUsage);
+  EXPECT_THROW((void)run_check(options), UsageError);
   options = {};
   options.target = "gfx000";
-  EXPECT_EQ(run_check(options), kExitUsage);
+  EXPECT_THROW((void)run_check(options), UsageError);
   options = {};
   options.filter = "(";
-  EXPECT_EQ(run_check(options), kExitUsage);
+  EXPECT_THROW((void)run_check(options), UsageError);
   options.filter = "matches nothing at all";
-  EXPECT_EQ(run_check(options), kExitUsage);
+  EXPECT_THROW((void)run_check(options), UsageError);
 }
 
 TEST(CheckCommand, WritesFormsThatAgree) {
@@ -82,12 +88,12 @@ TEST(CheckCommand, WritesFormsThatAgree) {
   std::filesystem::create_directories(folder);
   CheckOptions options;
   options.filter = "rms_norm/f16/strided/5x257/";
-  options.json_path = folder / "out.json";
-  options.junit_path = folder / "out.xml";
-  options.csv_path = folder / "out.csv";
-  options.markdown_path = folder / "out.md";
+  options.files.json = folder / "out.json";
+  options.files.junit = folder / "out.xml";
+  options.files.csv = folder / "out.csv";
+  options.files.markdown = folder / "out.md";
   ASSERT_EQ(run_check(options), kExitGood);
-  std::ifstream file(options.json_path);
+  std::ifstream file(options.files.json);
   const nlohmann::json root = nlohmann::json::parse(file);
   EXPECT_EQ(root["failed"], 0);
   EXPECT_EQ(root["passed"], root["results"].size());
@@ -96,17 +102,17 @@ TEST(CheckCommand, WritesFormsThatAgree) {
     EXPECT_GT(row["worst_share"].get<double>(), 0.0);
     EXPECT_LE(row["worst_share"].get<double>(), 1.0);
   }
-  std::ifstream xml_file(options.junit_path);
+  std::ifstream xml_file(options.files.junit);
   const std::string xml((std::istreambuf_iterator<char>(xml_file)), {});
   std::size_t cases = 0;
   for (std::size_t at = xml.find("<testcase"); at != std::string::npos; at = xml.find("<testcase", at + 1))
     ++cases;
   EXPECT_EQ(cases, root["results"].size());
-  const std::string csv = read_file(options.csv_path);
+  const std::string csv = read_file(options.files.csv);
   EXPECT_EQ(static_cast<std::size_t>(std::count(csv.begin(), csv.end(), '\n')), root["results"].size() + 1);
   EXPECT_NE(csv.find("\n" + root["results"][0]["id"].get<std::string>() + ",rms_norm,f16,strided,"),
             std::string::npos);
-  const std::string markdown = read_file(options.markdown_path);
+  const std::string markdown = read_file(options.files.markdown);
   EXPECT_NE(markdown.find(fmt::format("\n{} passed, 0 failed\n", root["results"].size())), std::string::npos)
       << markdown;
   EXPECT_NE(markdown.find("| rms\\_norm | f16 | "), std::string::npos) << markdown;
@@ -131,7 +137,7 @@ TEST(CheckSummary, AFailureHasItsMessageAndItsCommandInEveryForm) {
   const Summary summary = check_summary(options, records, 1.0);
   const std::string table = csv(summary.details);
   EXPECT_NE(table.find(",no,wrong,,0.5000,\"y[0]: 1 | 2, \"\"off\"\"\","), std::string::npos) << table;
-  EXPECT_NE(table.find(repro_command(failed, options)), std::string::npos) << table;
+  EXPECT_NE(table.find(case_command(failed.test->id, failed.target, options)), std::string::npos) << table;
   EXPECT_EQ(
       summary.groups.rows,
       (std::vector<std::vector<std::string>>{{"softmax", "f32", "64", "2", "1", "wrong", "1.0", test.id}}));
@@ -140,13 +146,13 @@ TEST(CheckSummary, AFailureHasItsMessageAndItsCommandInEveryForm) {
   EXPECT_NE(text.find("\n1 passed, 1 failed\n"), std::string::npos) << text;
   const nlohmann::json row = nlohmann::json::parse(summary_json(summary))["results"][1];
   EXPECT_TRUE(row["worst_share"].is_null());
-  EXPECT_EQ(row["repeat"], repro_command(failed, options));
+  EXPECT_EQ(row["repeat"], case_command(failed.test->id, failed.target, options));
 }
 
 TEST(CheckCommand, AnUnwritableReportIsAnErrorThatNamesIt) {
   CheckOptions options;
   options.filter = "rms_norm/f16/strided/5x257/";
-  options.json_path = "/no/such/folder/out.json";
+  options.files.json = "/no/such/folder/out.json";
   try {
     (void)run_check(options);
     FAIL() << "no error";
@@ -175,7 +181,8 @@ TEST(CheckCommand, RacesNeedABuildThatTellsThem) {
 #endif
   CaseRecord record;
   record.test = &all_suites().front().cases.front();
-  EXPECT_NE(repro_command(record, options).find(" check --race --schedules 1 --case "), std::string::npos);
+  EXPECT_NE(case_command(record.test->id, record.target, options).find(" check --race --schedules 1 --case "),
+            std::string::npos);
 }
 
 TEST(CheckCommand, ReproLinesNameTheCaseTheSeedAndTheWave) {
@@ -185,7 +192,7 @@ TEST(CheckCommand, ReproLinesNameTheCaseTheSeedAndTheWave) {
   record.target.wave = 64;
   CheckOptions options;
   options.seed = 9;
-  const std::string line = repro_command(record, options);
+  const std::string line = case_command(record.test->id, record.target, options);
   EXPECT_NE(line.find("--seed 9"), std::string::npos);
   EXPECT_NE(line.find("--wave 64"), std::string::npos);
 #if defined(HIPFORGE_PLATFORM_CPU)
@@ -193,6 +200,22 @@ TEST(CheckCommand, ReproLinesNameTheCaseTheSeedAndTheWave) {
     EXPECT_NE(line.find(name), std::string::npos) << line;
   }
 #endif
+}
+
+TEST(CheckCommand, AnInterruptedRecordLeavesNothingBehind) {
+  namespace fs = std::filesystem;
+  const fs::path folder =
+      fs::path(::testing::TempDir()) / fmt::format("hipforge_interrupted_record_{}", ::getpid());
+  fs::create_directories(folder);
+  ChildProcess check({{HIPFORGE_EXECUTABLE, "check", "--op", "rms_norm", "--record", folder / "record"}});
+  for (int i = 0; i < 2000 && fs::is_empty(folder); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_FALSE(fs::is_empty(folder));
+  ASSERT_EQ(::kill(check.id(), SIGINT), 0);
+  EXPECT_EQ(check.wait().number, SIGINT);
+  EXPECT_TRUE(fs::is_empty(folder));
+  fs::remove_all(folder);
 }
 
 TEST(CheckCommand, ShardsPartTheCases) {
