@@ -243,8 +243,7 @@ int run_check(const CheckOptions& options) {
   std::optional<TemporaryFolder> partial_record;
   std::optional<Recorder> recorder;
   if (!options.record_path.empty()) {
-    recorder.emplace(options.record_path);
-    partial_record.emplace(recorder->partial());
+    partial_record.emplace([&] { return recorder.emplace(options.record_path).partial(); });
   }
   std::unique_ptr<CandidateKernel> candidate;
   if (!options.candidate_path.empty()) {

@@ -214,7 +214,7 @@ Entry entry_of(const LaunchRecord& record) {
   constexpr const char* kVerdicts[] = {"passed", "failed", "skipped"};
   const RecordedLaunch& launch = *record.launch;
   JsonFields fields{{"kernel", launch.kernel}};
-  const auto add = [&](std::initializer_list<JsonField> more) { fields.insert(fields.end(), more); };
+  const auto add = [&](const JsonFields& more) { fields.insert(more.begin(), more.end()); };
   if (launch.origin)
     add({{"case", launch.origin->id}, {"op", launch.origin->op}, {"dtype", launch.origin->dtype}});
   add({{"target", launch.plan.target.architecture},

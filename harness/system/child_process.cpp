@@ -338,8 +338,9 @@ TemporaryFolder::TemporaryFolder() {
   remains().folders.insert(path_);
 }
 
-TemporaryFolder::TemporaryFolder(fs::path made) : path_(std::move(made)) {
+TemporaryFolder::TemporaryFolder(const std::function<fs::path()>& make) {
   const auto held = lock();
+  path_ = make();
   remains().folders.insert(path_);
 }
 

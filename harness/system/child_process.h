@@ -108,8 +108,8 @@ class ChildProcess {
 class TemporaryFolder {
  public:
   TemporaryFolder();
-  /// One that is there already.
-  explicit TemporaryFolder(std::filesystem::path made);
+  /// The one that `make` makes and returns: no signal ends us before it is known.
+  explicit TemporaryFolder(const std::function<std::filesystem::path()>& make);
   ~TemporaryFolder();
   TemporaryFolder(const TemporaryFolder&) = delete;
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;

@@ -8,7 +8,7 @@ namespace hipforge::harness {
 namespace {
 
 TEST(Ceilings, ByteCountsWithinHalfAPercentShareAMeasurement) {
-  Ceilings ceilings(nullptr, true);
+  Ceilings ceilings(true);
   constexpr std::int64_t kBytes = std::int64_t{8} << 20;
   const Bandwidth& first = ceilings.bandwidth(Traffic::kRead, kBytes);
   EXPECT_EQ(&ceilings.bandwidth(Traffic::kRead, kBytes), &first);
@@ -18,7 +18,7 @@ TEST(Ceilings, ByteCountsWithinHalfAPercentShareAMeasurement) {
 }
 
 TEST(Ceilings, AFigureHasItsSpreadAndSaysWhatReachedIt) {
-  Ceilings ceilings(nullptr, true);
+  Ceilings ceilings(true);
   const Bandwidth& copy = ceilings.bandwidth(Traffic::kCopy, 1);
   EXPECT_EQ(copy.bytes, 4096) << "the least that can be moved";
   EXPECT_GT(copy.low_gbps, 0.0);
@@ -28,7 +28,7 @@ TEST(Ceilings, AFigureHasItsSpreadAndSaysWhatReachedIt) {
 }
 
 TEST(Ceilings, ThereIsNoMatrixRateInADtypeThatNoMatrixUnitTakes) {
-  Ceilings ceilings(nullptr, true);
+  Ceilings ceilings(true);
   try {
     (void)ceilings.matrix(DType::kF32);
     FAIL() << "a rate in f32";

@@ -20,21 +20,21 @@ std::vector<std::string> said(const std::string& table) {
 }
 
 TEST(CaseTable, EachShapeGoesWithEachGroupOfWords) {
-  using Lines = std::vector<std::string>;
-  EXPECT_EQ(said("3x7 4 # alone\n\n  # nothing\n"), (Lines{"3x7", "4"}));
-  EXPECT_EQ(said("3x{1,2!} : on ; a=1 b"), (Lines{"3x1 on", "3x1 a=1 b", "3x2 on quick", "3x2 a=1 b quick"}));
+  using Texts = std::vector<std::string>;
+  EXPECT_EQ(said("3x7 4 # alone\n\n  # nothing\n"), (Texts{"3x7", "4"}));
+  EXPECT_EQ(said("3x{1,2!} : on ; a=1 b"), (Texts{"3x1 on", "3x1 a=1 b", "3x2 on quick", "3x2 a=1 b quick"}));
   EXPECT_EQ(
       said("1!~ 2~ : {x,y}={1,2}"),
-      (Lines{"1 x=1 quick emulated", "1 x=2 quick emulated", "1 y=1 quick emulated", "1 y=2 quick emulated",
+      (Texts{"1 x=1 quick emulated", "1 x=2 quick emulated", "1 y=1 quick emulated", "1 y=2 quick emulated",
              "2 x=1 emulated", "2 x=2 emulated", "2 y=1 emulated", "2 y=2 emulated"}));
   // A group that is empty says nothing.
-  EXPECT_EQ(said("1 : ; a"), (Lines{"1", "1 a"}));
+  EXPECT_EQ(said("1 : ; a"), (Texts{"1", "1 a"}));
   // Words in turn: those of a case go together, and a case without them takes no turn.
   EXPECT_EQ(said("{1,2} : d=<a|b> e=<u|v|w> ; plain\n3 : d=<a|b>"),
-            (Lines{"1 d=a e=u", "1 plain", "2 d=b e=v", "2 plain", "3 d=a"}));
+            (Texts{"1 d=a e=u", "1 plain", "2 d=b e=v", "2 plain", "3 d=a"}));
   // Names stand for words, of which some may be names.
   EXPECT_EQ(said("$two = a,b # both\n$all = {$two} ; c\n1 : {$two} d\n2 : x={$two,e}\n3 : $all"),
-            (Lines{"1 a d", "1 b d", "2 x=a", "2 x=b", "2 x=e", "3 a", "3 b", "3 c"}));
+            (Texts{"1 a d", "1 b d", "2 x=a", "2 x=b", "2 x=e", "3 a", "3 b", "3 c"}));
 }
 
 TEST(CaseTable, WhatIsNoCaseIsNamed) {
