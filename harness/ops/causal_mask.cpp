@@ -35,16 +35,13 @@ void declare(Fields<Spec>& made) {
   made.number("window", &Spec::window, 0).number("prefix_len", &Spec::prefix_len, 0);
   made.layout("layout", &Spec::layout);
   made.feature("window_and_prefix", [](const Spec& spec) { return spec.window > 0 && spec.prefix_len > 0; });
-  made.feature("window", [](const Spec& spec) { return spec.window > 0; });
-  made.feature("prefix", [](const Spec& spec) { return spec.prefix_len > 0; });
+  made.feature("window", &Spec::window).feature("prefix", &Spec::prefix_len);
   made.feature("q_longer", [](const Spec& spec) { return spec.q_len > spec.kv_len; });
   made.feature("decode", [](const Spec& spec) { return spec.q_len == 1; });
   made.feature("causal", is_causal);
   made.special({"masked_rows"},
                [](const Spec& spec) { return spec.q_len > spec.kv_len && spec.prefix_len == 0; });
-  made.option([](const Spec& spec) { return spec.window > 0 ? fmt::format("window_{}", spec.window) : ""; });
-  made.option(
-      [](const Spec& spec) { return spec.prefix_len > 0 ? fmt::format("prefix_{}", spec.prefix_len) : ""; });
+  made.option("window_{}", &Spec::window).option("prefix_{}", &Spec::prefix_len);
   made.over_tile([](const Spec& spec) { return spec.kv_len > kBlockElements || spec.q_len > 1; });
 }
 

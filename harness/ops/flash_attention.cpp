@@ -103,31 +103,19 @@ bool has_empty_rows(const Spec& spec) {
   return spec.masked_rows || headless || spec.kv_len == 0;
 }
 
-std::string options_of(const Spec& spec) {
-  std::string options;
-  const auto say = [&](bool holds, const std::string& text) {
-    if (holds) options += (options.empty() ? "" : ".") + text;
-  };
-  say(spec.causal, "causal");
-  say(spec.window > 0, fmt::format("window_{}", spec.window));
-  say(spec.prefix_len > 0, fmt::format("prefix_{}", spec.prefix_len));
-  say(spec.soft_cap > 0.0f, fmt::format("cap_{:g}", spec.soft_cap));
-  say(spec.scale != 0.0f, fmt::format("scale_{:g}", spec.scale));
+std::string mask_text(const Spec& spec) {
   const auto axis = [&](std::size_t at) { return spec.mask_broadcast[at] ? '1' : 'n'; };
-  say(spec.mask != Mask::kNone,
-      fmt::format("mask_{}_{}_{}_{}", spec.mask == Mask::kF32 ? "f32" : "same", axis(0), axis(1), axis(2)));
-  say(spec.masked_rows, "masked_rows");
-  say(spec.lse, "lse");
-  say(spec.wild, "wild");
-  say(spec.family != Family::kNormal, family_name(spec.family));
-  say(spec.exact, "exact");
-  say(spec.removed_keys, "removed_keys");
-  say(spec.v_scale != 1.0, fmt::format("values_{:g}", spec.v_scale));
-  say(spec.q_scale != 1.0, fmt::format("times_{:g}", spec.q_scale));
-  say(spec.keys == Keys::kPaged,
-      fmt::format("page_{}.{}_q", spec.page_size, spec.packed_q ? "packed" : "dense"));
-  say(spec.strided && spec.keys != Keys::kDense, "strided");
-  return options;
+  const char* const dtype = spec.mask == Mask::kF32 ? "f32" : "same";
+  return spec.mask == Mask::kNone ? "" : fmt::format("mask_{}_{}_{}_{}", dtype, axis(0), axis(1), axis(2));
+}
+
+const char* family_text(const Spec& spec) {
+  return spec.family == Family::kNormal ? "" : family_name(spec.family);
+}
+
+std::string pages_text(const Spec& spec) {
+  const char* const queries = spec.packed_q ? "packed" : "dense";
+  return spec.keys == Keys::kPaged ? fmt::format("page_{}.{}_q", spec.page_size, queries) : "";
 }
 
 // A small generator for what is not tensor data: page orders and which elements a mask removes.
@@ -218,44 +206,13 @@ std::vector<Sequence> make_sequences(const Spec& spec, const Rig& rig) {
   return all;
 }
 
-// Caches of pages in a shuffled order, two more than are in use. NaN where nothing lies, and pages far
-// outside where the table must not be read.
-void make_pages(const Spec& spec, const std::vector<Sequence>& sequences, Layout k_layout, Layout v_layout,
-                Rig& rig, FlashAttentionParams& params) {
-  std::int64_t used = 0;
-  std::int64_t max_pages = 0;
-  std::vector<double> lens;
-  for (const Sequence& sequence : sequences) {
-    const std::int64_t pages = (sequence.kv_len + spec.page_size - 1) / spec.page_size;
-    max_pages = std::max(max_pages, pages + 1);
-    used += pages;
-    lens.push_back(static_cast<double>(sequence.kv_len));
-  }
+// The pages that sequences take in turn, in a shuffled order, and two more.
+std::vector<std::int64_t> shuffled_pages(std::int64_t used, const Rig& rig) {
   std::vector<std::int64_t> order(static_cast<std::size_t>(used + 2));
   std::iota(order.begin(), order.end(), 0);
   Shuffler shuffler{rig.seed() * 2 + 1};
   for (std::size_t at = order.size(); at > 1; --at) std::swap(order[at - 1], order[shuffler.next(at)]);
-
-  const std::int64_t row = spec.kv_heads * spec.head_dim;
-  const Shape shape{used + 2, spec.page_size, spec.kv_heads, spec.head_dim};
-  std::vector<double> k(order.size() * static_cast<std::size_t>(spec.page_size * row), kNaN);
-  std::vector<double> v = k;
-  std::vector<double> table;
-  std::size_t rows_end = 0;
-  auto page = order.begin();
-  for (const Sequence& sequence : sequences) {
-    for (std::int64_t key = 0; key < sequence.kv_len; key += spec.page_size, ++page) {
-      table.push_back(static_cast<double>(*page));
-      const std::int64_t count = std::min(spec.page_size, sequence.kv_len - key) * row;
-      std::copy_n(sequence.k.begin() + key * row, count, k.begin() + *page * spec.page_size * row);
-      std::copy_n(sequence.v.begin() + key * row, count, v.begin() + *page * spec.page_size * row);
-    }
-    table.resize(rows_end += static_cast<std::size_t>(max_pages), 1e9);
-  }
-  params.k = rig.input_values("k", spec.dtype, shape, k, k_layout);
-  params.v = rig.input_values("v", spec.dtype, shape, v, v_layout);
-  params.block_table = rig.input_values("block_table", DType::kI32, {spec.batch, max_pages}, table);
-  params.kv_lens = rig.input_values("kv_lens", DType::kI32, {spec.batch}, lens);
+  return order;
 }
 
 void make_keys(const Spec& spec, Layout k_layout, Layout v_layout, Rig& rig, FlashAttentionParams& params) {
@@ -265,21 +222,48 @@ void make_keys(const Spec& spec, Layout k_layout, Layout v_layout, Rig& rig, Fla
     params.v = rig.input("v", spec.dtype, shape);
     return;
   }
+  const bool paged = spec.keys == Keys::kPaged;
   const std::vector<Sequence> sequences = make_sequences(spec, rig);
-  if (spec.keys == Keys::kPaged) return make_pages(spec, sequences, k_layout, v_layout, rig, params);
-  if (spec.keys == Keys::kPacked) {
+  const auto pages_of = [&](const Sequence& one) {
+    return (one.kv_len + spec.page_size - 1) / spec.page_size;
+  };
+  std::vector<std::int64_t> order;
+  if (paged) {
+    std::int64_t used = 0;
+    for (const Sequence& one : sequences) used += pages_of(one);
+    order = shuffled_pages(used, rig);
+    shape = {used + 2, spec.page_size, spec.kv_heads, spec.head_dim};
+  } else if (spec.keys == Keys::kPacked) {
     const std::vector<double> offsets = offsets_of(sequences_of(spec), &Lengths::kv_len);
     params.kv_offsets = rig.input_values("kv_offsets", DType::kI32, {spec.batch + 1}, offsets);
     shape = {static_cast<std::int64_t>(offsets.back()), spec.kv_heads, spec.head_dim};
   }
-  std::vector<double> k;
-  std::vector<double> v;
-  for (const Sequence& sequence : sequences) {
-    k.insert(k.end(), sequence.k.begin(), sequence.k.end());
-    v.insert(v.end(), sequence.v.begin(), sequence.v.end());
+  const auto operand = [&](const char* name, std::vector<double> Sequence::*of_one, Layout layout) {
+    std::vector<std::span<const double>> parts;
+    std::vector<double> values;
+    for (const Sequence& one : sequences) {
+      parts.emplace_back(one.*of_one);
+      values.insert(values.end(), parts.back().begin(), parts.back().end());
+    }
+    if (paged) values = in_pages(parts, spec.page_size * spec.kv_heads * spec.head_dim, order);
+    return rig.input_values(name, spec.dtype, shape, values, layout);
+  };
+  params.k = operand("k", &Sequence::k, k_layout);
+  params.v = operand("v", &Sequence::v, v_layout);
+  if (!paged) return;
+  // Pages far outside where the table must not be read.
+  std::vector<double> table;
+  std::vector<double> lens;
+  std::int64_t max_pages = 0;
+  for (const Sequence& one : sequences) max_pages = std::max(max_pages, pages_of(one) + 1);
+  auto page = order.begin();
+  for (const Sequence& one : sequences) {
+    lens.push_back(static_cast<double>(one.kv_len));
+    for (std::int64_t i = 0; i < pages_of(one); ++i) table.push_back(static_cast<double>(*page++));
+    table.resize(lens.size() * static_cast<std::size_t>(max_pages), 1e9);
   }
-  params.k = rig.input_values("k", spec.dtype, shape, k, k_layout);
-  params.v = rig.input_values("v", spec.dtype, shape, v, v_layout);
+  params.block_table = rig.input_values("block_table", DType::kI32, {spec.batch, max_pages}, table);
+  params.kv_lens = rig.input_values("kv_lens", DType::kI32, {spec.batch}, lens);
 }
 
 std::int64_t visible_pairs(const Spec& spec, const Lengths& lengths) {
@@ -336,13 +320,11 @@ void declare(Fields<Spec>& made) {
   made.dtype(&Spec::dtype).layout_text(layout_of);
   made.shape_text([](const Spec& spec) { return shape_name(shape_of(spec)); });
   made.feature("additive_mask", masked);
-  made.feature("prefix", [](const Spec& spec) { return spec.prefix_len > 0; });
-  made.feature("sliding_window", [](const Spec& spec) { return spec.window > 0; });
+  made.feature("prefix", &Spec::prefix_len).feature("sliding_window", &Spec::window);
   made.feature("causal",
                [](const Spec& spec) { return is_causal(spec) && spec.window == 0 && spec.prefix_len == 0; });
   made.feature("full", [=](const Spec& spec) { return !is_causal(spec) && !masked(spec); });
-  made.feature("soft_cap", [](const Spec& spec) { return spec.soft_cap > 0.0f; });
-  made.feature("scale", [](const Spec& spec) { return spec.scale != 0.0f; }).feature("lse", &Spec::lse);
+  made.feature("soft_cap", &Spec::soft_cap).feature("scale", &Spec::scale).feature("lse", &Spec::lse);
   made.feature("gqa", [](const Spec& spec) { return spec.kv_heads > 1 && spec.q_heads > spec.kv_heads; });
   made.feature("mqa", [](const Spec& spec) { return spec.kv_heads == 1 && spec.q_heads > 1; });
   made.feature("decode", [](const Spec& spec) { return spec.q_len == 1; });
@@ -358,10 +340,9 @@ void declare(Fields<Spec>& made) {
   made.size("q_len", &Spec::q_len).size("kv_len", &Spec::kv_len).size("head_dim", &Spec::head_dim);
   made.number("page_size", &Spec::page_size).number("prefix_len", &Spec::prefix_len, 0);
   made.number("window", &Spec::window, 0);
-  made.choice<Keys>("keys", &Spec::keys,
-                    {{"dense", Keys::kDense}, {"packed", Keys::kPacked}, {"paged", Keys::kPaged}});
+  made.choice("keys", &Spec::keys, "dense packed paged");
   made.flag("packed_q", &Spec::packed_q).flag("strided", &Spec::strided).family("family", &Spec::family);
-  made.choice<Mask>("mask", &Spec::mask, {{"none", Mask::kNone}, {"f32", Mask::kF32}, {"same", Mask::kSame}});
+  made.choice("mask", &Spec::mask, "none f32 same");
   made.choice<std::array<bool, 3>>("mask_broadcast", &Spec::mask_broadcast,
                                    {{"none", {}},
                                     {"batch", {true, false, false}},
@@ -382,7 +363,16 @@ void declare(Fields<Spec>& made) {
   // The last rows see all keys.
   made.special(
       {"non_finite"}, [](const Spec& spec) { return spec.wild && spec.window == 0; }, false);
-  made.no_features_in_id().option(options_of);
+  made.no_features_in_id().option("causal", &Spec::causal).option("window_{}", &Spec::window);
+  made.option("prefix_{}", &Spec::prefix_len).option("cap_{:g}", &Spec::soft_cap);
+  made.option("scale_{:g}", &Spec::scale).option(mask_text).option("masked_rows", &Spec::masked_rows);
+  made.option("lse", &Spec::lse)
+      .option("wild", &Spec::wild)
+      .option(family_text)
+      .option("exact", &Spec::exact);
+  made.option("removed_keys", &Spec::removed_keys).option("values_{:g}", &Spec::v_scale, 1.0);
+  made.option("times_{:g}", &Spec::q_scale, 1.0).option(pages_text);
+  made.option("strided", [](const Spec& spec) { return spec.strided && spec.keys != Keys::kDense; });
   made.over_tile([](const Spec& spec) { return spec.kv_len > (spec.head_dim <= 128 ? 64 : 32); });
   // Dense keys go with dense queries.
   made.settle([](Spec& spec) { spec.packed_q = spec.packed_q && spec.keys != Keys::kDense; });
@@ -436,26 +426,16 @@ const OpCases<Spec, FlashAttentionParams> kCases{flash_attention, declared<Spec,
                                                  samples};
 
 // As in all tables here, batch x kv_heads x q_heads x q_len x kv_len x head_dim.
-constexpr std::string_view kLarge = "4x32x32x4096x4096x128 : ; causal \n 32x8x32x1x8192x128";
+constexpr std::string_view kLarge = R"(
+  [f16 bf16]
+  4x32x32x4096x4096x128 : what=full tflops=250 ; what=causal causal tflops=220
+  32x8x32x1x8192x128 : what=decode share=0.80
+)";
 
-std::vector<Case> large_cases(std::int64_t shrink) {
-  std::vector<Case> cases;
-  for (DType dtype : {DType::kBF16, DType::kF16}) {
-    std::size_t turn = 0;
-    for (Spec spec : kCases.fields().expand(kLarge, {.dtype = dtype, .on_device = true}, turn)) {
-      const bool decodes = spec.q_len == 1;
-      if (!decodes) spec.q_len /= shrink;
-      spec.kv_len /= shrink;
-      cases.push_back(make_large_case(kCases, spec,
-                                      decodes       ? "decode"
-                                      : spec.causal ? "causal"
-                                                    : "full",
-                                      shape_of(spec)));
-      cases.back().floor_share = decodes ? 0.80 : 0.0;
-      cases.back().floor_tflops = decodes ? 0.0 : spec.causal ? 220.0 : 250.0;
-    }
-  }
-  return cases;
+void shrink(Spec& spec, std::int64_t by) {
+  if (spec.q_len > 1) spec.q_len /= by;
+  spec.kv_len /= by;
+  spec.on_device = true;
 }
 
 // What a weight may lose in absolute terms, relative to the largest weight: half of f16's smallest number,
@@ -510,6 +490,20 @@ std::optional<Sequence> sequence_of(const FlashAttentionParams& part, const Host
 }
 
 }  // namespace
+
+std::vector<double> in_pages(const std::vector<std::span<const double>>& sequences,
+                             std::int64_t page_elements, const std::vector<std::int64_t>& order) {
+  std::vector<double> cache(order.size() * static_cast<std::size_t>(page_elements), kNaN);
+  auto page = order.begin();
+  for (std::span<const double> rest : sequences) {
+    for (; !rest.empty(); ++page) {
+      const std::size_t count = std::min(rest.size(), static_cast<std::size_t>(page_elements));
+      std::ranges::copy(rest.first(count), cache.begin() + *page * page_elements);
+      rest = rest.subspan(count);
+    }
+  }
+  return cache;
+}
 
 std::vector<OutputExpectation> expect(const FlashAttentionParams& part, const HostTensors& host,
                                       const Target&, const FlashAttentionParams&) {
@@ -798,7 +792,7 @@ OpSuite flash_attention_suite() {
     add_cases(suite.bench_cases, kCases, kBench, {.dtype = dtype}, settle, turn);
   }
   add_metamorphic(suite, flash_attention_metamorphic_cases());
-  suite.large_cases = large_cases;
+  suite.large_cases = large_sweep(kCases, kLarge, shrink);
   return suite;
 }
 

@@ -4,6 +4,8 @@
 #include "harness/sweep/metamorphic.h"
 #include "kernels/flash_attention.h"
 
+#include <cstdint>
+#include <span>
 #include <vector>
 
 namespace hipforge::harness {
@@ -29,6 +31,11 @@ integers of a sum within 2²⁴, o is the mean rounded once, exactly.)";
 /// Oracle and kFlashAttentionBound: o, and lse where there is one.
 [[nodiscard]] std::vector<OutputExpectation> expect(const FlashAttentionParams& part, const HostTensors& host,
                                                     const Target& target, const FlashAttentionParams& whole);
+
+/// The values of sequences in the pages of a cache: the i-th page of all of them at order[i], NaN where nothing lies.
+[[nodiscard]] std::vector<double> in_pages(const std::vector<std::span<const double>>& sequences,
+                                           std::int64_t page_elements,
+                                           const std::vector<std::int64_t>& order);
 
 [[nodiscard]] OpSuite flash_attention_suite();
 /// Its metamorphic cases, of `launcher`.

@@ -116,10 +116,18 @@ LinearParams make(const Spec& spec, Rig& rig) {
 
 void declare(Fields<Spec>& made) {
   const auto is_large = [](const Spec& spec) { return spec.scale > 100.0; };
-  made.dtype(&Spec::x).size("rows", &Spec::rows).size("in_features", &Spec::in_features);
+  made.dtype(&Spec::x, &Spec::weight).size("rows", &Spec::rows).size("in_features", &Spec::in_features);
   made.size("out_features", &Spec::out_features).layout("layout", &Spec::layout);
-  made.alias([](const Spec& spec) { return is_tiled(spec) ? "tiled_rows" : "dot_rows"; }, &Spec::rows,
-             [](Spec& spec, std::int64_t rows) { spec.rows = rows; });
+  made.alias(
+      "dot_rows", [](const Spec& spec) { return is_tiled(spec) ? -1 : spec.rows; },
+      [](Spec& spec, std::int64_t rows) { spec.rows = rows; });
+  made.alias(
+      "tiled_rows", [](const Spec& spec) { return is_tiled(spec) ? spec.rows : -1; },
+      [](Spec& spec, std::int64_t rows) {
+        spec.rows = rows;
+        spec.batch_invariant = false;
+        spec.weight = spec.x;
+      });
   made.feature([](const Spec& spec) { return fmt::format("weight_{}", dtype_name(spec.weight)); });
   made.feature("y_f32", [](const Spec& spec) { return y_dtype(spec) == DType::kF32; });
   made.feature("bias", [](const Spec& spec) { return spec.bias != Bias::kNone; });
@@ -128,8 +136,7 @@ void declare(Fields<Spec>& made) {
   made.feature("column_slice", &Spec::column_slice).feature("mixed_alignment", &Spec::mixed_alignment);
   made.feature("non_finite", &Spec::non_finite).family("family", &Spec::family);
   made.scalar("scale", &Spec::scale, 1.0).feature("large", is_large);
-  made.choice<Bias>("bias", &Spec::bias,
-                    {{"none", Bias::kNone}, {"weight", Bias::kOfWeight}, {"f32", Bias::kF32}});
+  made.choice("bias", &Spec::bias, "none weight f32");
   made.floats("weight", &Spec::weight).flag("y_f32", &Spec::y_f32);
   made.flag("batch_invariant", &Spec::batch_invariant, true);
   made.flag("column_slice", &Spec::column_slice).flag("non_finite", &Spec::non_finite);
@@ -166,30 +173,6 @@ std::vector<LinearParams> samples(const LinearParams& params, std::uint64_t seed
 }
 
 const OpCases<Spec, LinearParams> kCases{linear, declared<Spec, declare>, make, expect, work, samples};
-
-std::vector<Case> large_cases(std::int64_t shrink) {
-  std::vector<Case> cases;
-  const auto add = [&](DType dtype, Shape shape, bool batch_invariant) -> Case& {
-    for (std::int64_t& size : shape) size = size > shrink ? size / shrink : size;
-    const Spec spec{.rows = shape[0],
-                    .in_features = shape[1],
-                    .out_features = shape[2],
-                    .x = dtype,
-                    .weight = dtype,
-                    .batch_invariant = batch_invariant};
-    const char* const what = batch_invariant ? "batch_invariant" : "any_order";
-    return cases.emplace_back(make_large_case(kCases, spec, what, shape));
-  };
-  for (DType dtype : {DType::kBF16, DType::kF16}) {
-    add(dtype, {8192, 8192, 8192}, false).floor_tflops = 400.0;
-    add(dtype, {1, 4096, 14336}, true).floor_share = 0.75;
-    // What a prefill and a batch of decoding sequences ask for.
-    add(dtype, {2048, 4096, 14336}, false);
-    add(dtype, {2048, 4096, 14336}, true);
-    add(dtype, {16, 4096, 14336}, true);
-  }
-  return cases;
-}
 
 }  // namespace
 
@@ -240,13 +223,13 @@ std::vector<OutputExpectation> expect(const LinearParams& part, const HostTensor
 }
 
 // rows x in_features x out_features. Weights and biases take turns through all their dtypes.
-constexpr std::string_view kInTurn = R"(
+const std::string kInTurn = R"(
   $bias = bias=<none|weight|f32|none>
   $of_x = $bias y_f32=<on|off|off|off|off>
   $any = weight=<f32|f16|bf16> $of_x
 )";
 
-constexpr std::string_view kTable = R"(
+const std::string kTable = kInTurn + R"(
   # Around packs, groups of lanes, waves, blocks and tiles.
   1x1x1 1x7x3 1x8x4 1x31x5 1x255x64 1x256x129! 1x257x31 1x513x40 1x688x67 1x2049x6 1x4100x3 2x33x7 : $any
   3x256x130 4x129x66 5x65x133! 9x300x20 17x40x35 33x72x70 130x17x9 1x1024x1031 200x90x150 : $any
@@ -257,35 +240,57 @@ constexpr std::string_view kTable = R"(
   0x16x8 4x16x0 : $any
 )";
 
-constexpr std::string_view kOtherTable = R"(
+const std::string kMore = kInTurn + R"(
   # Fewer rows than a tile is worth: the invariant kernel although it was not asked for.
   31x24x9 : $any batch_invariant=off
-  $odd = bias=f32 column_slice,mixed_alignment,non_finite,scale=1e30
+  $odd = bias=f32 column_slice,mixed_alignment,non_finite,scale=large
   $family = outliers,integers,subnormal,cancel,one_hot,equal,positive y_f32,uniform
   $all = weight={f32,f16,bf16} {,bias=weight y_f32} ; weight=<f32|f16|bf16> {$odd,$family}
   1x96x20 6x37x45! 3x272x12 : $all
   70x40x72 : $any batch_invariant=off column_slice ; weight=f32 batch_invariant=off {non_finite,integers}
-)";
-
-// Of the matrix cores, around packs, steps, stages and the tiles of every target; some of 1 row or column
-// more than whole tiles, some whose rows take no 16-byte accesses.
-constexpr std::string_view kMmaTable = R"(
+  # Of the matrix cores, around packs, steps, stages and the tiles of every target; some of 1 row or column
+  # more than whole tiles, some whose rows take no 16-byte accesses.
+  [f16 bf16] batch_invariant=off
   32x1x1 32x8x8 33x16x17 63x31x63 64x32x64 65x33x65! 66x64x130 70x72x136~ 67x129x75 97x200x33 : $of_x
   128x64x128 127x40x129 129x65x127 130x136x130!~ 131x328x257 200x90x150 257x520x193 40x0x70 : $of_x
-  $odd = {column_slice,mixed_alignment,non_finite,scale=1e30}
+  $odd = {column_slice,mixed_alignment,non_finite,scale=large}
   $family = {outliers,integers,subnormal,cancel y_f32,one_hot,equal,positive y_f32}
   70x72x136 133x136x131 35x37x45 : $of_x $odd ; $bias $family
+  # Enough of the largest tiles for a target that has them to take them.
+  [f16 bf16] [contiguous] batch_invariant=off
+  1500x72x2820 : $of_x
+  1410x200x2565 : $of_x column_slice
 )";
 
-// Enough of the largest tiles for a target that has them to take them.
-constexpr std::string_view kLargestTiles = "1500x72x2820 : $of_x \n 1410x200x2565 : $of_x column_slice";
-
 // The embedded model's products, one token and a prefill.
-constexpr std::string_view kBench =
-    "1x256x{256,688} 1x688x256 1x256x4096 \n 64x256x688 : ; batch_invariant=off";
+constexpr std::string_view kBench = R"(
+  $token = 1x256x{256,688} 1x688x256 1x256x4096
+  $prefill = 64x256x688
+  [f16 bf16]
+  $token $prefill
+  $prefill : batch_invariant=off
+  [f32] weight=f16
+  $token $prefill
+  $prefill : batch_invariant=off
+)";
+
+constexpr std::string_view kLarge = R"(
+  [f16 bf16]
+  8192x8192x8192 : what=any_order batch_invariant=off tflops=400
+  1x4096x14336 : what=batch_invariant share=0.75
+  # What a prefill and a batch of decoding sequences ask for.
+  2048x4096x14336 : what=any_order batch_invariant=off ; what=batch_invariant
+  16x4096x14336 : what=batch_invariant
+)";
+
+void shrink(Spec& spec, std::int64_t by) {
+  for (std::int64_t* size : {&spec.rows, &spec.in_features, &spec.out_features}) {
+    if (*size > by) *size /= by;
+  }
+}
 
 void settle(Spec& spec) {
-  if (spec.x == DType::kF16 && spec.scale > 1e4) spec.scale = spec.batch_invariant ? 1e4 : 1e3;
+  if (spec.x == DType::kF16 && !spec.batch_invariant) spec.scale = std::min(spec.scale, 1e3);
   if (spec.family == Family::kOneHot || spec.family == Family::kEqual) spec.quick = false;
 }
 
@@ -303,37 +308,9 @@ OpSuite linear_suite() {
   for (std::int64_t at : {8, 32, 64, 256, 2048}) suite.edges.push_back({"in_features", at});
   for (std::int64_t at : {4, 64, 128}) suite.edges.push_back({"out_features", at});
 
-  for (DType x : suite.dtypes) {
-    for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
-      std::size_t turn = 0;
-      const Spec base{.x = x, .layout = layout};
-      const Spec of_mma{.x = x, .weight = x, .batch_invariant = false, .layout = layout};
-      const auto add = [&](std::string_view table, const Spec& of) {
-        add_cases(suite.cases, kCases, std::string(kInTurn).append(table), of, settle, turn);
-      };
-      add(kTable, base);
-      fill_edges(suite, x, layout_name(layout), [&](const std::string& dimension, std::int64_t size) {
-        const std::string edge = std::string(kInTurn) + "3x20x5 : $any";
-        Spec spec = kCases.fields().expand(edge, base, turn).front();
-        if (dimension == "tiled_rows") {
-          spec.rows = size;
-          spec.batch_invariant = false;
-          spec.weight = x;
-        } else {
-          kCases.fields().resize(spec, dimension, size);
-        }
-        return make_case(kCases, spec);
-      });
-      add(kOtherTable, base);
-      if (x != DType::kF32) add(kMmaTable, of_mma);
-      if (x != DType::kF32 && layout == Layout::kContiguous) add(kLargestTiles, of_mma);
-    }
-    std::size_t turn = 0;
-    const Spec timed{.x = x, .weight = x == DType::kBF16 ? DType::kBF16 : DType::kF16};
-    add_cases(suite.bench_cases, kCases, kBench, timed, settle, turn);
-  }
+  fill_suite(suite, kCases, {kTable, kInTurn + "3x20x5 : $any", kBench, settle, kMore});
   add_metamorphic(suite, linear_metamorphic_cases());
-  suite.large_cases = large_cases;
+  suite.large_cases = large_sweep(kCases, kLarge, shrink);
   return suite;
 }
 

@@ -189,23 +189,6 @@ std::vector<RopeParams> samples(const RopeParams& params, std::uint64_t seed) {
 
 const OpCases<Spec, RopeParams> kCases{rope, declared<Spec, declare>, make, expect, work, samples};
 
-std::vector<Case> large_cases(std::int64_t shrink) {
-  std::vector<Case> cases;
-  for (DType dtype : {DType::kF16, DType::kBF16, DType::kF32}) {
-    for (RopeStyle style : {RopeStyle::kInterleaved, RopeStyle::kHalfSplit}) {
-      for (std::int64_t head_dim : {64, 128}) {
-        // 256 MiB in and out.
-        const std::int64_t batch = (dtype == DType::kF32 ? 256 : 512) / head_dim;
-        const Shape shape{batch, 4096 / shrink, 32, head_dim};
-        const Spec spec{.shape = shape, .rotary_dim = head_dim, .style = style, .dtype = dtype};
-        cases.push_back(make_large_case(kCases, spec, style_name(style), shape));
-        cases.back().floor_share = 0.85;
-      }
-    }
-  }
-  return cases;
-}
-
 }  // namespace
 
 std::vector<OutputExpectation> expect(const RopeParams& part, const HostTensors& host, const Target&,
@@ -244,7 +227,7 @@ constexpr std::string_view kTable = R"(
   # Every option at three shapes; at integers at position 0 the identity: exact.
   $some = in_place,positions=zero,limit,bad,ntk 131072,llama3 131072,outliers,uniform,one_hot
   $more = integers positions=zero,cancel 131072,special
-  $quick = magnitude=1.25,glm,yarn 131072,subnormal,integers,scale=1e30
+  $quick = magnitude=1.25,glm,yarn 131072,subnormal,integers,scale=large
   $rest = 131072,scaling=linear 131072,factors 131072,equal,cancel,special positions=zero
   1x3x2x16 : interleaved {$some,$more} ; half_split {$quick,$rest}
   2x5x3x34 : own_positions half_split {$some,$more} ; own_positions interleaved {$rest}
@@ -256,12 +239,20 @@ constexpr std::string_view kBench =
     "1x512x32x128 16x1x32x128 : {interleaved,half_split} 131072 rotary_dim=128 \n"
     "1x256x8x64 : {interleaved,half_split} 131072";
 
+// 256 MiB in and out.
+constexpr std::string_view kLarge = R"(
+  $styles = what=interleaved ; what=half_split half_split
+  [f16 bf16] share=0.85
+  8x4096x32x64 4x4096x32x128 : $styles
+  [f32] share=0.85
+  4x4096x32x64 2x4096x32x128 : $styles
+)";
+
 // Where the whole vector is turned, and where a tail is copied as well.
 void settle(Spec& spec) {
   const std::int64_t head_dim = spec.shape[3];
   const bool tail = head_dim == 128 && spec.positions != PositionKind::kCounting;
   if (spec.rotary_dim == 0) spec.rotary_dim = tail ? 96 : head_dim / 2 * 2;
-  if (spec.dtype == DType::kF16 && spec.scale > 1e4) spec.scale = 1e4;
 }
 
 OpSuite rope_suite() {
@@ -276,7 +267,10 @@ OpSuite rope_suite() {
   for (std::int64_t at : {4, 16}) suite.edges.push_back({"heads", at});
   fill_suite(suite, kCases, {kTable, "1x3x2x10", kBench, settle});
   add_metamorphic(suite, rope_metamorphic_cases());
-  suite.large_cases = large_cases;
+  suite.large_cases = large_sweep<Spec>(kCases, kLarge, [](Spec& spec, std::int64_t by) {
+    spec.shape[1] /= by;
+    spec.rotary_dim = spec.shape[3];
+  });
   return suite;
 }
 

@@ -226,7 +226,7 @@ void declare(Fields<Spec>& made) {
     if (spec.temperature < 1e-3f) return "cold";
     return spec.temperature != 1.0f || spec.edge == Edge::kDraw ? "temperature" : "";
   });
-  made.feature("top_k", [](const Spec& spec) { return spec.top_k > 0; });
+  made.feature("top_k", &Spec::top_k);
   made.feature("top_p", [](const Spec& spec) { return spec.top_p < 1.0f || spec.edge == Edge::kTopP; });
   made.choice<Edge>("edge", &Spec::edge,
                     {{"none", Edge::kNone},
@@ -236,11 +236,9 @@ void declare(Fields<Spec>& made) {
   made.says("", "ids_only").feature("long_row", [](const Spec& spec) { return spec.vocab >= 32000; });
   made.scalar("temperature", &Spec::temperature, 1.0f).scalar("top_p", &Spec::top_p, 1.0f);
   made.number("top_k", &Spec::top_k, 0).scalar("position", &Spec::position, std::uint64_t{0});
-  made.option([](const Spec& spec) {
-    return spec.temperature == 1.0f ? "" : fmt::format("t_{:g}", spec.temperature);
-  });
-  made.option([](const Spec& spec) { return spec.top_k > 0 ? fmt::format("k_{}", spec.top_k) : ""; });
-  made.option([](const Spec& spec) { return spec.top_p < 1.0f ? fmt::format("p_{:g}", spec.top_p) : ""; });
+  made.option("t_{:g}", &Spec::temperature, 1.0f)
+      .option("k_{}", &Spec::top_k)
+      .option("p_{:g}", &Spec::top_p, 1.0f);
   made.option([](const Spec& spec) { return fmt::format("at_{}", spec.position); });
   // A row, or what one wave takes in its steps.
   made.over_tile([](const Spec& spec) { return spec.rows > 1 || spec.vocab > 1024; });

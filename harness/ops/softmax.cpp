@@ -208,7 +208,7 @@ void declare(Fields<Spec>& made) {
            (spec.mask != MaskKind::kNone && spec.special != Special::kCancel);
   };
   made.special({"minus_infinity"}, has_minus_infinity, false);
-  made.option([](const Spec& spec) { return spec.scale == 1.0f ? "" : fmt::format("_{:.4g}", spec.scale); });
+  made.option("_{:.4g}", &Spec::scale, 1.0f);
   made.option(
       [](const Spec& spec) { return spec.causal ? fmt::format("offset_{}", spec.causal_offset) : ""; });
   made.option([](const Spec& spec) {
@@ -236,21 +236,6 @@ std::vector<SoftmaxParams> samples(const SoftmaxParams& params, std::uint64_t se
 }
 
 const OpCases<Spec, SoftmaxParams> kCases{softmax, declared<Spec, declare>, make, expect, work, samples};
-
-std::vector<Case> large_cases(std::int64_t shrink) {
-  std::vector<Case> cases;
-  for (DType dtype : {DType::kF16, DType::kBF16, DType::kF32}) {
-    for (std::int64_t cols : {1024, 2048, 4096, 8192, 16384}) {
-      // 256 MiB in and out.
-      const std::int64_t rows =
-          (std::int64_t{128} << 20) / (cols * static_cast<std::int64_t>(dtype_size(dtype)) * shrink);
-      const Spec spec{.rows = rows, .cols = cols, .dtype = dtype};
-      cases.push_back(make_large_case(kCases, spec, "plain", {rows, cols}));
-      cases.back().floor_share = 0.85;
-    }
-  }
-  return cases;
-}
 
 bool fits_f32(double value) {
   return round_to_dtype(DType::kF32, value) == value;
@@ -386,6 +371,14 @@ constexpr std::string_view kBench = R"(
   1x4x128x1024 : scale=0.125 causal offset=896
 )";
 
+// 256 MiB in and out.
+constexpr std::string_view kLarge = R"(
+  [f16 bf16] what=plain share=0.85
+  1x1x{65536x1024,32768x2048,16384x4096,8192x8192,4096x16384}
+  [f32] what=plain share=0.85
+  1x1x{32768x1024,16384x2048,8192x4096,4096x8192,2048x16384}
+)";
+
 OpSuite softmax_suite() {
   auto suite = make_suite<SoftmaxParams>(kSoftmaxBound);
   suite.features = words_of(
@@ -401,7 +394,11 @@ OpSuite softmax_suite() {
                                  spec.scale = 0x1p86f;
                              }});
   add_metamorphic(suite, softmax_metamorphic_cases());
-  suite.large_cases = large_cases;
+  suite.large_cases = large_sweep<Spec>(
+      kCases, kLarge, [](Spec& spec, std::int64_t by) { spec.rows /= by; },
+      [](const Spec& spec) {
+        return Shape{spec.rows, spec.cols};
+      });
   return suite;
 }
 

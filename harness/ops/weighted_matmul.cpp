@@ -100,7 +100,7 @@ void declare(Fields<Spec>& made) {
   });
   made.feature("decode", [](const Spec& spec) { return spec.q_len == 1; });
   made.feature("batch", [](const Spec& spec) { return spec.batch > 1; }).feature(heads_of);
-  made.feature("mma", &Spec::mma);
+  made.feature("mma", &Spec::mma).word("mma", [](Spec& spec, const std::string&) { return spec.mma = true; });
   made.feature("empty_kv", [](const Spec& spec) { return spec.kv_len == 0; });
   made.feature("spans", [](const Spec& spec) { return spec.kv_len > kSpan; });
   made.feature("mixed_alignment", &Spec::mixed_alignment).feature("non_finite", &Spec::non_finite);
@@ -145,24 +145,6 @@ std::vector<WeightedMatmulParams> samples(const WeightedMatmulParams& params, st
 
 const OpCases<Spec, WeightedMatmulParams> kCases{weighted_matmul, declared<Spec, declare>, make, expect, work,
                                                  samples};
-
-std::vector<Case> large_cases(std::int64_t shrink) {
-  std::vector<Case> cases;
-  const std::int64_t length = 4096 / shrink;
-  for (DType dtype : {DType::kBF16, DType::kF16}) {
-    const Spec spec{.batch = 4,
-                    .q_heads = 32,
-                    .kv_heads = 32,
-                    .q_len = length,
-                    .kv_len = length,
-                    .head_dim = 128,
-                    .dtype = dtype,
-                    .sum_to_1 = true};
-    cases.push_back(make_large_case(kCases, spec, "plain", {4, 32, length, length, 128}));
-    cases.back().floor_share = 0.80;
-  }
-  return cases;
-}
 
 }  // namespace
 
@@ -214,20 +196,18 @@ constexpr std::string_view kTable = R"(
   # Equal terms: their roundings all go one way, and a long plain sum drifts.
   1x1x1x{1x2048x3,20x4097x2!,2x30000x5} : weights=equal values=equal scale=0.1
   1x1x2x1x0x5 2x1x2x3x0x64 3x1x2x40x0x70! 0x2x2x3x5x8 1x2x2x0x5x8
-  $rule = {non_finite,masked_rows,scale=1e30,weights=one_hot}
+  $rule = {non_finite,masked_rows,scale=large,weights=one_hot}
   $family = {outliers,uniform,subnormal,integers weights=integers,cancel weights=equal}
   1x1x2x{1x45x16,4x100x65!,20x37x9} : $rule ; values=$family
 )";
 
-// Once for each dtype.
-constexpr std::string_view kLongest = R"(
+// Once for each dtype the longest. Of the matrix cores, around packs, steps, stages and the tiles of every target; rows of
+// several heads in one tile; more than one span.
+constexpr std::string_view kMore = R"(
+  [contiguous]
   1x1x1x1x131072x2 : values=positive
   1x1x1x1x131072x2! : weights=equal values=equal scale=0.1
-)";
-
-// Of the matrix cores, around packs, steps, stages and the tiles of every target; rows of several heads in
-// one tile; more than one span.
-constexpr std::string_view kMmaTable = R"(
+  [f16 bf16] mma
   1x1x1x{63x15x63,64x16x64,65x17x65!,127x63x127,128x64x128,129x65x129,130x72x136!~,128x128x256,131x200x264}
   1x1x1x257x328x72 2x2x6x45x72x136!~ 2x2x4x67x129x80 1x2x2x1x400x128 2x2x8x1x336x136 1x1x2x17x8x8
   1x1x1x130x2056x72! 1x1x2x66x2113x130 1x3x3x1x4104x128
@@ -237,9 +217,7 @@ constexpr std::string_view kMmaTable = R"(
 
 constexpr std::string_view kBench = "1x8x32x1x1024x128 4x2x8x1x512x64 1x4x4x128x256x64 1x2x8x64x512x128";
 
-void settle(Spec& spec) {
-  if (spec.dtype == DType::kF16 && is_large(spec)) spec.scale = 1e4;
-}
+constexpr std::string_view kLarge = "[f16 bf16] \n 4x32x32x4096x4096x128 : what=plain share=0.80";
 
 OpSuite weighted_matmul_suite() {
   auto suite = make_suite<WeightedMatmulParams>(kWeightedMatmulBound);
@@ -254,27 +232,16 @@ OpSuite weighted_matmul_suite() {
                       {"mixed_alignment", "", "staging for matrix cores, of f16 and bf16", {DType::kF32}}};
   exclude_families(suite, {"nan_behind_mask"}, "it does not mask: 0 · NaN is NaN");
 
-  for (DType dtype : suite.dtypes) {
-    std::size_t turn = 0;
-    for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
-      Spec base{.dtype = dtype, .layout = layout};
-      const auto add = [&](std::string_view table) {
-        add_cases(suite.cases, kCases, table, base, settle, turn);
-      };
-      add(kTable);
-      if (layout == Layout::kContiguous) add(kLongest);
-      fill_edges(suite, dtype, layout_name(layout), [&](const std::string& dimension, std::int64_t size) {
-        Spec spec = kCases.fields().expand("1x1x2x3x10x12", base, turn).front();
-        kCases.fields().resize(spec, dimension, size);
-        return make_case(kCases, spec);
-      });
-      base.mma = true;
-      if (dtype != DType::kF32) add(kMmaTable);
-    }
-    add_cases(suite.bench_cases, kCases, kBench, Spec{.dtype = dtype}, settle, turn);
-  }
+  fill_suite(suite, kCases, {kTable, "1x1x2x3x10x12", kBench, [](Spec&) {}, kMore});
   add_metamorphic(suite, weighted_matmul_metamorphic_cases());
-  suite.large_cases = large_cases;
+  const auto shrink = [](Spec& spec, std::int64_t by) {
+    spec.q_len /= by;
+    spec.kv_len /= by;
+    spec.sum_to_1 = true;
+  };
+  suite.large_cases = large_sweep<Spec>(kCases, kLarge, shrink, [](const Spec& spec) {
+    return Shape{spec.batch, spec.q_heads, spec.q_len, spec.kv_len, spec.head_dim};
+  });
   return suite;
 }
 

@@ -75,7 +75,7 @@ void FieldList::set_row(void* spec, const TableCase& row) const {
 
 void FieldList::set_size(void* spec, const std::string& name, std::int64_t size) const {
   for (const Dimension& dimension : dimensions_) {
-    if (dimension.name(spec) != name) continue;
+    if (dimension.name != name) continue;
     dimension.set(spec, size);
     return;
   }
@@ -102,9 +102,11 @@ Case FieldList::case_of(const std::string& op, const void* spec) const {
   Shape shape;
   std::vector<std::pair<std::string, std::int64_t>> sizes;
   for (const Dimension& dimension : dimensions_) {
-    sizes.emplace_back(dimension.name(spec), dimension.get(spec));
-    if (dimension.in_shape) shape.push_back(sizes.back().second);
-    test.odd = test.odd || any_odd({sizes.back().second});
+    const std::int64_t size = dimension.get(spec);
+    if (size < 0) continue;
+    sizes.emplace_back(dimension.name, size);
+    if (dimension.in_shape) shape.push_back(size);
+    test.odd = test.odd || any_odd({size});
   }
   set_sizes(test, std::move(sizes));
   test.shape = shape_text_ ? shape_text_(spec) : shape_name(shape);

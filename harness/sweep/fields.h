@@ -49,7 +49,7 @@ class FieldList {
     std::function<bool(void* spec, const std::string&)> assign{};
   };
   struct Dimension {
-    Text name;
+    std::string name;
     Number get;
     SetNumber set;
     bool in_shape;
@@ -124,8 +124,7 @@ class Fields : private FieldList {
   /// A number of at least `least` (a case that has less keeps it), in steps of `step` from there. Part of the shape.
   template <class Access>
   Fields& size(const std::string& name, Access access, std::int64_t least = 1, std::int64_t step = 1) {
-    dimensions_.push_back(
-        {[name](const void*) { return name; }, getter(access), setter<std::int64_t>(access), true});
+    dimensions_.push_back({name, getter(access), setter<std::int64_t>(access), true});
     return number(name, access, least, step);
   }
 
@@ -203,12 +202,13 @@ class Fields : private FieldList {
     return *this;
   }
 
-  /// A scalar that is simple at one value.
+  /// A scalar that is simple at one value. "large" is what f16, too, can hold of a large one.
   template <class Access, class T>
   Fields& scalar(const std::string& name, Access access, T simplest) {
     const auto text = [access](const void* spec) { return fmt::format("{}", get(access, of(spec))); };
-    const auto assign = [access](void* spec, const std::string& said) {
-      const auto value = parse_number<T>(said);
+    const auto assign = [access, dtype = dtype_](void* spec, const std::string& said) {
+      const char* const large = dtype(spec) == DType::kF16 ? "1e4" : "1e30";
+      const auto value = parse_number<T>(said == "large" ? large : said);
       if (value) std::invoke(access, of(spec)) = *value;
       return value.has_value();
     };
@@ -245,11 +245,16 @@ class Fields : private FieldList {
     return *this;
   }
 
-  /// The dtype that the case counts for.
-  template <class Access>
-  Fields& dtype(Access access) {
+  /// The dtype that the case counts for, and the others that are the same unless a table says more.
+  template <class Access, class... Others>
+  Fields& dtype(Access access, Others... others) {
     dtype_ = getter(access);
-    if constexpr (std::is_member_object_pointer_v<Access>) set_dtype_ = setter<DType>(access);
+    if constexpr (std::is_member_object_pointer_v<Access>) {
+      set_dtype_ = [=](void* spec, DType dtype) {
+        of(spec).*access = dtype;
+        ((of(spec).*others = dtype), ...);
+      };
+    }
     return *this;
   }
 
@@ -293,17 +298,27 @@ class Fields : private FieldList {
     options_.push_back(says_of(text));
     return *this;
   }
+  /// The same of a value: "window_{}", where it is not what it is `without`.
+  template <class Access, class T = bool>
+  Fields& option(const std::string& format, Access access, T without = {}) {
+    options_.push_back([=](const void* spec) {
+      const auto value = get(access, of(spec));
+      const bool said = value != static_cast<decltype(value)>(without);
+      return said ? fmt::format(fmt::runtime(format), value) : std::string();
+    });
+    return *this;
+  }
   Fields& no_features_in_id() {
     features_in_id_ = false;
     return *this;
   }
 
-  /// A size that is no field, under a name that may depend on the spec, for the edges that coverage asks for
-  /// ("tiled_rows"). `set` makes a spec of that size.
-  template <class Name, class Access>
-  Fields& alias(Name name, Access get_size, std::function<void(Spec&, std::int64_t)> set) {
-    dimensions_.push_back({says_of(name), getter(get_size),
-                           [set](void* spec, std::int64_t wanted) { set(of(spec), wanted); }, false});
+  /// A size that is no field, for the edges that coverage asks for ("tiled_rows"); below 0 where the spec has none. `set`
+  /// makes a spec of that size.
+  template <class Access>
+  Fields& alias(const std::string& name, Access get_size, std::function<void(Spec&, std::int64_t)> set) {
+    dimensions_.push_back(
+        {name, getter(get_size), [set](void* spec, std::int64_t wanted) { set(of(spec), wanted); }, false});
     return *this;
   }
 
@@ -333,14 +348,17 @@ class Fields : private FieldList {
   [[nodiscard]] Spec of_form(DType dtype, Layout layout) const {
     Spec spec{};
     set_dtype_(&spec, dtype);
-    set_layout_(&spec, layout);
+    if (set_layout_) set_layout_(&spec, layout);
     return spec;
   }
+
+  /// Sets what a line of a table says.
+  void set(Spec& spec, const TableCase& row) const { set_row(&spec, row); }
 
   /// The specs of a table of cases: `base` with the sizes of a line, in the order of their declaration, and its words.
   [[nodiscard]] std::vector<Spec> expand(std::string_view table, const Spec& base, std::size_t& turn) const {
     std::vector<Spec> specs;
-    for (const TableCase& row : read_case_table(table, turn)) {
+    for (const TableCase& row : read_case_table(table, turn, {dtype_name(dtype_(&base)), layout_(&base)})) {
       Spec& spec = specs.emplace_back(base);
       set_row(&spec, row);
       if constexpr (requires { spec.quick; }) spec.quick = row.quick;

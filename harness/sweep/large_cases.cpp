@@ -1,5 +1,7 @@
 #include "harness/sweep/large_cases.h"
 
+#include "harness/system/number.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -81,15 +83,22 @@ Comparison SampledOutputs::judge(const Rig& rig) const {
   return worst;
 }
 
-Case large_case(const std::string& op, DType dtype, const std::string& shape, const std::string& what,
-                std::function<PreparedCase(const CaseEnvironment&)> prepare) {
+std::string take_word(TableCase& row, const std::string& name) {
+  const auto word =
+      std::ranges::find_if(row.words, [&](const std::string& one) { return one.starts_with(name + "="); });
+  if (word == row.words.end()) return "";
+  const std::string text = word->substr(name.size() + 1);
+  row.words.erase(word);
+  return text;
+}
+
+Case large_case(const std::string& op, DType dtype, TableCase& row) {
   Case test;
   test.op = op;
   test.dtype = dtype;
   test.layout = layout_name(Layout::kContiguous);
-  test.shape = shape;
-  test.id = fmt::format("{}/{}/large/{}/{}", op, dtype_name(dtype), shape, what);
-  test.prepare = std::move(prepare);
+  test.floor_share = parse_number<double>(take_word(row, "share")).value_or(0.0);
+  test.floor_tflops = parse_number<double>(take_word(row, "tflops")).value_or(0.0);
   return test;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "harness/core/case.h"
+#include "harness/sweep/case_table.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -79,9 +80,10 @@ template <class Params>
   return parts;
 }
 
-/// op/dtype/large/shape/what.
-[[nodiscard]] Case large_case(const std::string& op, DType dtype, const std::string& shape,
-                              const std::string& what,
-                              std::function<PreparedCase(const CaseEnvironment&)> prepare);
+/// All of a large case but its id, its shape and what prepares it. Takes what belongs to it out of a line of a table:
+/// share=X and tflops=X are what a GPU must reach.
+[[nodiscard]] Case large_case(const std::string& op, DType dtype, TableCase& row);
+/// What a line of a table says of NAME in NAME=TEXT, which it says no more; empty: nothing.
+[[nodiscard]] std::string take_word(TableCase& row, const std::string& name);
 
 }  // namespace hipforge::harness

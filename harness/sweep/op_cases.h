@@ -125,7 +125,7 @@ struct Sweep {
   std::string_view edge;   ///< one case of a table, to be given each size around an edge that no other has
   std::string_view bench;  ///< a table, of contiguous tensors
   std::function<void(Spec&)> settle = [](Spec&) {};  ///< after the words of a table: what it does not say
-  std::function<Spec(DType, Layout)> base{};         ///< before them; empty: the dtype and the layout alone
+  std::string_view more{};                           ///< a table of cases that stand for no edge
 };
 
 /// Appends the cases of a table. One that two lines say, since a dtype makes them the same, is there once.
@@ -142,34 +142,53 @@ void add_cases(std::vector<Case>& cases, const OpCases<Spec, Params>& op, std::s
 
 template <class Spec, class Params>
 void fill_suite(OpSuite& suite, const OpCases<Spec, Params>& op, const Sweep<Spec>& sweep) {
-  const auto base_of = [&](DType dtype, Layout layout) {
-    return sweep.base ? sweep.base(dtype, layout) : op.fields().of_form(dtype, layout);
-  };
   for (DType dtype : suite.dtypes) {
+    const auto add = [&](std::vector<Case>& cases, std::string_view table, Layout layout, std::size_t& turn) {
+      add_cases(cases, op, table, op.fields().of_form(dtype, layout), sweep.settle, turn);
+    };
     for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
       std::size_t turn = 0;
-      const Spec base = base_of(dtype, layout);
-      add_cases(suite.cases, op, sweep.cases, base, sweep.settle, turn);
+      add(suite.cases, sweep.cases, layout, turn);
       fill_edges(suite, dtype, layout_name(layout), [&](const std::string& dimension, std::int64_t size) {
-        Spec spec = op.fields().expand(sweep.edge, base, turn).front();
+        Spec spec = op.fields().expand(sweep.edge, op.fields().of_form(dtype, layout), turn).front();
         op.fields().resize(spec, dimension, size);
         sweep.settle(spec);
         return make_case(op, spec);
       });
+      add(suite.cases, sweep.more, layout, turn);
     }
     std::size_t turn = 0;
-    add_cases(suite.bench_cases, op, sweep.bench, base_of(dtype, Layout::kContiguous), sweep.settle, turn);
+    add(suite.bench_cases, sweep.bench, Layout::kContiguous, turn);
   }
 }
 
-/// A case of a size that a GPU is measured at (harness/sweep/large_cases.h): OP/DTYPE/large/SHAPE/WHAT.
+/// What makes the cases of a table that a GPU is measured at (harness/sweep/large_cases.h), OP/DTYPE/large/SHAPE/WHAT, after
+/// its words what=WHAT. `shrink` divides lengths by a number; `shape_of` says the shape where the op has it in
+/// other words.
 template <class Spec, class Params>
-[[nodiscard]] Case make_large_case(const OpCases<Spec, Params>& op, const Spec& spec, const std::string& what,
-                                   const Shape& shape) {
-  return large_case(op_name(Params{}), op.fields().describe(op_name(Params{}), spec).dtype, shape_name(shape),
-                    what, [&op, spec](const CaseEnvironment& environment) {
-                      return prepare_case(op, spec, environment, HostCopy::kNone);
-                    });
+[[nodiscard]] std::function<std::vector<Case>(std::int64_t)> large_sweep(
+    const OpCases<Spec, Params>& op, std::string_view table, void (*shrink)(Spec&, std::int64_t),
+    Shape (*shape_of_spec)(const Spec&) = nullptr) {
+  return [=, &op](std::int64_t by) {
+    std::vector<Case> cases;
+    for (DType dtype : {DType::kF16, DType::kBF16, DType::kF32}) {
+      std::size_t turn = 0;
+      for (TableCase& row : read_case_table(table, turn, {dtype_name(dtype)})) {
+        Case& test = cases.emplace_back(large_case(op_name(Params{}), dtype, row));
+        const std::string what = take_word(row, "what");
+        Spec spec = op.fields().of_form(dtype, Layout::kContiguous);
+        op.fields().set(spec, row);
+        shrink(spec, by);
+        test.shape = shape_of_spec != nullptr ? shape_name(shape_of_spec(spec))
+                                              : op.fields().describe(test.op, spec).shape;
+        test.id = fmt::format("{}/{}/large/{}/{}", test.op, dtype_name(dtype), test.shape, what);
+        test.prepare = [&op, spec](const CaseEnvironment& environment) {
+          return prepare_case(op, spec, environment, HostCopy::kNone);
+        };
+      }
+    }
+    return cases;
+  };
 }
 
 /// The params as hipforge_candidate.h has them: its tensors in the order of for_each_operand, then its scalars, flags and
