@@ -3,10 +3,6 @@
 #include "harness/sweep/op_cases.h"
 #include "reference/causal_mask.h"
 
-#include <fmt/format.h>
-
-#include <utility>
-
 namespace hipforge::harness {
 namespace {
 

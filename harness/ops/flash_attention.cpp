@@ -791,7 +791,7 @@ OpSuite flash_attention_suite() {
     std::size_t turn = 0;
     add_cases(suite.bench_cases, kCases, kBench, {.dtype = dtype}, settle, turn);
   }
-  add_metamorphic(suite, flash_attention_metamorphic_cases());
+  add_metamorphic(suite, flash_attention_metamorphic_cases(flash_attention));
   suite.large_cases = large_sweep(kCases, kLarge, shrink);
   return suite;
 }

@@ -5,7 +5,6 @@
 #include "reference/glu.h"
 #include "reference/not_finite.h"
 
-#include <algorithm>
 #include <cmath>
 #include <numbers>
 

@@ -120,7 +120,7 @@ std::vector<Case> layer_norm_metamorphic_cases(const OpLauncher<LayerNormParams>
 }
 
 OpSuite layer_norm_suite() {
-  return norm_suite(kCases, kLayerNormBound, layer_norm_metamorphic_cases());
+  return norm_suite(kCases, kLayerNormBound, layer_norm_metamorphic_cases(layer_norm));
 }
 
 }  // namespace hipforge::harness

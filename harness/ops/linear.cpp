@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 namespace hipforge::harness {
 namespace {
@@ -309,7 +308,7 @@ OpSuite linear_suite() {
   for (std::int64_t at : {4, 64, 128}) suite.edges.push_back({"out_features", at});
 
   fill_suite(suite, kCases, {kTable, kInTurn + "3x20x5 : $any", kBench, settle, kMore});
-  add_metamorphic(suite, linear_metamorphic_cases());
+  add_metamorphic(suite, linear_metamorphic_cases(linear));
   suite.large_cases = large_sweep(kCases, kLarge, shrink);
   return suite;
 }

@@ -4,7 +4,6 @@
 #include "harness/ops/norm_sweep.h"
 #include "reference/rms_norm.h"
 
-#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -70,7 +69,7 @@ std::vector<Case> rms_norm_metamorphic_cases(const OpLauncher<RmsNormParams>& la
 }
 
 OpSuite rms_norm_suite() {
-  return norm_suite(kCases, kRmsNormBound, rms_norm_metamorphic_cases());
+  return norm_suite(kCases, kRmsNormBound, rms_norm_metamorphic_cases(rms_norm));
 }
 
 }  // namespace hipforge::harness

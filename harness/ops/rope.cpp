@@ -266,7 +266,7 @@ OpSuite rope_suite() {
   for (std::int64_t at : {8, 32, 64, 128, 512}) suite.edges.push_back({"head_dim", at});
   for (std::int64_t at : {4, 16}) suite.edges.push_back({"heads", at});
   fill_suite(suite, kCases, {kTable, "1x3x2x10", kBench, settle});
-  add_metamorphic(suite, rope_metamorphic_cases());
+  add_metamorphic(suite, rope_metamorphic_cases(rope));
   suite.large_cases = large_sweep<Spec>(kCases, kLarge, [](Spec& spec, std::int64_t by) {
     spec.shape[1] /= by;
     spec.rotary_dim = spec.shape[3];

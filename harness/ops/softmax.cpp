@@ -393,7 +393,7 @@ OpSuite softmax_suite() {
                                if (spec.special == Special::kLarge && spec.dtype == DType::kF16)
                                  spec.scale = 0x1p86f;
                              }});
-  add_metamorphic(suite, softmax_metamorphic_cases());
+  add_metamorphic(suite, softmax_metamorphic_cases(softmax));
   suite.large_cases = large_sweep<Spec>(
       kCases, kLarge, [](Spec& spec, std::int64_t by) { spec.rows /= by; },
       [](const Spec& spec) {

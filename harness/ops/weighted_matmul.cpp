@@ -233,7 +233,7 @@ OpSuite weighted_matmul_suite() {
   exclude_families(suite, {"nan_behind_mask"}, "it does not mask: 0 · NaN is NaN");
 
   fill_suite(suite, kCases, {kTable, "1x1x2x3x10x12", kBench, [](Spec&) {}, kMore});
-  add_metamorphic(suite, weighted_matmul_metamorphic_cases());
+  add_metamorphic(suite, weighted_matmul_metamorphic_cases(weighted_matmul));
   const auto shrink = [](Spec& spec, std::int64_t by) {
     spec.q_len /= by;
     spec.kv_len /= by;

@@ -234,9 +234,7 @@ class Fields : private FieldList {
   Fields& layout(const std::string& name, Access access) {
     layout_ = [access](const void* spec) { return std::string(layout_name(get(access, of(spec)))); };
     set_layout_ = setter<Layout>(access);
-    return choice<Layout>(name, access,
-                          {{layout_name(Layout::kContiguous), Layout::kContiguous},
-                           {layout_name(Layout::kStrided), Layout::kStrided}});
+    return choice(name, access, "contiguous strided");
   }
   /// The layout's name, where it is not a Layout.
   template <class F>
@@ -378,13 +376,11 @@ class Fields : private FieldList {
   }
 
   /// Value of Case::variants for the case that `make_case` made of `spec`.
-  [[nodiscard]] std::function<Variants()> variants(const Spec& spec,
-                                                   Case (*make_case)(const void* op, const Spec&),
-                                                   const void* op) const {
-    return [this, spec, make_case, op] {
+  template <class MakeOne>
+  [[nodiscard]] std::function<Variants()> variants(const Spec& spec, const MakeOne& make_case) const {
+    return [this, spec, make_case] {
       const auto kept = std::make_shared<const Spec>(spec);
-      return variants_of(kept, kept,
-                         [make_case, op](const void* changed) { return make_case(op, of(changed)); });
+      return variants_of(kept, kept, [make_case](const void* changed) { return make_case(of(changed)); });
     };
   }
 

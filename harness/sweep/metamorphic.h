@@ -20,6 +20,15 @@ namespace hipforge::harness {
 /// What a relation launches: the op, or in a test one with a defect.
 template <class Params>
 using OpLauncher = std::function<Status(const Params&, hipStream_t, const Target&)>;
+/// The metamorphic cases of an op, of that launcher.
+template <class Params>
+using Relations = std::vector<Case>(const OpLauncher<Params>& launcher);
+
+/// An op's oracle: values and bounds of the outputs, of any params and the tensors that they had before the launch. `whole`
+/// is the launch that `part` is a sample of, or `part` itself: on it depends which kernel ran.
+template <class Params>
+using Oracle = std::vector<OutputExpectation>(const Params& part, const HostTensors& host, const Target& target,
+                                              const Params& whole);
 
 /// Two outputs that must agree, element by element.
 struct Agreement {

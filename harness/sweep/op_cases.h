@@ -4,6 +4,7 @@
 #include "harness/core/host_tensors.h"
 #include "harness/sweep/fields.h"
 #include "harness/sweep/large_cases.h"
+#include "harness/sweep/metamorphic.h"
 
 #include <cstdint>
 #include <functional>
@@ -32,10 +33,7 @@ struct OpCases {
   const Fields<Spec>& (*fields)();
   /// The only maker of the op's params: its operands in a rig.
   Params (*make)(const Spec&, Rig&);
-  /// Values and bounds of the outputs, of any params and the tensors that they had before the launch. `whole` is the
-  /// launch that `part` is a sample of, or `part` itself: on it depends which kernel ran.
-  std::vector<OutputExpectation> (*expect)(const Params& part, const HostTensors& host, const Target& target,
-                                           const Params& whole);
+  Oracle<Params>* expect;
   Work (*work)(const Spec&, const Params&);
   /// Launches of parts of the operands whose outputs stand for all of a large one's; null: there are no large cases.
   std::vector<Params> (*samples)(const Params&, std::uint64_t seed) = nullptr;
@@ -94,9 +92,7 @@ template <class Spec, class Params>
     SampledOutputs sampled;
     for (const Params& part : samples(params, seed)) {
       for (const OutputExpectation& output : expectations(part, before, target, params, expect)) {
-        for_each_operand(params, [&](const OperandRole& role, const TensorView& view) {
-          if (output.output == role.name) sampled.add(output, view);
-        });
+        sampled.add(output, judged.view(output.output));
       }
     }
     return sampled.judge(judged);
@@ -111,10 +107,7 @@ template <class Spec, class Params>
   test.prepare = [&op, spec](const CaseEnvironment& environment) {
     return prepare_case(op, spec, environment);
   };
-  const auto remake = [](const void* same_op, const Spec& changed) {
-    return make_case(*static_cast<const OpCases<Spec, Params>*>(same_op), changed);
-  };
-  test.variants = op.fields().variants(spec, remake, &op);
+  test.variants = op.fields().variants(spec, [&op](const Spec& changed) { return make_case(op, changed); });
   return test;
 }
 
