@@ -63,14 +63,11 @@ const Data kData[] = {
          }},
 };
 
-struct Spec {
+struct Spec : SpecBase {
   std::int64_t rows = 1;
   std::int64_t cols = 1;
   const Data* data = &kData[2];
   bool values = true;
-  DType dtype = DType::kF32;
-  Layout layout = Layout::kContiguous;
-  bool quick = false;
 };
 
 TensorView make_x(const Spec& spec, Rig& rig) {

@@ -6,14 +6,11 @@
 namespace hipforge::harness {
 namespace {
 
-struct Spec {
+struct Spec : SpecBase {
   std::int64_t q_len = 0;
   std::int64_t kv_len = 0;
   std::int64_t window = 0;
   std::int64_t prefix_len = 0;
-  DType dtype = DType::kF32;
-  Layout layout = Layout::kContiguous;
-  bool quick = false;
 };
 
 constexpr std::int64_t kBlockElements = 256 * 8;  // what one block covers

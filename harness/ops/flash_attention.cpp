@@ -25,8 +25,7 @@ constexpr std::int64_t kSampledRows = 16;  // neighbours, from one place of each
 enum class Keys { kDense, kPacked, kPaged };
 enum class Mask { kNone, kF32, kSame };
 
-struct Spec {
-  DType dtype = DType::kF32;
+struct Spec : SpecBase {
   Keys keys = Keys::kDense;
   bool packed_q = false;  // always where keys are packed
   bool strided = false;
@@ -52,9 +51,6 @@ struct Spec {
   double q_scale = 1.0;
   double k_scale = 1.0;
   double v_scale = 1.0;
-  Family family = Family::kNormal;
-  bool quick = false;
-  bool emulated = false;
   bool on_device = false;  // keys and values are made there: large cases
 };
 
@@ -340,7 +336,7 @@ void declare(Fields<Spec>& made) {
   made.size("q_len", &Spec::q_len).size("kv_len", &Spec::kv_len).size("head_dim", &Spec::head_dim);
   made.number("page_size", &Spec::page_size).number("prefix_len", &Spec::prefix_len, 0);
   made.number("window", &Spec::window, 0);
-  made.choice("keys", &Spec::keys, "dense packed paged");
+  made.choice("keys", &Spec::keys, "dense packed paged").word("on_device", &Spec::on_device);
   made.flag("packed_q", &Spec::packed_q).flag("strided", &Spec::strided).family("family", &Spec::family);
   made.choice("mask", &Spec::mask, "none f32 same");
   made.choice<std::array<bool, 3>>("mask_broadcast", &Spec::mask_broadcast,
@@ -354,9 +350,7 @@ void declare(Fields<Spec>& made) {
   made.scalar("v_scale", &Spec::v_scale, 1.0).flag("wild", &Spec::wild);
   made.scalar("soft_cap", &Spec::soft_cap, 0.0f).scalar("scale", &Spec::scale, 0.0f);
   made.scalar("q_scale", &Spec::q_scale, 1.0).scalar("k_scale", &Spec::k_scale, 1.0);
-  made.special({"integers"}, &Spec::exact);
-  made.special({"large"}, [=](const Spec& spec) { return is_large(spec) && !spec.exact; });
-  made.special({}, &Spec::wild);
+  made.special({"integers"}, &Spec::exact).special({"large"}, is_large).special({}, &Spec::wild);
   made.special(
       {"minus_infinity"}, [=](const Spec& spec) { return spec.removed_keys || masked(spec); }, false);
   made.special({"masked_rows"}, has_empty_rows, false);
@@ -427,16 +421,10 @@ const OpCases<Spec, FlashAttentionParams> kCases{flash_attention, declared<Spec,
 
 // As in all tables here, batch x kv_heads x q_heads x q_len x kv_len x head_dim.
 constexpr std::string_view kLarge = R"(
-  [f16 bf16]
+  [f16 bf16] on_device shrink=q_len+kv_len
   4x32x32x4096x4096x128 : what=full tflops=250 ; what=causal causal tflops=220
   32x8x32x1x8192x128 : what=decode share=0.80
 )";
-
-void shrink(Spec& spec, std::int64_t by) {
-  if (spec.q_len > 1) spec.q_len /= by;
-  spec.kv_len /= by;
-  spec.on_device = true;
-}
 
 // What a weight may lose in absolute terms, relative to the largest weight: half of f16's smallest number,
 // which lies 2⁹ lower where weights are lifted (scores below 2²⁰, in powers of two); what f32 flushes to
@@ -460,32 +448,34 @@ std::int64_t index_in(const HostTensors& host, const char* name, std::int64_t at
 std::optional<Sequence> sequence_of(const FlashAttentionParams& part, const HostTensors& host,
                                     std::int64_t b) {
   Sequence made;
+  const auto append = [&](std::int64_t begin, std::int64_t count) {
+    for (const auto& [name, all] : {std::pair{"k", &made.k}, std::pair{"v", &made.v}}) {
+      const auto rows = host.rows(name, begin, count).values;
+      all->insert(all->end(), rows.begin(), rows.end());
+    }
+  };
+  const auto& k_shape = part.k.shape;
   if (!part.block_table.present()) {
     const bool packed = part.kv_offsets.present();
     const std::int64_t begin = packed ? index_in(host, "kv_offsets", b) : b;
     const std::int64_t end = packed ? index_in(host, "kv_offsets", b + 1) : b + 1;
-    if (!is_range(begin, end, part.k.shape[0], packed ? part.max_kv_len : 0)) return {};
-    made.kv_len = packed ? end - begin : part.k.shape[1];
-    made.k = host.rows("k", begin, end - begin).values;
-    made.v = host.rows("v", begin, end - begin).values;
+    if (!is_range(begin, end, k_shape[0], packed ? part.max_kv_len : 0)) return {};
+    made.kv_len = packed ? end - begin : k_shape[1];
+    append(begin, end - begin);
     return made;
   }
-  const std::int64_t page_size = part.k.shape[1];
   const std::int64_t max_pages = part.block_table.shape[1];
   made.kv_len = index_in(host, "kv_lens", b);
-  if (!is_range(0, made.kv_len, max_pages * page_size, part.max_kv_len)) return {};
-  const auto row = static_cast<std::size_t>(part.k.shape[2] * part.k.shape[3]);
-  for (std::int64_t first = 0; first < made.kv_len; first += page_size) {
-    const std::int64_t page = index_in(host, "block_table", b * max_pages + first / page_size);
-    const bool good = page >= 0 && page < part.k.shape[0];
-    for (const auto& [name, all] : {std::pair{"k", &made.k}, std::pair{"v", &made.v}}) {
-      const auto slots = good ? host.rows(name, page, 1).values
-                              : std::vector<double>(static_cast<std::size_t>(page_size) * row, kNaN);
-      all->insert(all->end(), slots.begin(), slots.end());
+  if (!is_range(0, made.kv_len, max_pages * k_shape[1], part.max_kv_len)) return {};
+  for (std::int64_t first = 0; first < made.kv_len; first += k_shape[1]) {
+    const std::int64_t page = index_in(host, "block_table", b * max_pages + first / k_shape[1]);
+    const bool good = page >= 0 && page < k_shape[0];
+    if (good) append(page, 1);
+    for (auto* values : {&made.k, &made.v}) {
+      const std::int64_t known = std::min(first + k_shape[1], made.kv_len) * k_shape[2] * k_shape[3];
+      values->resize(static_cast<std::size_t>(known), kNaN);
     }
   }
-  made.k.resize(static_cast<std::size_t>(made.kv_len) * row);
-  made.v.resize(static_cast<std::size_t>(made.kv_len) * row);
   return made;
 }
 
@@ -699,8 +689,11 @@ void settle(Spec& spec) {
 void add_cases_of(OpSuite& suite, DType dtype, const std::string& layout, std::size_t quick_from,
                   std::size_t rule_from) {
   const Keys keys = layout == "packed" ? Keys::kPacked : layout == "paged" ? Keys::kPaged : Keys::kDense;
-  const Spec base{
-      .dtype = dtype, .keys = keys, .packed_q = keys == Keys::kPacked, .strided = layout == "strided"};
+  Spec base;
+  base.dtype = dtype;
+  base.keys = keys;
+  base.packed_q = keys == Keys::kPacked;
+  base.strided = layout == "strided";
   const bool dense = keys == Keys::kDense;
   std::size_t turn = 0;
   const auto laid_out = [&](Spec spec) {
@@ -789,10 +782,11 @@ OpSuite flash_attention_suite() {
       add_cases_of(suite, dtype, layout, dtype_at + layout_at, layout_at);
     }
     std::size_t turn = 0;
-    add_cases(suite.bench_cases, kCases, kBench, {.dtype = dtype}, settle, turn);
+    add_cases(suite.bench_cases, kCases, kBench, kCases.fields().of_form(dtype, Layout::kContiguous), settle,
+              turn);
   }
   add_metamorphic(suite, flash_attention_metamorphic_cases(flash_attention));
-  suite.large_cases = large_sweep(kCases, kLarge, shrink);
+  suite.large_cases = large_sweep(kCases, kLarge);
   return suite;
 }
 

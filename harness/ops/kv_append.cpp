@@ -24,7 +24,7 @@ enum class Fault {
   kOffsetsLeaveTensor,
 };
 
-struct Spec {
+struct Spec : SpecBase {
   std::string what;                 // the scenario, a feature
   std::vector<std::int64_t> added;  // rows of each sequence
   std::vector<std::int64_t> past;   // tokens that each has already
@@ -36,10 +36,6 @@ struct Spec {
   Fault fault = Fault::kNone;
   double scale = 1.0;       // of the rows
   bool non_finite = false;  // NaN and infinities in the rows, which survive
-  DType dtype = DType::kF32;
-  Layout layout = Layout::kContiguous;
-  bool quick = false;
-  Family family = Family::kNormal;  // of rows and caches
   // What is left of `added` and `past` in a smaller case; −1: all.
   std::int64_t sequences = -1;
   std::int64_t most_added = -1;
@@ -153,7 +149,7 @@ KvAppendParams make(const Spec& spec, Rig& rig) {
 }
 
 void declare(Fields<Spec>& made) {
-  const auto large = [](const Spec& spec) { return spec.scale != 1.0 && !spec.non_finite; };
+  const auto large = [](const Spec& spec) { return spec.scale != 1.0; };
   made.dtype(&Spec::dtype).feature([](const Spec& spec) { return spec.what; });
   made.feature("page_size_1", [](const Spec& spec) { return spec.page_size == 1; });
   made.number("sequences", &Spec::sequences).size("kv_heads", &Spec::kv_heads);
@@ -169,8 +165,7 @@ void declare(Fields<Spec>& made) {
   made.word("what", [](Spec& spec, const std::string& what) { return !(spec.what = what).empty(); });
   made.word("appended", [](Spec& spec, const std::string& text) { return read_list(text, spec.added); });
   made.word("cached", [](Spec& spec, const std::string& text) { return read_list(text, spec.past); });
-  made.special({"non_finite", "minus_infinity"}, [](const Spec& spec) { return spec.non_finite; });
-  made.special({"large"}, large);
+  made.special({"non_finite", "minus_infinity"}, &Spec::non_finite).special({"large"}, large);
   made.shape_text([](const Spec& spec) {
     return fmt::format("b{}.{}of{}.{}x{}", spec.added.size(), spec.page_size, spec.max_pages, tokens_of(spec),
                        shape_name({spec.kv_heads, spec.head_dim}));

@@ -14,11 +14,10 @@ namespace {
 
 enum class Bias { kNone, kOfWeight, kF32 };
 
-struct Spec {
+struct Spec : SpecBase {
   std::int64_t rows = 1;
   std::int64_t in_features = 1;
   std::int64_t out_features = 1;
-  DType x = DType::kF32;
   DType weight = DType::kF32;
   bool y_f32 = false;
   Bias bias = Bias::kNone;
@@ -26,11 +25,7 @@ struct Spec {
   bool column_slice = false;
   bool non_finite = false;
   bool mixed_alignment = false;  // weight in the other layout than the rest
-  Layout layout = Layout::kContiguous;
-  Family family = Family::kNormal;
-  double scale = 1.0;  // of x
-  bool quick = false;
-  bool emulated = false;
+  double scale = 1.0;            // of x
 };
 
 // Columns before a slice, and beside it in all: rows stay aligned, and no two operands have one stride.
@@ -49,7 +44,7 @@ constexpr std::int64_t kTeeth = 16;
 constexpr std::int64_t kTeethOfFewRows = 512;
 
 DType y_dtype(const Spec& spec) {
-  return spec.y_f32 ? DType::kF32 : spec.x;
+  return spec.y_f32 ? DType::kF32 : spec.dtype;
 }
 
 bool is_tiled(const Spec& spec) {
@@ -58,7 +53,7 @@ bool is_tiled(const Spec& spec) {
 
 std::string path_of(const Spec& spec) {
   if (!is_tiled(spec)) return spec.rows == 1 ? "one_row" : "rows";
-  return spec.weight == spec.x && spec.x != DType::kF32 ? "mma" : "tiled";
+  return spec.weight == spec.dtype && spec.dtype != DType::kF32 ? "mma" : "tiled";
 }
 
 bool is_over_tile(const Spec& spec) {
@@ -95,8 +90,9 @@ LinearParams make(const Spec& spec, Rig& rig) {
   LinearParams params;
   params.batch_invariant = spec.batch_invariant;
   params.x = columns(spec.rows, spec.in_features, kXSlice, [&](const Shape& shape) {
-    return spec.non_finite ? rig.input_values("x", spec.x, shape, non_finite_values(shape, 4), spec.layout)
-                           : rig.input("x", spec.x, shape, spec.family, spec.scale, spec.layout);
+    return spec.non_finite
+               ? rig.input_values("x", spec.dtype, shape, non_finite_values(shape, 4), spec.layout)
+               : rig.input("x", spec.dtype, shape, spec.family, spec.scale, spec.layout);
   });
   params.weight = columns(spec.out_features, spec.in_features, kWeightSlice, [&](const Shape& shape) {
     return spec.non_finite
@@ -115,7 +111,7 @@ LinearParams make(const Spec& spec, Rig& rig) {
 
 void declare(Fields<Spec>& made) {
   const auto is_large = [](const Spec& spec) { return spec.scale > 100.0; };
-  made.dtype(&Spec::x, &Spec::weight).size("rows", &Spec::rows).size("in_features", &Spec::in_features);
+  made.dtype(&Spec::dtype, &Spec::weight).size("rows", &Spec::rows).size("in_features", &Spec::in_features);
   made.size("out_features", &Spec::out_features).layout("layout", &Spec::layout);
   made.alias(
       "dot_rows", [](const Spec& spec) { return is_tiled(spec) ? -1 : spec.rows; },
@@ -125,23 +121,21 @@ void declare(Fields<Spec>& made) {
       [](Spec& spec, std::int64_t rows) {
         spec.rows = rows;
         spec.batch_invariant = false;
-        spec.weight = spec.x;
+        spec.weight = spec.dtype;
       });
   made.feature([](const Spec& spec) { return fmt::format("weight_{}", dtype_name(spec.weight)); });
   made.feature("y_f32", [](const Spec& spec) { return y_dtype(spec) == DType::kF32; });
   made.feature("bias", [](const Spec& spec) { return spec.bias != Bias::kNone; });
   made.feature("bias_f32", [](const Spec& spec) { return spec.bias == Bias::kF32; }).feature(path_of);
   made.feature("no_inputs", [](const Spec& spec) { return spec.in_features == 0; });
-  made.feature("column_slice", &Spec::column_slice).feature("mixed_alignment", &Spec::mixed_alignment);
-  made.feature("non_finite", &Spec::non_finite).family("family", &Spec::family);
+  made.flag("column_slice", &Spec::column_slice).says();
+  made.flag("mixed_alignment", &Spec::mixed_alignment).says().flag("non_finite", &Spec::non_finite).says();
+  made.family("family", &Spec::family);
   made.scalar("scale", &Spec::scale, 1.0).feature("large", is_large);
   made.choice("bias", &Spec::bias, "none weight f32");
   made.floats("weight", &Spec::weight).flag("y_f32", &Spec::y_f32);
   made.flag("batch_invariant", &Spec::batch_invariant, true);
-  made.flag("column_slice", &Spec::column_slice).flag("non_finite", &Spec::non_finite);
-  made.flag("mixed_alignment", &Spec::mixed_alignment);
-  made.special({"non_finite", "minus_infinity"}, &Spec::non_finite);
-  made.special({"large"}, [is_large](const Spec& spec) { return is_large(spec) && !spec.non_finite; });
+  made.special({"non_finite", "minus_infinity"}, &Spec::non_finite).special({"large"}, is_large);
   made.over_tile(is_over_tile);
 }
 
@@ -274,7 +268,7 @@ constexpr std::string_view kBench = R"(
 )";
 
 constexpr std::string_view kLarge = R"(
-  [f16 bf16]
+  [f16 bf16] shrink=rows+in_features+out_features
   8192x8192x8192 : what=any_order batch_invariant=off tflops=400
   1x4096x14336 : what=batch_invariant share=0.75
   # What a prefill and a batch of decoding sequences ask for.
@@ -282,14 +276,8 @@ constexpr std::string_view kLarge = R"(
   16x4096x14336 : what=batch_invariant
 )";
 
-void shrink(Spec& spec, std::int64_t by) {
-  for (std::int64_t* size : {&spec.rows, &spec.in_features, &spec.out_features}) {
-    if (*size > by) *size /= by;
-  }
-}
-
 void settle(Spec& spec) {
-  if (spec.x == DType::kF16 && !spec.batch_invariant) spec.scale = std::min(spec.scale, 1e3);
+  if (spec.dtype == DType::kF16 && !spec.batch_invariant) spec.scale = std::min(spec.scale, 1e3);
   if (spec.family == Family::kOneHot || spec.family == Family::kEqual) spec.quick = false;
 }
 
@@ -309,7 +297,7 @@ OpSuite linear_suite() {
 
   fill_suite(suite, kCases, {kTable, kInTurn + "3x20x5 : $any", kBench, settle, kMore});
   add_metamorphic(suite, linear_metamorphic_cases(linear));
-  suite.large_cases = large_sweep(kCases, kLarge, shrink);
+  suite.large_cases = large_sweep(kCases, kLarge);
   return suite;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "harness/core/tolerance.h"
 #include "harness/sweep/metamorphic.h"
 #include "harness/sweep/op_cases.h"
 
@@ -22,22 +23,18 @@ enum class NormSpecial {
   kCancel,     // a residual that takes nearly all of x away
 };
 
-struct NormSpec {
+struct NormSpec : SpecBase {
   std::int64_t rows = 1;
   std::int64_t hidden = 1;
-  DType x = DType::kF32;
   DType stream = DType::kF32;
   DType weight = DType::kF32;
   DType y = DType::kF32;
   bool fused = false;
   bool bias = false;
   bool in_place = false;
-  Layout layout = Layout::kContiguous;
-  Family family = Family::kNormal;
   double scale = 1.0;
   float eps = 1e-5f;
   NormSpecial special = NormSpecial::kNone;
-  bool quick = false;
 };
 
 template <class Params>
@@ -46,12 +43,12 @@ inline constexpr bool kHasBias = requires(Params params) {
 };
 
 inline void declare_norm(Fields<NormSpec>& made) {
-  made.dtype(&NormSpec::x, &NormSpec::stream, &NormSpec::weight, &NormSpec::y);
+  made.dtype(&NormSpec::dtype, &NormSpec::stream, &NormSpec::weight, &NormSpec::y);
   made.size("rows", &NormSpec::rows).size("hidden", &NormSpec::hidden);
   made.layout("layout", &NormSpec::layout).flag("residual", &NormSpec::fused).says("residual", "plain");
   made.feature([](const NormSpec& spec) { return fmt::format("weight_{}", dtype_name(spec.weight)); });
   made.feature("residual_f32", [](const NormSpec& spec) { return spec.fused && spec.stream == DType::kF32; });
-  made.feature("y_other_dtype", [](const NormSpec& spec) { return spec.y != spec.x; });
+  made.feature("y_other_dtype", [](const NormSpec& spec) { return spec.y != spec.dtype; });
   made.flag("in_place", &NormSpec::in_place).says("in_place").family("family", &NormSpec::family);
   made.choice<NormSpecial>(
       "special", &NormSpec::special,
@@ -64,11 +61,12 @@ inline void declare_norm(Fields<NormSpec>& made) {
   made.flag("bias", &NormSpec::bias).says("bias");
   made.feature("eps_0", [](const NormSpec& spec) { return spec.eps == 0.0f; });
   made.scalar("scale", &NormSpec::scale, 1.0);
-  made.special({"large"},
-               [](const NormSpec& spec) { return spec.scale >= 1e4 && spec.special == NormSpecial::kNone; });
-  made.option([](const NormSpec& spec) { return spec.fused && spec.stream == spec.x ? "residual_x" : ""; });
+  made.special({"large"}, [](const NormSpec& spec) { return spec.scale >= 1e4; });
   made.option(
-      [](const NormSpec& spec) { return spec.y == spec.x ? "" : fmt::format("y_{}", dtype_name(spec.y)); });
+      [](const NormSpec& spec) { return spec.fused && spec.stream == spec.dtype ? "residual_x" : ""; });
+  made.option([](const NormSpec& spec) {
+    return spec.y == spec.dtype ? "" : fmt::format("y_{}", dtype_name(spec.y));
+  });
   made.option("scale_{:g}", &NormSpec::scale, 1.0);
   made.over_tile([](const NormSpec& spec) { return spec.hidden > 256 * 8 || spec.rows > 1; });
 }
@@ -91,8 +89,8 @@ template <class Params>
   Params params;
   params.eps = spec.eps;
   const bool given = spec.special == NormSpecial::kExact || spec.special == NormSpecial::kNonFinite;
-  params.x = given ? rig.input_values("x", spec.x, shape, norm_values<Params>(spec), spec.layout)
-                   : rig.input("x", spec.x, shape, spec.family, spec.scale, spec.layout);
+  params.x = given ? rig.input_values("x", spec.dtype, shape, norm_values<Params>(spec), spec.layout)
+                   : rig.input("x", spec.dtype, shape, spec.family, spec.scale, spec.layout);
   params.weight = rig.input("weight", spec.weight, {spec.hidden}, vectors);
   if (spec.fused) {
     params.residual =
@@ -115,10 +113,25 @@ template <class Params>
   return sample_rows(params, {"x", "residual", "residual_out", "y"}, params.x.shape[0], kSampledRows, seed);
 }
 
-/// The outputs of a norm, with the sums of x and the residual where there is one.
-template <class Params>
-[[nodiscard]] std::vector<OutputExpectation> norm_outputs(const Params& params, Expected normed,
-                                                          const std::vector<double>& sums) {
+/// The outputs of a norm: y, and the sums of x and the residual where there is one. `of_row` takes a row's index and its
+/// sums and gives what an element may be off by before it is stored, of its index in the row and y; kExactly: y, which it
+/// may change, is rounded once.
+inline constexpr double kExactly = -1.0;
+template <class Params, class OfRow>
+[[nodiscard]] std::vector<OutputExpectation> norm_outputs(const Params& params, std::vector<double> y,
+                                                          const std::vector<double>& sums,
+                                                          const OfRow& of_row) {
+  const auto hidden = static_cast<std::size_t>(params.x.shape[1]);
+  Expected normed{params.y.dtype, shape_of(params.y), std::move(y), {}};
+  for (std::size_t begin = 0; begin < sums.size(); begin += hidden) {
+    const auto error_of = of_row(begin / hidden, std::span(sums).subspan(begin, hidden));
+    for (std::size_t i = 0; i < hidden; ++i) {
+      double& value = normed.value[begin + i];
+      const double error = error_of(i, value);
+      if (error == kExactly) value = round_to_dtype(normed.dtype, value);
+      normed.bound.push_back(error == kExactly ? 0.0 : error + store_rounding(normed.dtype, value));
+    }
+  }
   std::vector<OutputExpectation> outputs{{"y", std::move(normed)}};
   if (!params.residual.present()) return outputs;
   outputs.push_back(
@@ -206,10 +219,10 @@ inline constexpr std::string_view kNormCasts = "[f32] \n 1x96 3x130! 7x2050 : we
 // 256 MiB or more in and out.
 inline constexpr std::string_view kLargeNorms = R"(
   $both = what=plain ; what=fused_add residual
-  [f16 bf16] share=0.85
+  [f16 bf16] share=0.85 shrink=rows
   16384x4096 : $both
   8192x8192 : what=plain
-  [f32] share=0.85
+  [f32] share=0.85 shrink=rows
   8192x4096 : $both
   4096x8192 : what=plain
 )";
@@ -232,8 +245,7 @@ template <class Params>
              {kNormTable, "2x9", "1x4096 64x1024 32x4096 : ; residual",
               [](NormSpec& spec) { spec.bias = spec.bias && kHasBias<Params>; }, kNormCasts});
   add_metamorphic(suite, std::move(relations));
-  suite.large_cases =
-      large_sweep<NormSpec>(op, kLargeNorms, [](NormSpec& spec, std::int64_t by) { spec.rows /= by; });
+  suite.large_cases = large_sweep(op, kLargeNorms);
   return suite;
 }
 

@@ -42,22 +42,18 @@ const Scaling kScalings[] = {
     {"factors", {.scaling = RopeScaling::kFactors}}};
 constexpr std::int64_t kSampledTokens = 48;
 
-struct Spec {
+struct Spec : SpecBase {
   Shape shape{1, 1, 1, 2};      // batch, seq, heads, head_dim
   std::int64_t rotary_dim = 0;  // 0: head_dim
   RopeStyle style = RopeStyle::kInterleaved;
-  DType dtype = DType::kF32;
-  Layout layout = Layout::kContiguous;
   bool own_positions = false;
   PositionKind positions = PositionKind::kCounting;
   const Scaling* scaling = &kScalings[0];
   float magnitude = 0.0f;  // 0: what the scaling gives
   bool in_place = false;
-  Family family = Family::kNormal;
   double scale = 1.0;
   bool special = false;  // NaN, infinities and zeros of both signs among the elements
   bool cancel = false;   // pairs that the rotation turns onto an axis
-  bool quick = false;
 };
 
 const char* style_name(RopeStyle style) {
@@ -241,11 +237,13 @@ constexpr std::string_view kBench =
 
 // 256 MiB in and out.
 constexpr std::string_view kLarge = R"(
-  $styles = what=interleaved ; what=half_split half_split
-  [f16 bf16] share=0.85
-  8x4096x32x64 4x4096x32x128 : $styles
-  [f32] share=0.85
-  4x4096x32x64 2x4096x32x128 : $styles
+  $styles = {what=interleaved,what=half_split half_split}
+  [f16 bf16] share=0.85 shrink=seq
+  8x4096x32x64 : rotary_dim=64 $styles
+  4x4096x32x128 : rotary_dim=128 $styles
+  [f32] share=0.85 shrink=seq
+  4x4096x32x64 : rotary_dim=64 $styles
+  2x4096x32x128 : rotary_dim=128 $styles
 )";
 
 // Where the whole vector is turned, and where a tail is copied as well.
@@ -267,10 +265,7 @@ OpSuite rope_suite() {
   for (std::int64_t at : {4, 16}) suite.edges.push_back({"heads", at});
   fill_suite(suite, kCases, {kTable, "1x3x2x10", kBench, settle});
   add_metamorphic(suite, rope_metamorphic_cases(rope));
-  suite.large_cases = large_sweep<Spec>(kCases, kLarge, [](Spec& spec, std::int64_t by) {
-    spec.shape[1] /= by;
-    spec.rotary_dim = spec.shape[3];
-  });
+  suite.large_cases = large_sweep(kCases, kLarge);
   return suite;
 }
 

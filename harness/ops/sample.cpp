@@ -62,7 +62,7 @@ const Data kData[] = {
 
 enum class Edge { kNone, kDraw, kTopP };
 
-struct Spec {
+struct Spec : SpecBase {
   std::int64_t rows = 0;
   std::int64_t vocab = 0;
   const Data* data = &kData[2];
@@ -72,9 +72,6 @@ struct Spec {
   std::uint64_t position = 0;
   Edge edge = Edge::kNone;  // temperature (or top_p) such that an edge of the distribution falls on the draw
   bool draws = true;
-  DType dtype = DType::kF32;
-  Layout layout = Layout::kContiguous;
-  bool quick = false;
 };
 
 std::vector<double> made_values(const Spec& spec, std::uint64_t seed) {

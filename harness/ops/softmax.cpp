@@ -27,13 +27,11 @@ enum class Special {
   kCancel,      // large scores that the mask takes back
 };
 
-struct Spec {
+struct Spec : SpecBase {
   std::int64_t batch = 1;
   std::int64_t heads = 1;
   std::int64_t rows = 1;
   std::int64_t cols = 1;
-  DType dtype = DType::kF32;
-  Layout layout = Layout::kContiguous;
   float scale = 1.0f;
   bool causal = false;
   std::int64_t causal_offset = 0;
@@ -42,9 +40,7 @@ struct Spec {
   bool empty_rows = false;               // the mask takes every third row away
   EmptyRow empty_row = EmptyRow::kZero;
   bool in_place = false;
-  Family family = Family::kNormal;
   Special special = Special::kNone;
-  bool quick = false;
 };
 
 // Elements that a wave of 32 lanes takes at once, and the rows of its block.
@@ -373,9 +369,9 @@ constexpr std::string_view kBench = R"(
 
 // 256 MiB in and out.
 constexpr std::string_view kLarge = R"(
-  [f16 bf16] what=plain share=0.85
+  [f16 bf16] what=plain share=0.85 shrink=rows shape=rows+cols
   1x1x{65536x1024,32768x2048,16384x4096,8192x8192,4096x16384}
-  [f32] what=plain share=0.85
+  [f32] what=plain share=0.85 shrink=rows shape=rows+cols
   1x1x{32768x1024,16384x2048,8192x4096,4096x8192,2048x16384}
 )";
 
@@ -394,11 +390,7 @@ OpSuite softmax_suite() {
                                  spec.scale = 0x1p86f;
                              }});
   add_metamorphic(suite, softmax_metamorphic_cases(softmax));
-  suite.large_cases = large_sweep<Spec>(
-      kCases, kLarge, [](Spec& spec, std::int64_t by) { spec.rows /= by; },
-      [](const Spec& spec) {
-        return Shape{spec.rows, spec.cols};
-      });
+  suite.large_cases = large_sweep(kCases, kLarge);
   return suite;
 }
 

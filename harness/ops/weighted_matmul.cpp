@@ -13,15 +13,13 @@
 namespace hipforge::harness {
 namespace {
 
-struct Spec {
+struct Spec : SpecBase {
   std::int64_t batch = 1;
   std::int64_t q_heads = 1;
   std::int64_t kv_heads = 1;
   std::int64_t q_len = 1;
   std::int64_t kv_len = 1;
   std::int64_t head_dim = 1;
-  DType dtype = DType::kF32;
-  Layout layout = Layout::kContiguous;
   Family weights = Family::kPositive;  // as after a softmax
   Family values = Family::kNormal;
   double scale = 1.0;
@@ -30,8 +28,6 @@ struct Spec {
   bool sum_to_1 = false;         // weights add up to about 1, as probabilities do
   bool mma = false;              // a case for the edges of the matrix cores' tiles
   bool mixed_alignment = false;  // values in the other layout than the rest
-  bool quick = false;
-  bool emulated = false;
 };
 
 constexpr std::int64_t kTile = 64;       // rows and columns of the tiled kernels
@@ -100,18 +96,16 @@ void declare(Fields<Spec>& made) {
   });
   made.feature("decode", [](const Spec& spec) { return spec.q_len == 1; });
   made.feature("batch", [](const Spec& spec) { return spec.batch > 1; }).feature(heads_of);
-  made.feature("mma", &Spec::mma).word("mma", [](Spec& spec, const std::string&) { return spec.mma = true; });
+  made.feature("mma", &Spec::mma).word("mma", &Spec::mma).word("sum_to_1", &Spec::sum_to_1);
   made.feature("empty_kv", [](const Spec& spec) { return spec.kv_len == 0; });
   made.feature("spans", [](const Spec& spec) { return spec.kv_len > kSpan; });
-  made.feature("mixed_alignment", &Spec::mixed_alignment).feature("non_finite", &Spec::non_finite);
-  made.feature("masked_rows", &Spec::masked_rows).feature("large", is_large).feature(family_of_values);
+  made.flag("mixed_alignment", &Spec::mixed_alignment).says().flag("non_finite", &Spec::non_finite).says();
+  made.flag("masked_rows", &Spec::masked_rows).says().feature("large", is_large).feature(family_of_values);
   made.feature("one_hot_weights", [](const Spec& spec) { return spec.weights == Family::kOneHot; });
   made.plain().family("weights", &Spec::weights, false).family("values", &Spec::values, false);
-  made.scalar("scale", &Spec::scale, 1.0).flag("non_finite", &Spec::non_finite);
-  made.flag("mixed_alignment", &Spec::mixed_alignment).flag("masked_rows", &Spec::masked_rows);
+  made.scalar("scale", &Spec::scale, 1.0);
   made.require([](const Spec& spec) { return spec.q_heads % spec.kv_heads == 0; });
-  made.special({"non_finite", "minus_infinity"}, &Spec::non_finite);
-  made.special({"large"}, [](const Spec& spec) { return is_large(spec) && !spec.non_finite; });
+  made.special({"non_finite", "minus_infinity"}, &Spec::non_finite).special({"large"}, is_large);
   made.special(
       {"one_hot"}, [](const Spec& spec) { return spec.weights == Family::kOneHot && !spec.non_finite; },
       false);
@@ -217,7 +211,10 @@ constexpr std::string_view kMore = R"(
 
 constexpr std::string_view kBench = "1x8x32x1x1024x128 4x2x8x1x512x64 1x4x4x128x256x64 1x2x8x64x512x128";
 
-constexpr std::string_view kLarge = "[f16 bf16] \n 4x32x32x4096x4096x128 : what=plain share=0.80";
+constexpr std::string_view kLarge = R"(
+  [f16 bf16] sum_to_1 shrink=q_len+kv_len shape=batch+q_heads+q_len+kv_len+head_dim
+  4x32x32x4096x4096x128 : what=plain share=0.80
+)";
 
 OpSuite weighted_matmul_suite() {
   auto suite = make_suite<WeightedMatmulParams>(kWeightedMatmulBound);
@@ -234,14 +231,7 @@ OpSuite weighted_matmul_suite() {
 
   fill_suite(suite, kCases, {kTable, "1x1x2x3x10x12", kBench, [](Spec&) {}, kMore});
   add_metamorphic(suite, weighted_matmul_metamorphic_cases(weighted_matmul));
-  const auto shrink = [](Spec& spec, std::int64_t by) {
-    spec.q_len /= by;
-    spec.kv_len /= by;
-    spec.sum_to_1 = true;
-  };
-  suite.large_cases = large_sweep<Spec>(kCases, kLarge, shrink, [](const Spec& spec) {
-    return Shape{spec.batch, spec.q_heads, spec.q_len, spec.kv_len, spec.head_dim};
-  });
+  suite.large_cases = large_sweep(kCases, kLarge);
   return suite;
 }
 

@@ -73,13 +73,10 @@ void FieldList::set_row(void* spec, const TableCase& row) const {
   }
 }
 
-void FieldList::set_size(void* spec, const std::string& name, std::int64_t size) const {
-  for (const Dimension& dimension : dimensions_) {
-    if (dimension.name != name) continue;
-    dimension.set(spec, size);
-    return;
-  }
-  throw Error(invalid_argument("no size ", name));
+const FieldList::Dimension& FieldList::dimension(const std::string& name) const {
+  const auto found = std::ranges::find(dimensions_, name, &Dimension::name);
+  if (found == dimensions_.end()) throw Error(invalid_argument("no size ", name));
+  return *found;
 }
 
 Case FieldList::case_of(const std::string& op, const void* spec) const {
@@ -94,7 +91,7 @@ Case FieldList::case_of(const std::string& op, const void* spec) const {
   if (plain_ && test.features.empty()) test.features.emplace_back("plain");
   bool special = false;
   for (const auto& [families, holds, exclusive] : families_) {
-    if (!holds(spec)) continue;
+    if ((special && exclusive) || !holds(spec)) continue;
     special = special || exclusive;
     test.families.insert(test.families.end(), families.begin(), families.end());
   }

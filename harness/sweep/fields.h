@@ -18,6 +18,15 @@
 
 namespace hipforge::harness {
 
+/// What the spec of every op has.
+struct SpecBase {
+  DType dtype = DType::kF32;
+  Layout layout = Layout::kContiguous;
+  Family family = Family::kNormal;
+  bool quick = false;
+  bool emulated = false;
+};
+
 /// One value that a choice can take. Of a special kind of data also the families that it stands for, in place of that of
 /// the family field.
 template <class T>
@@ -73,7 +82,7 @@ class FieldList {
   // nothing, or too much.
   [[nodiscard]] bool set_word(void* spec, const std::string& word) const;
   void set_row(void* spec, const TableCase& row) const;
-  void set_size(void* spec, const std::string& name, std::int64_t size) const;
+  [[nodiscard]] const Dimension& dimension(const std::string& name) const;
   [[nodiscard]] Case case_of(const std::string& op, const void* spec) const;
   // Of `spec`, which is `base` after some settings.
   [[nodiscard]] Variants variants_of(const Kept& base, const Kept& spec, const MakeCase& make_case) const;
@@ -90,6 +99,7 @@ class FieldList {
   std::function<void(void*, DType)> set_dtype_;
   std::function<void(void*, Layout)> set_layout_;
   Rule last_flag_;
+  std::string last_name_;
   Text layout_;
   Rule over_tile_;
   std::function<void(void*)> settle_;
@@ -177,10 +187,13 @@ class Fields : private FieldList {
   template <class Access>
   Fields& flag(const std::string& name, Access access, bool simplest = false) {
     last_flag_ = getter(access);
+    last_name_ = name;
     return choice<bool>(name, access,
                         {{simplest ? "on" : "off", simplest}, {simplest ? "off" : "on", !simplest}});
   }
 
+  /// The flag before it is a feature.
+  Fields& says() { return says(last_name_); }
   /// Features of the flag before it, where it is on and where it is off; empty: none.
   Fields& says(const std::string& on, const std::string& off = "") {
     features_.push_back([on, off, is_on = last_flag_](const void* spec) { return is_on(spec) ? on : off; });
@@ -194,11 +207,13 @@ class Fields : private FieldList {
                          0);
   }
 
-  /// What tables alone can set: NAME=TEXT.
-  template <class F>
-  Fields& word(const std::string& name, F assign) {
-    words_.push_back(
-        {name, [assign](void* spec, const std::string& text) { return assign(of(spec), text); }});
+  /// What tables alone can set: NAME=TEXT, or a flag, NAME.
+  Fields& word(const std::string& name, bool (*assign)(Spec&, const std::string&)) {
+    words_.push_back({name, [=](void* spec, const std::string& text) { return assign(of(spec), text); }});
+    return *this;
+  }
+  Fields& word(const std::string& name, bool Spec::*flag) {
+    words_.push_back({name, [=](void* spec, const std::string&) { return of(spec).*flag = true; }});
     return *this;
   }
 
@@ -275,8 +290,8 @@ class Fields : private FieldList {
     return *this;
   }
 
-  /// Families where `holds`: all that do hold are a case's, and the family field's does not count beside an
-  /// `exclusive` one.
+  /// Families where `holds`. Of `exclusive` ones the first that does counts alone, and the family field's does not count
+  /// beside it.
   template <class F>
   Fields& special(std::vector<std::string> families, F holds, bool exclusive = true) {
     families_.push_back({std::move(families), getter(holds), exclusive});
@@ -340,7 +355,12 @@ class Fields : private FieldList {
   }
 
   /// Sets the size of this name, which an edge of the suite is beside.
-  void resize(Spec& spec, const std::string& name, std::int64_t size) const { set_size(&spec, name, size); }
+  void resize(Spec& spec, const std::string& name, std::int64_t size) const {
+    dimension(name).set(&spec, size);
+  }
+  [[nodiscard]] std::int64_t size_of(const Spec& spec, const std::string& name) const {
+    return dimension(name).get(&spec);
+  }
 
   /// The spec of this dtype and layout that says nothing else.
   [[nodiscard]] Spec of_form(DType dtype, Layout layout) const {
@@ -359,10 +379,8 @@ class Fields : private FieldList {
     for (const TableCase& row : read_case_table(table, turn, {dtype_name(dtype_(&base)), layout_(&base)})) {
       Spec& spec = specs.emplace_back(base);
       set_row(&spec, row);
-      if constexpr (requires { spec.quick; }) spec.quick = row.quick;
-      if constexpr (requires { spec.emulated; }) {
-        spec.emulated = row.emulated && layout_(&spec) == layout_name(Layout::kContiguous);
-      }
+      spec.quick = row.quick;
+      spec.emulated = row.emulated && layout_(&spec) == layout_name(Layout::kContiguous);
     }
     return specs;
   }
@@ -370,8 +388,8 @@ class Fields : private FieldList {
   /// The case of `spec`, all but what prepares it.
   [[nodiscard]] Case describe(const std::string& op, const Spec& spec) const {
     Case test = case_of(op, &spec);
-    if constexpr (requires { spec.quick; }) test.quick = spec.quick;
-    if constexpr (requires { spec.emulated; }) test.emulated = spec.emulated;
+    test.quick = spec.quick;
+    test.emulated = spec.emulated;
     return test;
   }
 

@@ -83,23 +83,26 @@ Comparison SampledOutputs::judge(const Rig& rig) const {
   return worst;
 }
 
-std::string take_word(TableCase& row, const std::string& name) {
-  const auto word =
-      std::ranges::find_if(row.words, [&](const std::string& one) { return one.starts_with(name + "="); });
-  if (word == row.words.end()) return "";
-  const std::string text = word->substr(name.size() + 1);
-  row.words.erase(word);
-  return text;
-}
-
-Case large_case(const std::string& op, DType dtype, TableCase& row) {
-  Case test;
-  test.op = op;
-  test.dtype = dtype;
-  test.layout = layout_name(Layout::kContiguous);
-  test.floor_share = parse_number<double>(take_word(row, "share")).value_or(0.0);
-  test.floor_tflops = parse_number<double>(take_word(row, "tflops")).value_or(0.0);
-  return test;
+LargeLine::LargeLine(TableCase& row) {
+  const auto taken = [&](std::string_view name) {
+    std::string text;
+    std::erase_if(row.words, [&](const std::string& word) {
+      if (!word.starts_with(name)) return false;
+      text = word.substr(name.size());
+      return true;
+    });
+    return text;
+  };
+  const auto sizes = [&](std::string_view name) {
+    std::string names = taken(name);
+    std::ranges::replace(names, '+', ' ');
+    return words_of(names);
+  };
+  what = taken("what=");
+  share = parse_number<double>(taken("share=")).value_or(0.0);
+  tflops = parse_number<double>(taken("tflops=")).value_or(0.0);
+  shrink = sizes("shrink=");
+  shape = sizes("shape=");
 }
 
 }  // namespace hipforge::harness

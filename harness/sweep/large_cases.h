@@ -80,10 +80,17 @@ template <class Params>
   return parts;
 }
 
-/// All of a large case but its id, its shape and what prepares it. Takes what belongs to it out of a line of a table:
-/// share=X and tflops=X are what a GPU must reach.
-[[nodiscard]] Case large_case(const std::string& op, DType dtype, TableCase& row);
-/// What a line of a table says of NAME in NAME=TEXT, which it says no more; empty: nothing.
-[[nodiscard]] std::string take_word(TableCase& row, const std::string& name);
+/// What a line of a table says of a large case beside its spec: what=NAME, the end of its id, share=X or tflops=X,
+/// what a GPU must reach; shrink=SIZE+SIZE, the lengths that are divided where they are larger than the divisor; and
+/// shape=SIZE+SIZE, those that the id says where they are not the op's. The line says it no more.
+struct LargeLine {
+  explicit LargeLine(TableCase& row);
+
+  std::string what;
+  double share;
+  double tflops;
+  std::vector<std::string> shrink;
+  std::vector<std::string> shape;
+};
 
 }  // namespace hipforge::harness

@@ -66,19 +66,6 @@ Comparison judge_agreements(const std::vector<Agreement>& agreements) {
   return result;
 }
 
-std::vector<double> slice_axis(const std::vector<double>& values, const Shape& shape, std::size_t axis,
-                               std::int64_t first, std::int64_t count) {
-  std::int64_t inner = 1;
-  for (std::size_t i = axis + 1; i < shape.size(); ++i) inner *= shape[i];
-  const std::int64_t step = inner * shape[axis];
-  std::vector<double> slice;
-  for (std::int64_t outer = 0; outer * step < static_cast<std::int64_t>(values.size()); ++outer) {
-    const auto begin = values.begin() + outer * step + first * inner;
-    slice.insert(slice.end(), begin, begin + count * inner);
-  }
-  return slice;
-}
-
 std::vector<double> scaled(std::vector<double> values, double factor) {
   for (double& value : values) value *= factor;
   return values;

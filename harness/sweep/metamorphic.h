@@ -27,8 +27,8 @@ using Relations = std::vector<Case>(const OpLauncher<Params>& launcher);
 /// An op's oracle: values and bounds of the outputs, of any params and the tensors that they had before the launch. `whole`
 /// is the launch that `part` is a sample of, or `part` itself: on it depends which kernel ran.
 template <class Params>
-using Oracle = std::vector<OutputExpectation>(const Params& part, const HostTensors& host, const Target& target,
-                                              const Params& whole);
+using Oracle = std::vector<OutputExpectation>(const Params& part, const HostTensors& host,
+                                              const Target& target, const Params& whole);
 
 /// Two outputs that must agree, element by element.
 struct Agreement {
@@ -41,10 +41,6 @@ struct Agreement {
 
 /// Whether all agree; worst_share as of a comparison with an oracle.
 [[nodiscard]] Comparison judge_agreements(const std::vector<Agreement>& agreements);
-
-/// `count` indices of an axis of row-major values of this shape.
-[[nodiscard]] std::vector<double> slice_axis(const std::vector<double>& values, const Shape& shape,
-                                             std::size_t axis, std::int64_t first, std::int64_t count);
 
 /// Every element times `factor`, or plus `term`.
 [[nodiscard]] std::vector<double> scaled(std::vector<double> values, double factor);

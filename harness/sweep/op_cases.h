@@ -155,26 +155,33 @@ void fill_suite(OpSuite& suite, const OpCases<Spec, Params>& op, const Sweep<Spe
   }
 }
 
-/// What makes the cases of a table that a GPU is measured at (harness/sweep/large_cases.h), OP/DTYPE/large/SHAPE/WHAT, after
-/// its words what=WHAT. `shrink` divides lengths by a number; `shape_of` says the shape where the op has it in
-/// other words.
+/// What makes the large cases of a table (harness/sweep/large_cases.h), OP/DTYPE/large/SHAPE/WHAT.
 template <class Spec, class Params>
-[[nodiscard]] std::function<std::vector<Case>(std::int64_t)> large_sweep(
-    const OpCases<Spec, Params>& op, std::string_view table, void (*shrink)(Spec&, std::int64_t),
-    Shape (*shape_of_spec)(const Spec&) = nullptr) {
-  return [=, &op](std::int64_t by) {
+[[nodiscard]] std::function<std::vector<Case>(std::int64_t)> large_sweep(const OpCases<Spec, Params>& op,
+                                                                         std::string_view table) {
+  return [&op, table](std::int64_t divisor) {
+    const Fields<Spec>& fields = op.fields();
     std::vector<Case> cases;
     for (DType dtype : {DType::kF16, DType::kBF16, DType::kF32}) {
       std::size_t turn = 0;
       for (TableCase& row : read_case_table(table, turn, {dtype_name(dtype)})) {
-        Case& test = cases.emplace_back(large_case(op_name(Params{}), dtype, row));
-        const std::string what = take_word(row, "what");
-        Spec spec = op.fields().of_form(dtype, Layout::kContiguous);
-        op.fields().set(spec, row);
-        shrink(spec, by);
-        test.shape = shape_of_spec != nullptr ? shape_name(shape_of_spec(spec))
-                                              : op.fields().describe(test.op, spec).shape;
-        test.id = fmt::format("{}/{}/large/{}/{}", test.op, dtype_name(dtype), test.shape, what);
+        const LargeLine line(row);
+        Spec spec = fields.of_form(dtype, Layout::kContiguous);
+        fields.set(spec, row);
+        for (const std::string& name : line.shrink) {
+          const std::int64_t size = fields.size_of(spec, name);
+          if (size > divisor) fields.resize(spec, name, size / divisor);
+        }
+        Case& test = cases.emplace_back();
+        test.op = op_name(Params{});
+        test.dtype = dtype;
+        test.layout = layout_name(Layout::kContiguous);
+        Shape shape;
+        for (const std::string& name : line.shape) shape.push_back(fields.size_of(spec, name));
+        test.shape = shape.empty() ? fields.describe(test.op, spec).shape : shape_name(shape);
+        test.id = fmt::format("{}/{}/large/{}/{}", test.op, dtype_name(dtype), test.shape, line.what);
+        test.floor_share = line.share;
+        test.floor_tflops = line.tflops;
         test.prepare = [&op, spec](const CaseEnvironment& environment) {
           return prepare_case(op, spec, environment, HostCopy::kNone);
         };
