@@ -313,7 +313,7 @@ FlashAttentionParams make(const Spec& spec, Rig& rig) {
 void declare(Fields<Spec>& made) {
   const auto masked = [](const Spec& spec) { return spec.mask != Mask::kNone; };
   const auto is_large = [](const Spec& spec) { return spec.q_scale >= 1e4 || spec.v_scale >= 1e4; };
-  made.dtype(&Spec::dtype).layout_text(layout_of);
+  made.layout_text(layout_of);
   made.shape_text([](const Spec& spec) { return shape_name(shape_of(spec)); });
   made.feature("additive_mask", masked);
   made.feature("prefix", &Spec::prefix_len).feature("sliding_window", &Spec::window);
@@ -416,7 +416,7 @@ std::vector<FlashAttentionParams> samples(const FlashAttentionParams& params, st
   return parts;
 }
 
-const OpCases<Spec, FlashAttentionParams> kCases{flash_attention, declared<Spec, declare>, make, expect, work,
+const OpCases<Spec, FlashAttentionParams> kCases{flash_attention, declared<Spec, declare>, make, work,
                                                  samples};
 
 // As in all tables here, batch x kv_heads x q_heads x q_len x kv_len x head_dim.
@@ -477,6 +477,137 @@ std::optional<Sequence> sequence_of(const FlashAttentionParams& part, const Host
     }
   }
   return made;
+}
+
+// Every head_dim around a tile, an access or a power of two, while the rule and the shape rotate. Emulated:
+// causal with more keys than a tile; GQA, MQA, a head_dim that no access divides.
+constexpr std::string_view kHeadDims = R"(
+  $head_dim = {1,2,7,8,16,24,31,32,33,40,63,64,65~,72,80,95,96,97,112,127,128~,129,136,160,192~,251,256}
+  $shape = batch=<1|2> kv_heads=<2|2|1> q_heads=<4|2|2> q_len=<17|1|33|5|20> kv_len=<67|131|33|70>
+  1x1x1x1x1x$head_dim : $shape causal=<on|off> lse=<off|on|off|off>
+)";
+
+// Every rule on shapes that decode, are odd, fill a tile and cross it: five in each line.
+constexpr std::size_t kRuleShapes = 5;
+constexpr std::string_view kRules = R"(
+  $all = 2x2x4x1x150x32 3x1x3x19x83x27 1x2x2x64x64x64 4x2x4x34x129x40 1x1x2x9x100x144
+  $all : lse
+  $all : causal lse
+  $all : window=1
+  $all : window=37 lse
+  $all : window=1000 causal
+  $all : causal prefix_len=41
+  $all : window=9 prefix_len=70 lse
+  $all : causal soft_cap=2.5 lse
+  $all : soft_cap=30 scale=1.5
+  $all : causal scale=-0.37
+  $all : causal wild lse
+  $all : window=21 wild
+  $all : causal wild prefix_len=13
+  2x2x4x3x3x32 3x1x3x19x19x27 1x2x2x64x64x64 4x2x4x34x34x40 1x1x2x9x9x144 : causal lse
+  # More queries than keys: the first rows see nothing.
+  $all : causal lse q_len=21 kv_len=13
+  $all : q_len=90 kv_len=71 q_heads=<2|1|2|2|1>
+  $all : window=5 q_len=40 kv_len=22
+  2x2x4x1x0x32 3x1x3x19x0x27 1x2x2x64x0x64 4x2x4x34x0x40 1x1x2x9x0x144 : lse
+  $all : causal lse q_scale=1e15 k_scale=1e15
+  $all : q_scale=40 k_scale=40 soft_cap=<50|0|50|0|50>
+  $all : mask=f32 mask_broadcast=batch_heads lse
+  $all : mask=same mask_broadcast=<batch_heads|none|batch|heads|batch> causal wild
+  $all : mask=<f32|same|f32|same|f32> masked_rows lse wild soft_cap=3
+  $all : mask=f32 mask_broadcast=heads_rows window=40
+)";
+
+// For each of the families.
+constexpr std::string_view kFamilyShapes = R"(
+  2x2x4x1x150x32
+  3x1x3x19x83x27! : causal lse
+  4x2x4x34x129x40 : lse
+)";
+
+constexpr std::string_view kOthers = R"(
+  $alone = {exact,wild causal} batch=1 kv_len=<256|256|64|64|128|128>
+  2x2x4x1x150x32 3x1x3x19x83x27! 4x2x4x34x129x40 : v_scale=1e30 ; removed_keys lse ; $alone
+  0x1x2x3x70x40 1x2x2x0x65x32
+)";
+
+// What a model asks for: decoding and the chunks of a prefill.
+constexpr std::string_view kBench = R"(
+  $decode = causal ; causal keys=paged page_size=16
+  1x4x8x1x512x32 : $decode
+  1x4x8x64x512x32 : causal
+  4x8x32x1x2048x128 : $decode
+  1x4x4x256x256x64 1x2x8x256x256x128 1x2x2x128x128x256 : causal
+)";
+
+void settle(Spec& spec) {
+  if (spec.dtype != DType::kF16) return;
+  for (double* scale : {&spec.q_scale, &spec.k_scale, &spec.v_scale}) *scale = std::min(*scale, 1e4);
+}
+
+// The cases of a dtype and a layout. `quick_from` says which of them are quick, `rule_from` which rules are
+// tried with each shape: together the layouts try all of them.
+void add_cases_of(OpSuite& suite, DType dtype, const std::string& layout, std::size_t quick_from,
+                  std::size_t rule_from) {
+  const Keys keys = layout == "packed" ? Keys::kPacked : layout == "paged" ? Keys::kPaged : Keys::kDense;
+  Spec base;
+  base.dtype = dtype;
+  base.keys = keys;
+  base.packed_q = keys == Keys::kPacked;
+  base.strided = layout == "strided";
+  const bool dense = keys == Keys::kDense;
+  std::size_t turn = 0;
+  const auto laid_out = [&](Spec spec) {
+    constexpr std::array<std::int64_t, 6> kPageSizes = {16, 1, 7, 4, 5, 64};
+    if (keys == Keys::kPaged) {
+      spec.packed_q = turn % 2 == 1;
+      spec.page_size = kPageSizes[turn % kPageSizes.size()];
+    }
+    if (!dense) spec.strided = turn % 3 == 2;
+    ++turn;
+    settle(spec);
+    return make_case(kCases, spec);
+  };
+  const auto add = [&](const Spec& spec) { suite.cases.push_back(laid_out(spec)); };
+  const auto specs = [&](std::string_view table) {
+    std::size_t own_turn = 0;
+    return kCases.fields().expand(table, base, own_turn);
+  };
+
+  std::size_t at = 0;
+  for (Spec spec : specs(kHeadDims)) {
+    spec.quick = (at + quick_from) % 6 == 0;
+    if (dense || at % 3 != 1) add(spec);
+    ++at;
+  }
+  // A rule takes three of the shapes in this layout, and others in the next.
+  const std::vector<Spec> rules = specs(kRules);
+  for (std::size_t shape = 0; shape < kRuleShapes; ++shape) {
+    for (std::size_t rule = 0; rule < rules.size() / kRuleShapes; ++rule) {
+      Spec spec = rules[rule * kRuleShapes + shape];
+      const std::size_t turned = shape + rule + rule_from;
+      if (turned % 5 > 2 || (!dense && spec.mask != Mask::kNone)) continue;
+      spec.quick = turned % 5 == 0 && (rule + 1 + rule_from + quick_from) % 2 == 0;
+      add(spec);
+    }
+  }
+  for (Family family : {Family::kOutliers, Family::kIntegers, Family::kEqual, Family::kSubnormal,
+                        Family::kOneHot, Family::kCancel, Family::kUniform}) {
+    for (Spec spec : specs(kFamilyShapes)) {
+      spec.family = family;
+      spec.quick = spec.quick && (static_cast<std::size_t>(family) + quick_from) % 2 == 0;
+      add(spec);
+    }
+  }
+  for (const Spec& spec : specs(kOthers)) {
+    if (dense || spec.batch > 0) add(spec);
+  }
+  fill_edges(suite, dtype, layout, [&](const std::string& dimension, std::int64_t size) {
+    Spec spec = specs("1x1x2x3x21x12").front();
+    kCases.fields().resize(spec, dimension, size);
+    spec.causal = dimension == "q_len";
+    return laid_out(spec);
+  });
 }
 
 }  // namespace
@@ -615,141 +746,6 @@ std::vector<OutputExpectation> expect(const FlashAttentionParams& part, const Ho
   }
   return made();
 }
-
-namespace {
-
-// Every head_dim around a tile, an access or a power of two, while the rule and the shape rotate. Emulated:
-// causal with more keys than a tile; GQA, MQA, a head_dim that no access divides.
-constexpr std::string_view kHeadDims = R"(
-  $head_dim = {1,2,7,8,16,24,31,32,33,40,63,64,65~,72,80,95,96,97,112,127,128~,129,136,160,192~,251,256}
-  $shape = batch=<1|2> kv_heads=<2|2|1> q_heads=<4|2|2> q_len=<17|1|33|5|20> kv_len=<67|131|33|70>
-  1x1x1x1x1x$head_dim : $shape causal=<on|off> lse=<off|on|off|off>
-)";
-
-// Every rule on shapes that decode, are odd, fill a tile and cross it: five in each line.
-constexpr std::size_t kRuleShapes = 5;
-constexpr std::string_view kRules = R"(
-  $all = 2x2x4x1x150x32 3x1x3x19x83x27 1x2x2x64x64x64 4x2x4x34x129x40 1x1x2x9x100x144
-  $all : lse
-  $all : causal lse
-  $all : window=1
-  $all : window=37 lse
-  $all : window=1000 causal
-  $all : causal prefix_len=41
-  $all : window=9 prefix_len=70 lse
-  $all : causal soft_cap=2.5 lse
-  $all : soft_cap=30 scale=1.5
-  $all : causal scale=-0.37
-  $all : causal wild lse
-  $all : window=21 wild
-  $all : causal wild prefix_len=13
-  2x2x4x3x3x32 3x1x3x19x19x27 1x2x2x64x64x64 4x2x4x34x34x40 1x1x2x9x9x144 : causal lse
-  # More queries than keys: the first rows see nothing.
-  $all : causal lse q_len=21 kv_len=13
-  $all : q_len=90 kv_len=71 q_heads=<2|1|2|2|1>
-  $all : window=5 q_len=40 kv_len=22
-  2x2x4x1x0x32 3x1x3x19x0x27 1x2x2x64x0x64 4x2x4x34x0x40 1x1x2x9x0x144 : lse
-  $all : causal lse q_scale=1e15 k_scale=1e15
-  $all : q_scale=40 k_scale=40 soft_cap=<50|0|50|0|50>
-  $all : mask=f32 mask_broadcast=batch_heads lse
-  $all : mask=same mask_broadcast=<batch_heads|none|batch|heads|batch> causal wild
-  $all : mask=<f32|same|f32|same|f32> masked_rows lse wild soft_cap=3
-  $all : mask=f32 mask_broadcast=heads_rows window=40
-)";
-
-// For each of the families.
-constexpr std::string_view kFamilyShapes = R"(
-  2x2x4x1x150x32
-  3x1x3x19x83x27! : causal lse
-  4x2x4x34x129x40 : lse
-)";
-
-constexpr std::string_view kOthers = R"(
-  $alone = {exact,wild causal} batch=1 kv_len=<256|256|64|64|128|128>
-  2x2x4x1x150x32 3x1x3x19x83x27! 4x2x4x34x129x40 : v_scale=1e30 ; removed_keys lse ; $alone
-  0x1x2x3x70x40 1x2x2x0x65x32
-)";
-
-// What a model asks for: decoding and the chunks of a prefill.
-constexpr std::string_view kBench = R"(
-  $decode = causal ; causal keys=paged page_size=16
-  1x4x8x1x512x32 : $decode
-  1x4x8x64x512x32 : causal
-  4x8x32x1x2048x128 : $decode
-  1x4x4x256x256x64 1x2x8x256x256x128 1x2x2x128x128x256 : causal
-)";
-
-void settle(Spec& spec) {
-  if (spec.dtype != DType::kF16) return;
-  for (double* scale : {&spec.q_scale, &spec.k_scale, &spec.v_scale}) *scale = std::min(*scale, 1e4);
-}
-
-// The cases of a dtype and a layout. `quick_from` says which of them are quick, `rule_from` which rules are
-// tried with each shape: together the layouts try all of them.
-void add_cases_of(OpSuite& suite, DType dtype, const std::string& layout, std::size_t quick_from,
-                  std::size_t rule_from) {
-  const Keys keys = layout == "packed" ? Keys::kPacked : layout == "paged" ? Keys::kPaged : Keys::kDense;
-  Spec base;
-  base.dtype = dtype;
-  base.keys = keys;
-  base.packed_q = keys == Keys::kPacked;
-  base.strided = layout == "strided";
-  const bool dense = keys == Keys::kDense;
-  std::size_t turn = 0;
-  const auto laid_out = [&](Spec spec) {
-    constexpr std::array<std::int64_t, 6> kPageSizes = {16, 1, 7, 4, 5, 64};
-    if (keys == Keys::kPaged) {
-      spec.packed_q = turn % 2 == 1;
-      spec.page_size = kPageSizes[turn % kPageSizes.size()];
-    }
-    if (!dense) spec.strided = turn % 3 == 2;
-    ++turn;
-    settle(spec);
-    return make_case(kCases, spec);
-  };
-  const auto add = [&](const Spec& spec) { suite.cases.push_back(laid_out(spec)); };
-  const auto specs = [&](std::string_view table) {
-    std::size_t own_turn = 0;
-    return kCases.fields().expand(table, base, own_turn);
-  };
-
-  std::size_t at = 0;
-  for (Spec spec : specs(kHeadDims)) {
-    spec.quick = (at + quick_from) % 6 == 0;
-    if (dense || at % 3 != 1) add(spec);
-    ++at;
-  }
-  // A rule takes three of the shapes in this layout, and others in the next.
-  const std::vector<Spec> rules = specs(kRules);
-  for (std::size_t shape = 0; shape < kRuleShapes; ++shape) {
-    for (std::size_t rule = 0; rule < rules.size() / kRuleShapes; ++rule) {
-      Spec spec = rules[rule * kRuleShapes + shape];
-      const std::size_t turned = shape + rule + rule_from;
-      if (turned % 5 > 2 || (!dense && spec.mask != Mask::kNone)) continue;
-      spec.quick = turned % 5 == 0 && (rule + 1 + rule_from + quick_from) % 2 == 0;
-      add(spec);
-    }
-  }
-  for (Family family : {Family::kOutliers, Family::kIntegers, Family::kEqual, Family::kSubnormal,
-                        Family::kOneHot, Family::kCancel, Family::kUniform}) {
-    for (Spec spec : specs(kFamilyShapes)) {
-      spec.family = family;
-      spec.quick = spec.quick && (static_cast<std::size_t>(family) + quick_from) % 2 == 0;
-      add(spec);
-    }
-  }
-  for (const Spec& spec : specs(kOthers)) {
-    if (dense || spec.batch > 0) add(spec);
-  }
-  fill_edges(suite, dtype, layout, [&](const std::string& dimension, std::int64_t size) {
-    Spec spec = specs("1x1x2x3x21x12").front();
-    kCases.fields().resize(spec, dimension, size);
-    spec.causal = dimension == "q_len";
-    return laid_out(spec);
-  });
-}
-
-}  // namespace
 
 OpSuite flash_attention_suite() {
   auto suite = make_suite<FlashAttentionParams>(kFlashAttentionBound);

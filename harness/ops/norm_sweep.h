@@ -43,9 +43,9 @@ inline constexpr bool kHasBias = requires(Params params) {
 };
 
 inline void declare_norm(Fields<NormSpec>& made) {
-  made.dtype(&NormSpec::dtype, &NormSpec::stream, &NormSpec::weight, &NormSpec::y);
+  made.dtypes(&NormSpec::stream, &NormSpec::weight, &NormSpec::y);
   made.size("rows", &NormSpec::rows).size("hidden", &NormSpec::hidden);
-  made.layout("layout", &NormSpec::layout).flag("residual", &NormSpec::fused).says("residual", "plain");
+  made.layout().flag("residual", &NormSpec::fused).says("residual", "plain");
   made.feature([](const NormSpec& spec) { return fmt::format("weight_{}", dtype_name(spec.weight)); });
   made.feature("residual_f32", [](const NormSpec& spec) { return spec.fused && spec.stream == DType::kF32; });
   made.feature("y_other_dtype", [](const NormSpec& spec) { return spec.y != spec.dtype; });
@@ -241,11 +241,10 @@ template <class Params>
   suite.exclusions = {
       {"y_other_dtype", "", "y takes another dtype from an f32 x alone", {DType::kF16, DType::kBF16}}};
   exclude_families(suite, {"masked_rows", "nan_behind_mask"}, "there is no mask");
+  const auto settle = [](NormSpec& spec) { spec.bias = spec.bias && kHasBias<Params>; };
   fill_suite(suite, op,
-             {kNormTable, "2x9", "1x4096 64x1024 32x4096 : ; residual",
-              [](NormSpec& spec) { spec.bias = spec.bias && kHasBias<Params>; }, kNormCasts});
-  add_metamorphic(suite, std::move(relations));
-  suite.large_cases = large_sweep(op, kLargeNorms);
+             {kNormTable, "2x9", "1x4096 64x1024 32x4096 : ; residual", settle, kNormCasts, kLargeNorms,
+              std::move(relations)});
   return suite;
 }
 

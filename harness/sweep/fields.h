@@ -96,8 +96,7 @@ class FieldList {
   std::vector<Special> families_;
   std::function<DType(const void*)> dtype_;
   std::function<Family(const void*)> family_;
-  std::function<void(void*, DType)> set_dtype_;
-  std::function<void(void*, Layout)> set_layout_;
+  std::function<void(void*)> same_dtypes_;
   Rule last_flag_;
   std::string last_name_;
   Text layout_;
@@ -129,6 +128,8 @@ class Fields : private FieldList {
  public:
   Fields() {
     clone_ = [](const void* spec) -> std::shared_ptr<void> { return std::make_shared<Spec>(of(spec)); };
+    dtype_ = [](const void* spec) { return of(spec).dtype; };
+    layout_ = [](const void* spec) { return layout_name(of(spec).layout); };
   }
 
   /// A number of at least `least` (a case that has less keeps it), in steps of `step` from there. Part of the shape.
@@ -221,8 +222,8 @@ class Fields : private FieldList {
   template <class Access, class T>
   Fields& scalar(const std::string& name, Access access, T simplest) {
     const auto text = [access](const void* spec) { return fmt::format("{}", get(access, of(spec))); };
-    const auto assign = [access, dtype = dtype_](void* spec, const std::string& said) {
-      const char* const large = dtype(spec) == DType::kF16 ? "1e4" : "1e30";
+    const auto assign = [access](void* spec, const std::string& said) {
+      const char* const large = of(spec).dtype == DType::kF16 ? "1e4" : "1e30";
       const auto value = parse_number<T>(said == "large" ? large : said);
       if (value) std::invoke(access, of(spec)) = *value;
       return value.has_value();
@@ -245,12 +246,7 @@ class Fields : private FieldList {
     return choice<Family>(name, access, values, values.size());
   }
 
-  template <class Access>
-  Fields& layout(const std::string& name, Access access) {
-    layout_ = [access](const void* spec) { return std::string(layout_name(get(access, of(spec)))); };
-    set_layout_ = setter<Layout>(access);
-    return choice(name, access, "contiguous strided");
-  }
+  Fields& layout() { return choice("layout", &Spec::layout, "contiguous strided"); }
   /// The layout's name, where it is not a Layout.
   template <class F>
   Fields& layout_text(F text) {
@@ -258,16 +254,10 @@ class Fields : private FieldList {
     return *this;
   }
 
-  /// The dtype that the case counts for, and the others that are the same unless a table says more.
-  template <class Access, class... Others>
-  Fields& dtype(Access access, Others... others) {
-    dtype_ = getter(access);
-    if constexpr (std::is_member_object_pointer_v<Access>) {
-      set_dtype_ = [=](void* spec, DType dtype) {
-        of(spec).*access = dtype;
-        ((of(spec).*others = dtype), ...);
-      };
-    }
+  /// Dtypes that are the case's unless a table says more.
+  template <class... Members>
+  Fields& dtypes(Members... members) {
+    same_dtypes_ = [=](void* spec) { ((of(spec).*members = of(spec).dtype), ...); };
     return *this;
   }
 
@@ -365,8 +355,9 @@ class Fields : private FieldList {
   /// The spec of this dtype and layout that says nothing else.
   [[nodiscard]] Spec of_form(DType dtype, Layout layout) const {
     Spec spec{};
-    set_dtype_(&spec, dtype);
-    if (set_layout_) set_layout_(&spec, layout);
+    spec.dtype = dtype;
+    spec.layout = layout;
+    if (same_dtypes_) same_dtypes_(&spec);
     return spec;
   }
 

@@ -33,7 +33,6 @@ struct OpCases {
   const Fields<Spec>& (*fields)();
   /// The only maker of the op's params: its operands in a rig.
   Params (*make)(const Spec&, Rig&);
-  Oracle<Params>* expect;
   Work (*work)(const Spec&, const Params&);
   /// Launches of parts of the operands whose outputs stand for all of a large one's; null: there are no large cases.
   std::vector<Params> (*samples)(const Params&, std::uint64_t seed) = nullptr;
@@ -47,10 +46,9 @@ struct OpCases {
 }
 
 /// The oracle's word on a launch, each output with the place where it lies.
-template <class Params, class Expect>
+template <class Params>
 [[nodiscard]] std::vector<OutputExpectation> expectations(const Params& part, const HostTensors::Fetch& fetch,
-                                                          const Target& target, const Params& whole,
-                                                          Expect&& expect) {
+                                                          const Target& target, const Params& whole) {
   std::vector<OutputExpectation> outputs = expect(part, HostTensors(part, fetch), target, whole);
   for (OutputExpectation& output : outputs) {
     for_each_operand(part, [&](const OperandRole& role, const TensorView& view) {
@@ -82,16 +80,16 @@ template <class Spec, class Params>
   };
   const auto before = [rig](const TensorView& view) { return rig->before(view); };
   if (host_copy == HostCopy::kAll) {
-    prepared.expect = [params, before, expect = op.expect, target = environment.target] {
-      return expectations(params, before, target, params, expect);
+    prepared.expect = [params, before, target = environment.target] {
+      return expectations(params, before, target, params);
     };
     return prepared;
   }
-  prepared.judge = [params, before, expect = op.expect, samples = op.samples, target = environment.target,
+  prepared.judge = [params, before, samples = op.samples, target = environment.target,
                     seed = environment.seed](const Rig& judged) {
     SampledOutputs sampled;
     for (const Params& part : samples(params, seed)) {
-      for (const OutputExpectation& output : expectations(part, before, target, params, expect)) {
+      for (const OutputExpectation& output : expectations(part, before, target, params)) {
         sampled.add(output, judged.view(output.output));
       }
     }
@@ -119,6 +117,8 @@ struct Sweep {
   std::string_view bench;  ///< a table, of contiguous tensors
   std::function<void(Spec&)> settle = [](Spec&) {};  ///< after the words of a table: what it does not say
   std::string_view more{};                           ///< a table of cases that stand for no edge
+  std::string_view large{};                          ///< a table (harness/sweep/large_cases.h)
+  std::vector<Case> relations{};
 };
 
 /// Appends the cases of a table. One that two lines say, since a dtype makes them the same, is there once.
@@ -130,28 +130,6 @@ void add_cases(std::vector<Case>& cases, const OpCases<Spec, Params>& op, std::s
     settle(spec);
     Case test = make_case(op, spec);
     if (ids.insert(test.id).second) cases.push_back(std::move(test));
-  }
-}
-
-template <class Spec, class Params>
-void fill_suite(OpSuite& suite, const OpCases<Spec, Params>& op, const Sweep<Spec>& sweep) {
-  for (DType dtype : suite.dtypes) {
-    const auto add = [&](std::vector<Case>& cases, std::string_view table, Layout layout, std::size_t& turn) {
-      add_cases(cases, op, table, op.fields().of_form(dtype, layout), sweep.settle, turn);
-    };
-    for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
-      std::size_t turn = 0;
-      add(suite.cases, sweep.cases, layout, turn);
-      fill_edges(suite, dtype, layout_name(layout), [&](const std::string& dimension, std::int64_t size) {
-        Spec spec = op.fields().expand(sweep.edge, op.fields().of_form(dtype, layout), turn).front();
-        op.fields().resize(spec, dimension, size);
-        sweep.settle(spec);
-        return make_case(op, spec);
-      });
-      add(suite.cases, sweep.more, layout, turn);
-    }
-    std::size_t turn = 0;
-    add(suite.bench_cases, sweep.bench, Layout::kContiguous, turn);
   }
 }
 
@@ -189,6 +167,30 @@ template <class Spec, class Params>
     }
     return cases;
   };
+}
+
+template <class Spec, class Params>
+void fill_suite(OpSuite& suite, const OpCases<Spec, Params>& op, Sweep<Spec> sweep) {
+  for (DType dtype : suite.dtypes) {
+    const auto add = [&](std::vector<Case>& cases, std::string_view table, Layout layout, std::size_t& turn) {
+      add_cases(cases, op, table, op.fields().of_form(dtype, layout), sweep.settle, turn);
+    };
+    for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
+      std::size_t turn = 0;
+      add(suite.cases, sweep.cases, layout, turn);
+      fill_edges(suite, dtype, layout_name(layout), [&](const std::string& dimension, std::int64_t size) {
+        Spec spec = op.fields().expand(sweep.edge, op.fields().of_form(dtype, layout), turn).front();
+        op.fields().resize(spec, dimension, size);
+        sweep.settle(spec);
+        return make_case(op, spec);
+      });
+      add(suite.cases, sweep.more, layout, turn);
+    }
+    std::size_t turn = 0;
+    add(suite.bench_cases, sweep.bench, Layout::kContiguous, turn);
+  }
+  add_metamorphic(suite, std::move(sweep.relations));
+  if (!sweep.large.empty()) suite.large_cases = large_sweep(op, sweep.large);
 }
 
 /// The params as hipforge_candidate.h has them: its tensors in the order of for_each_operand, then its scalars, flags and

@@ -63,8 +63,8 @@ struct Spec : SpecBase {
 const Fields<Spec>& fields() {
   static const auto all = [] {
     Fields<Spec> made;
-    made.dtype(&Spec::dtype).size("rows", &Spec::rows).size("cols", &Spec::cols);
-    made.layout("layout", &Spec::layout).flag("causal", &Spec::causal).scalar("scale", &Spec::scale, 1.0);
+    made.size("rows", &Spec::rows).size("cols", &Spec::cols);
+    made.layout().flag("causal", &Spec::causal).scalar("scale", &Spec::scale, 1.0);
     made.family("family", &Spec::family);
     return made;
   }();
