@@ -30,7 +30,7 @@ integers of a sum within 2²⁴, o is the mean rounded once, exactly.)";
 /// Oracle and kFlashAttentionBound: o, and lse where there is one.
 [[nodiscard]] Oracle<FlashAttentionParams> expect;
 
-/// The values of sequences in the pages of a cache: the i-th page of all of them at order[i], NaN where nothing lies.
+/// The values of sequences in a cache's pages: the i-th page of all of them at order[i], NaN where nothing lies.
 [[nodiscard]] std::vector<double> in_pages(const std::vector<std::span<const double>>& sequences,
                                            std::int64_t page_elements,
                                            const std::vector<std::int64_t>& order);

@@ -113,9 +113,9 @@ template <class Params>
   return sample_rows(params, {"x", "residual", "residual_out", "y"}, params.x.shape[0], kSampledRows, seed);
 }
 
-/// The outputs of a norm: y, and the sums of x and the residual where there is one. `of_row` takes a row's index and its
-/// sums and gives what an element may be off by before it is stored, of its index in the row and y; kExactly: y, which it
-/// may change, is rounded once.
+/// The outputs of a norm: y, and the sums of x and the residual where there is one. `of_row` takes a row's
+/// index and its sums and gives what an element may be off by before it is stored, of its index in the row
+/// and y; kExactly: y, which it may change, is rounded once.
 inline constexpr double kExactly = -1.0;
 template <class Params, class OfRow>
 [[nodiscard]] std::vector<OutputExpectation> norm_outputs(const Params& params, std::vector<double> y,

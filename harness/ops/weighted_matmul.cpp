@@ -195,8 +195,8 @@ constexpr std::string_view kTable = R"(
   1x1x2x{1x45x16,4x100x65!,20x37x9} : $rule ; values=$family
 )";
 
-// Once for each dtype the longest. Of the matrix cores, around packs, steps, stages and the tiles of every target; rows of
-// several heads in one tile; more than one span.
+// Once for each dtype the longest. Of the matrix cores, around packs, steps, stages and the tiles of every
+// target; rows of several heads in one tile; more than one span.
 constexpr std::string_view kMore = R"(
   [contiguous]
   1x1x1x1x131072x2 : values=positive

@@ -280,8 +280,8 @@ class Fields : private FieldList {
     return *this;
   }
 
-  /// Families where `holds`. Of `exclusive` ones the first that does counts alone, and the family field's does not count
-  /// beside it.
+  /// Families where `holds`. Of `exclusive` ones the first that does counts alone, and the family field's does
+  /// not count beside it.
   template <class F>
   Fields& special(std::vector<std::string> families, F holds, bool exclusive = true) {
     families_.push_back({std::move(families), getter(holds), exclusive});
@@ -316,8 +316,8 @@ class Fields : private FieldList {
     return *this;
   }
 
-  /// A size that is no field, for the edges that coverage asks for ("tiled_rows"); below 0 where the spec has none. `set`
-  /// makes a spec of that size.
+  /// A size that is no field, for the edges that coverage asks for ("tiled_rows"); below 0 where the spec has
+  /// none. `set` makes a spec of that size.
   template <class Access>
   Fields& alias(const std::string& name, Access get_size, std::function<void(Spec&, std::int64_t)> set) {
     dimensions_.push_back(

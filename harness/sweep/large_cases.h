@@ -80,9 +80,10 @@ template <class Params>
   return parts;
 }
 
-/// What a line of a table says of a large case beside its spec: what=NAME, the end of its id, share=X or tflops=X,
-/// what a GPU must reach; shrink=SIZE+SIZE, the lengths that are divided where they are larger than the divisor; and
-/// shape=SIZE+SIZE, those that the id says where they are not the op's. The line says it no more.
+/// What a line of a table says of a large case beside its spec: what=NAME, the end of its id, share=X or
+/// tflops=X, what a GPU must reach; shrink=SIZE+SIZE, the lengths that are divided where they are larger than
+/// the divisor; and shape=SIZE+SIZE, those that the id says where they are not the op's. The line says it no
+/// more.
 struct LargeLine {
   explicit LargeLine(TableCase& row);
 

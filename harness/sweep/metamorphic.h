@@ -24,8 +24,9 @@ using OpLauncher = std::function<Status(const Params&, hipStream_t, const Target
 template <class Params>
 using Relations = std::vector<Case>(const OpLauncher<Params>& launcher);
 
-/// An op's oracle: values and bounds of the outputs, of any params and the tensors that they had before the launch. `whole`
-/// is the launch that `part` is a sample of, or `part` itself: on it depends which kernel ran.
+/// An op's oracle: values and bounds of the outputs, of any params and the tensors that they had before the
+/// launch. `whole` is the launch that `part` is a sample of, or `part` itself: on it depends which kernel
+/// ran.
 template <class Params>
 using Oracle = std::vector<OutputExpectation>(const Params& part, const HostTensors& host,
                                               const Target& target, const Params& whole);
@@ -54,8 +55,8 @@ struct Form {
   std::string options{};  ///< what the id says after the relation
   bool quick = false;
 };
-/// Those of f32, f16 and bf16, both layouts and each case of a table (harness/sweep/case_table.h), whose words are
-/// options.
+/// Those of f32, f16 and bf16, both layouts and each case of a table (harness/sweep/case_table.h), whose
+/// words are options.
 [[nodiscard]] std::vector<Form> forms(std::string_view table);
 
 /// A case of a relation, which becomes its feature.
@@ -100,8 +101,8 @@ template <class Params>
   return expect(params, host, target, whole);
 }
 
-/// A metamorphic_case of `launcher`, or of the environment's candidate where it has one. Its layout is the form's, or of
-/// a name of its own.
+/// A metamorphic_case of `launcher`, or of the environment's candidate where it has one. Its layout is the
+/// form's, or of a name of its own.
 template <class Params>
 [[nodiscard]] Case relation_case(const OpLauncher<Params>& launcher, const std::string& relation,
                                  const Form& form, const std::type_identity_t<Prepare<Params>>& prepare,

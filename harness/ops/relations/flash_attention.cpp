@@ -17,8 +17,8 @@ using Made = Relation<Params>;
 // The keys that a chunk of a prefill has seen at least, for a prefix to lie within.
 constexpr std::int64_t kPrefix = 11;
 
-// Makes dense queries, keys and values, and launches all of them into "o" and "lse". The shape is batch x q_len x kv_len x
-// q_heads x kv_heads x head_dim; `rule` is all but the tensors.
+// Makes dense queries, keys and values, and launches all of them into "o" and "lse". The shape is batch x
+// q_len x kv_len x q_heads x kv_heads x head_dim; `rule` is all but the tensors.
 Params launch_whole(Made& made, const Params& rule) {
   const Shape& size = made.shape;
   const Shape q_shape{size[0], size[1], size[3], size[5]};
@@ -176,8 +176,8 @@ std::vector<Case> flash_attention_metamorphic_cases(const OpLauncher<FlashAttent
       {"chunked_prefill", chunked_prefill},
       {"batch_mates", batch_mates}};
   std::vector<Case> cases;
-  // GQA with a window, MQA with a prefix, one head with a soft cap; decoding rows among tiles of keys, odd head_dims, more
-  // than a tile.
+  // GQA with a window, MQA with a prefix, one head with a soft cap; decoding rows among tiles of keys, odd
+  // head_dims, more than a tile.
   for (const Form& form : forms("2x19x83x4x2x40! 3x34x129x3x1x27 2x9x70x2x2x144")) {
     const std::int64_t head_dim = form.shape.back();
     Params rule;

@@ -85,7 +85,8 @@ TEST(CaseTable, WordsSetFields) {
   // Emulated are contiguous tensors alone.
   base.layout = Layout::kStrided;
   EXPECT_FALSE(fields().expand("2x3~", base, turn)[0].emulated);
-  // What is large, as far as f16 holds it; a section is for the forms that it names, and says its words of all lines.
+  // What is large, as far as f16 holds it; a section is for the forms that it names, and says its words of
+  // all lines.
   const auto scale_of = [&](DType dtype) {
     return fields().expand("[f32 f16] [strided] scale=large \n 1x2",
                            fields().of_form(dtype, Layout::kStrided), turn);
