@@ -1,9 +1,7 @@
 #pragma once
 
-#include "harness/core/case.h"
+#include "harness/sweep/metamorphic.h"
 #include "kernels/argmax.h"
-
-#include <vector>
 
 namespace hipforge::harness {
 
@@ -12,9 +10,6 @@ inline constexpr const char* kArgmaxBound = R"(
 Index and value are exact: bound 0.)";
 
 /// Oracle and kArgmaxBound: ids, values where present.
-[[nodiscard]] std::vector<OutputExpectation> expect(const ArgmaxParams& part, const HostTensors& host,
-                                                    const Target& target, const ArgmaxParams& whole);
-
-[[nodiscard]] OpSuite argmax_suite();
+[[nodiscard]] Oracle<ArgmaxParams> expect;
 
 }  // namespace hipforge::harness

@@ -1,9 +1,7 @@
 #pragma once
 
-#include "harness/core/case.h"
+#include "harness/sweep/metamorphic.h"
 #include "kernels/causal_mask.h"
-
-#include <vector>
 
 namespace hipforge::harness {
 
@@ -12,9 +10,6 @@ inline constexpr const char* kCausalMaskBound = R"(
 Every element is exactly 0 or −inf: bound 0.)";
 
 /// Oracle and kCausalMaskBound: mask.
-[[nodiscard]] std::vector<OutputExpectation> expect(const CausalMaskParams& part, const HostTensors& host,
-                                                    const Target& target, const CausalMaskParams& whole);
-
-[[nodiscard]] OpSuite causal_mask_suite();
+[[nodiscard]] Oracle<CausalMaskParams> expect;
 
 }  // namespace hipforge::harness

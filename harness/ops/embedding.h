@@ -1,9 +1,7 @@
 #pragma once
 
-#include "harness/core/case.h"
+#include "harness/sweep/metamorphic.h"
 #include "kernels/embedding.h"
-
-#include <vector>
 
 namespace hipforge::harness {
 
@@ -13,9 +11,6 @@ The product's rounding in f32 unless f32 holds it, then the store's unless y's d
 oracle's value. Where both are absent the copy is exact: bound 0.)";
 
 /// Oracle and kEmbeddingBound: y.
-[[nodiscard]] std::vector<OutputExpectation> expect(const EmbeddingParams& part, const HostTensors& host,
-                                                    const Target& target, const EmbeddingParams& whole);
-
-[[nodiscard]] OpSuite embedding_suite();
+[[nodiscard]] Oracle<EmbeddingParams> expect;
 
 }  // namespace hipforge::harness

@@ -25,8 +25,7 @@ constexpr std::int64_t kSampledRows = 16;  // neighbours, from one place of each
 enum class Keys { kDense, kPacked, kPaged };
 enum class Mask { kNone, kF32, kSame };
 
-struct Spec {
-  DType dtype = DType::kF32;
+struct Spec : SpecBase {
   Keys keys = Keys::kDense;
   bool packed_q = false;  // always where keys are packed
   bool strided = false;
@@ -52,9 +51,6 @@ struct Spec {
   double q_scale = 1.0;
   double k_scale = 1.0;
   double v_scale = 1.0;
-  Family family = Family::kNormal;
-  bool quick = false;
-  bool emulated = false;
   bool on_device = false;  // keys and values are made there: large cases
 };
 
@@ -103,31 +99,19 @@ bool has_empty_rows(const Spec& spec) {
   return spec.masked_rows || headless || spec.kv_len == 0;
 }
 
-std::string options_of(const Spec& spec) {
-  std::string options;
-  const auto say = [&](bool holds, const std::string& text) {
-    if (holds) options += (options.empty() ? "" : ".") + text;
-  };
-  say(spec.causal, "causal");
-  say(spec.window > 0, fmt::format("window_{}", spec.window));
-  say(spec.prefix_len > 0, fmt::format("prefix_{}", spec.prefix_len));
-  say(spec.soft_cap > 0.0f, fmt::format("cap_{:g}", spec.soft_cap));
-  say(spec.scale != 0.0f, fmt::format("scale_{:g}", spec.scale));
+std::string mask_text(const Spec& spec) {
   const auto axis = [&](std::size_t at) { return spec.mask_broadcast[at] ? '1' : 'n'; };
-  say(spec.mask != Mask::kNone,
-      fmt::format("mask_{}_{}_{}_{}", spec.mask == Mask::kF32 ? "f32" : "same", axis(0), axis(1), axis(2)));
-  say(spec.masked_rows, "masked_rows");
-  say(spec.lse, "lse");
-  say(spec.wild, "wild");
-  say(spec.family != Family::kNormal, family_name(spec.family));
-  say(spec.exact, "exact");
-  say(spec.removed_keys, "removed_keys");
-  say(spec.v_scale != 1.0, fmt::format("values_{:g}", spec.v_scale));
-  say(spec.q_scale != 1.0, fmt::format("times_{:g}", spec.q_scale));
-  say(spec.keys == Keys::kPaged,
-      fmt::format("page_{}.{}_q", spec.page_size, spec.packed_q ? "packed" : "dense"));
-  say(spec.strided && spec.keys != Keys::kDense, "strided");
-  return options;
+  const char* const dtype = spec.mask == Mask::kF32 ? "f32" : "same";
+  return spec.mask == Mask::kNone ? "" : fmt::format("mask_{}_{}_{}_{}", dtype, axis(0), axis(1), axis(2));
+}
+
+const char* family_text(const Spec& spec) {
+  return spec.family == Family::kNormal ? "" : family_name(spec.family);
+}
+
+std::string pages_text(const Spec& spec) {
+  const char* const queries = spec.packed_q ? "packed" : "dense";
+  return spec.keys == Keys::kPaged ? fmt::format("page_{}.{}_q", spec.page_size, queries) : "";
 }
 
 // A small generator for what is not tensor data: page orders and which elements a mask removes.
@@ -218,44 +202,13 @@ std::vector<Sequence> make_sequences(const Spec& spec, const Rig& rig) {
   return all;
 }
 
-// Caches of pages in a shuffled order, two more than are in use. NaN where nothing lies, and pages far
-// outside where the table must not be read.
-void make_pages(const Spec& spec, const std::vector<Sequence>& sequences, Layout k_layout, Layout v_layout,
-                Rig& rig, FlashAttentionParams& params) {
-  std::int64_t used = 0;
-  std::int64_t max_pages = 0;
-  std::vector<double> lens;
-  for (const Sequence& sequence : sequences) {
-    const std::int64_t pages = (sequence.kv_len + spec.page_size - 1) / spec.page_size;
-    max_pages = std::max(max_pages, pages + 1);
-    used += pages;
-    lens.push_back(static_cast<double>(sequence.kv_len));
-  }
+// The pages that sequences take in turn, in a shuffled order, and two more.
+std::vector<std::int64_t> shuffled_pages(std::int64_t used, const Rig& rig) {
   std::vector<std::int64_t> order(static_cast<std::size_t>(used + 2));
   std::iota(order.begin(), order.end(), 0);
   Shuffler shuffler{rig.seed() * 2 + 1};
   for (std::size_t at = order.size(); at > 1; --at) std::swap(order[at - 1], order[shuffler.next(at)]);
-
-  const std::int64_t row = spec.kv_heads * spec.head_dim;
-  const Shape shape{used + 2, spec.page_size, spec.kv_heads, spec.head_dim};
-  std::vector<double> k(order.size() * static_cast<std::size_t>(spec.page_size * row), kNaN);
-  std::vector<double> v = k;
-  std::vector<double> table;
-  std::size_t rows_end = 0;
-  auto page = order.begin();
-  for (const Sequence& sequence : sequences) {
-    for (std::int64_t key = 0; key < sequence.kv_len; key += spec.page_size, ++page) {
-      table.push_back(static_cast<double>(*page));
-      const std::int64_t count = std::min(spec.page_size, sequence.kv_len - key) * row;
-      std::copy_n(sequence.k.begin() + key * row, count, k.begin() + *page * spec.page_size * row);
-      std::copy_n(sequence.v.begin() + key * row, count, v.begin() + *page * spec.page_size * row);
-    }
-    table.resize(rows_end += static_cast<std::size_t>(max_pages), 1e9);
-  }
-  params.k = rig.input_values("k", spec.dtype, shape, k, k_layout);
-  params.v = rig.input_values("v", spec.dtype, shape, v, v_layout);
-  params.block_table = rig.input_values("block_table", DType::kI32, {spec.batch, max_pages}, table);
-  params.kv_lens = rig.input_values("kv_lens", DType::kI32, {spec.batch}, lens);
+  return order;
 }
 
 void make_keys(const Spec& spec, Layout k_layout, Layout v_layout, Rig& rig, FlashAttentionParams& params) {
@@ -265,21 +218,48 @@ void make_keys(const Spec& spec, Layout k_layout, Layout v_layout, Rig& rig, Fla
     params.v = rig.input("v", spec.dtype, shape);
     return;
   }
+  const bool paged = spec.keys == Keys::kPaged;
   const std::vector<Sequence> sequences = make_sequences(spec, rig);
-  if (spec.keys == Keys::kPaged) return make_pages(spec, sequences, k_layout, v_layout, rig, params);
-  if (spec.keys == Keys::kPacked) {
+  const auto pages_of = [&](const Sequence& one) {
+    return (one.kv_len + spec.page_size - 1) / spec.page_size;
+  };
+  std::vector<std::int64_t> order;
+  if (paged) {
+    std::int64_t used = 0;
+    for (const Sequence& one : sequences) used += pages_of(one);
+    order = shuffled_pages(used, rig);
+    shape = {used + 2, spec.page_size, spec.kv_heads, spec.head_dim};
+  } else if (spec.keys == Keys::kPacked) {
     const std::vector<double> offsets = offsets_of(sequences_of(spec), &Lengths::kv_len);
     params.kv_offsets = rig.input_values("kv_offsets", DType::kI32, {spec.batch + 1}, offsets);
     shape = {static_cast<std::int64_t>(offsets.back()), spec.kv_heads, spec.head_dim};
   }
-  std::vector<double> k;
-  std::vector<double> v;
-  for (const Sequence& sequence : sequences) {
-    k.insert(k.end(), sequence.k.begin(), sequence.k.end());
-    v.insert(v.end(), sequence.v.begin(), sequence.v.end());
+  const auto operand = [&](const char* name, std::vector<double> Sequence::*of_one, Layout layout) {
+    std::vector<std::span<const double>> parts;
+    std::vector<double> values;
+    for (const Sequence& one : sequences) {
+      parts.emplace_back(one.*of_one);
+      values.insert(values.end(), parts.back().begin(), parts.back().end());
+    }
+    if (paged) values = in_pages(parts, spec.page_size * spec.kv_heads * spec.head_dim, order);
+    return rig.input_values(name, spec.dtype, shape, values, layout);
+  };
+  params.k = operand("k", &Sequence::k, k_layout);
+  params.v = operand("v", &Sequence::v, v_layout);
+  if (!paged) return;
+  // Pages far outside where the table must not be read.
+  std::vector<double> table;
+  std::vector<double> lens;
+  std::int64_t max_pages = 0;
+  for (const Sequence& one : sequences) max_pages = std::max(max_pages, pages_of(one) + 1);
+  auto page = order.begin();
+  for (const Sequence& one : sequences) {
+    lens.push_back(static_cast<double>(one.kv_len));
+    for (std::int64_t i = 0; i < pages_of(one); ++i) table.push_back(static_cast<double>(*page++));
+    table.resize(lens.size() * static_cast<std::size_t>(max_pages), 1e9);
   }
-  params.k = rig.input_values("k", spec.dtype, shape, k, k_layout);
-  params.v = rig.input_values("v", spec.dtype, shape, v, v_layout);
+  params.block_table = rig.input_values("block_table", DType::kI32, {spec.batch, max_pages}, table);
+  params.kv_lens = rig.input_values("kv_lens", DType::kI32, {spec.batch}, lens);
 }
 
 std::int64_t visible_pairs(const Spec& spec, const Lengths& lengths) {
@@ -333,16 +313,14 @@ FlashAttentionParams make(const Spec& spec, Rig& rig) {
 void declare(Fields<Spec>& made) {
   const auto masked = [](const Spec& spec) { return spec.mask != Mask::kNone; };
   const auto is_large = [](const Spec& spec) { return spec.q_scale >= 1e4 || spec.v_scale >= 1e4; };
-  made.dtype(&Spec::dtype).layout_text(layout_of);
+  made.layout_text(layout_of);
   made.shape_text([](const Spec& spec) { return shape_name(shape_of(spec)); });
   made.feature("additive_mask", masked);
-  made.feature("prefix", [](const Spec& spec) { return spec.prefix_len > 0; });
-  made.feature("sliding_window", [](const Spec& spec) { return spec.window > 0; });
+  made.feature("prefix", &Spec::prefix_len).feature("sliding_window", &Spec::window);
   made.feature("causal",
                [](const Spec& spec) { return is_causal(spec) && spec.window == 0 && spec.prefix_len == 0; });
   made.feature("full", [=](const Spec& spec) { return !is_causal(spec) && !masked(spec); });
-  made.feature("soft_cap", [](const Spec& spec) { return spec.soft_cap > 0.0f; });
-  made.feature("scale", [](const Spec& spec) { return spec.scale != 0.0f; }).feature("lse", &Spec::lse);
+  made.feature("soft_cap", &Spec::soft_cap).feature("scale", &Spec::scale).feature("lse", &Spec::lse);
   made.feature("gqa", [](const Spec& spec) { return spec.kv_heads > 1 && spec.q_heads > spec.kv_heads; });
   made.feature("mqa", [](const Spec& spec) { return spec.kv_heads == 1 && spec.q_heads > 1; });
   made.feature("decode", [](const Spec& spec) { return spec.q_len == 1; });
@@ -358,10 +336,9 @@ void declare(Fields<Spec>& made) {
   made.size("q_len", &Spec::q_len).size("kv_len", &Spec::kv_len).size("head_dim", &Spec::head_dim);
   made.number("page_size", &Spec::page_size).number("prefix_len", &Spec::prefix_len, 0);
   made.number("window", &Spec::window, 0);
-  made.choice<Keys>("keys", &Spec::keys,
-                    {{"dense", Keys::kDense}, {"packed", Keys::kPacked}, {"paged", Keys::kPaged}});
+  made.choice("keys", &Spec::keys, "dense packed paged").word("on_device", &Spec::on_device);
   made.flag("packed_q", &Spec::packed_q).flag("strided", &Spec::strided).family("family", &Spec::family);
-  made.choice<Mask>("mask", &Spec::mask, {{"none", Mask::kNone}, {"f32", Mask::kF32}, {"same", Mask::kSame}});
+  made.choice("mask", &Spec::mask, "none f32 same");
   made.choice<std::array<bool, 3>>("mask_broadcast", &Spec::mask_broadcast,
                                    {{"none", {}},
                                     {"batch", {true, false, false}},
@@ -373,16 +350,23 @@ void declare(Fields<Spec>& made) {
   made.scalar("v_scale", &Spec::v_scale, 1.0).flag("wild", &Spec::wild);
   made.scalar("soft_cap", &Spec::soft_cap, 0.0f).scalar("scale", &Spec::scale, 0.0f);
   made.scalar("q_scale", &Spec::q_scale, 1.0).scalar("k_scale", &Spec::k_scale, 1.0);
-  made.special({"integers"}, &Spec::exact);
-  made.special({"large"}, [=](const Spec& spec) { return is_large(spec) && !spec.exact; });
-  made.special({}, &Spec::wild);
+  made.special({"integers"}, &Spec::exact).special({"large"}, is_large).special({}, &Spec::wild);
   made.special(
       {"minus_infinity"}, [=](const Spec& spec) { return spec.removed_keys || masked(spec); }, false);
   made.special({"masked_rows"}, has_empty_rows, false);
   // The last rows see all keys.
   made.special(
       {"non_finite"}, [](const Spec& spec) { return spec.wild && spec.window == 0; }, false);
-  made.no_features_in_id().option(options_of);
+  made.no_features_in_id().option("causal", &Spec::causal).option("window_{}", &Spec::window);
+  made.option("prefix_{}", &Spec::prefix_len).option("cap_{:g}", &Spec::soft_cap);
+  made.option("scale_{:g}", &Spec::scale).option(mask_text).option("masked_rows", &Spec::masked_rows);
+  made.option("lse", &Spec::lse)
+      .option("wild", &Spec::wild)
+      .option(family_text)
+      .option("exact", &Spec::exact);
+  made.option("removed_keys", &Spec::removed_keys).option("values_{:g}", &Spec::v_scale, 1.0);
+  made.option("times_{:g}", &Spec::q_scale, 1.0).option(pages_text);
+  made.option("strided", [](const Spec& spec) { return spec.strided && spec.keys != Keys::kDense; });
   made.over_tile([](const Spec& spec) { return spec.kv_len > (spec.head_dim <= 128 ? 64 : 32); });
   // Dense keys go with dense queries.
   made.settle([](Spec& spec) { spec.packed_q = spec.packed_q && spec.keys != Keys::kDense; });
@@ -432,31 +416,15 @@ std::vector<FlashAttentionParams> samples(const FlashAttentionParams& params, st
   return parts;
 }
 
-const OpCases<Spec, FlashAttentionParams> kCases{flash_attention, declared<Spec, declare>, make, expect, work,
+const OpCases<Spec, FlashAttentionParams> kCases{flash_attention, declared<Spec, declare>, make, work,
                                                  samples};
 
 // As in all tables here, batch x kv_heads x q_heads x q_len x kv_len x head_dim.
-constexpr std::string_view kLarge = "4x32x32x4096x4096x128 : ; causal \n 32x8x32x1x8192x128";
-
-std::vector<Case> large_cases(std::int64_t shrink) {
-  std::vector<Case> cases;
-  for (DType dtype : {DType::kBF16, DType::kF16}) {
-    std::size_t turn = 0;
-    for (Spec spec : kCases.fields().expand(kLarge, {.dtype = dtype, .on_device = true}, turn)) {
-      const bool decodes = spec.q_len == 1;
-      if (!decodes) spec.q_len /= shrink;
-      spec.kv_len /= shrink;
-      cases.push_back(make_large_case(kCases, spec,
-                                      decodes       ? "decode"
-                                      : spec.causal ? "causal"
-                                                    : "full",
-                                      shape_of(spec)));
-      cases.back().floor_share = decodes ? 0.80 : 0.0;
-      cases.back().floor_tflops = decodes ? 0.0 : spec.causal ? 220.0 : 250.0;
-    }
-  }
-  return cases;
-}
+constexpr std::string_view kLarge = R"(
+  [f16 bf16] on_device shrink=q_len+kv_len
+  4x32x32x4096x4096x128 : what=full tflops=250 ; what=causal causal tflops=220
+  32x8x32x1x8192x128 : what=decode share=0.80
+)";
 
 // What a weight may lose in absolute terms, relative to the largest weight: half of f16's smallest number,
 // which lies 2⁹ lower where weights are lifted (scores below 2²⁰, in powers of two); what f32 flushes to
@@ -480,36 +448,183 @@ std::int64_t index_in(const HostTensors& host, const char* name, std::int64_t at
 std::optional<Sequence> sequence_of(const FlashAttentionParams& part, const HostTensors& host,
                                     std::int64_t b) {
   Sequence made;
+  const auto append = [&](std::int64_t begin, std::int64_t count) {
+    for (const auto& [name, all] : {std::pair{"k", &made.k}, std::pair{"v", &made.v}}) {
+      const auto rows = host.rows(name, begin, count).values;
+      all->insert(all->end(), rows.begin(), rows.end());
+    }
+  };
+  const auto& k_shape = part.k.shape;
   if (!part.block_table.present()) {
     const bool packed = part.kv_offsets.present();
     const std::int64_t begin = packed ? index_in(host, "kv_offsets", b) : b;
     const std::int64_t end = packed ? index_in(host, "kv_offsets", b + 1) : b + 1;
-    if (!is_range(begin, end, part.k.shape[0], packed ? part.max_kv_len : 0)) return {};
-    made.kv_len = packed ? end - begin : part.k.shape[1];
-    made.k = host.rows("k", begin, end - begin).values;
-    made.v = host.rows("v", begin, end - begin).values;
+    if (!is_range(begin, end, k_shape[0], packed ? part.max_kv_len : 0)) return {};
+    made.kv_len = packed ? end - begin : k_shape[1];
+    append(begin, end - begin);
     return made;
   }
-  const std::int64_t page_size = part.k.shape[1];
   const std::int64_t max_pages = part.block_table.shape[1];
   made.kv_len = index_in(host, "kv_lens", b);
-  if (!is_range(0, made.kv_len, max_pages * page_size, part.max_kv_len)) return {};
-  const auto row = static_cast<std::size_t>(part.k.shape[2] * part.k.shape[3]);
-  for (std::int64_t first = 0; first < made.kv_len; first += page_size) {
-    const std::int64_t page = index_in(host, "block_table", b * max_pages + first / page_size);
-    const bool good = page >= 0 && page < part.k.shape[0];
-    for (const auto& [name, all] : {std::pair{"k", &made.k}, std::pair{"v", &made.v}}) {
-      const auto slots = good ? host.rows(name, page, 1).values
-                              : std::vector<double>(static_cast<std::size_t>(page_size) * row, kNaN);
-      all->insert(all->end(), slots.begin(), slots.end());
+  if (!is_range(0, made.kv_len, max_pages * k_shape[1], part.max_kv_len)) return {};
+  for (std::int64_t first = 0; first < made.kv_len; first += k_shape[1]) {
+    const std::int64_t page = index_in(host, "block_table", b * max_pages + first / k_shape[1]);
+    const bool good = page >= 0 && page < k_shape[0];
+    if (good) append(page, 1);
+    for (auto* values : {&made.k, &made.v}) {
+      const std::int64_t known = std::min(first + k_shape[1], made.kv_len) * k_shape[2] * k_shape[3];
+      values->resize(static_cast<std::size_t>(known), kNaN);
     }
   }
-  made.k.resize(static_cast<std::size_t>(made.kv_len) * row);
-  made.v.resize(static_cast<std::size_t>(made.kv_len) * row);
   return made;
 }
 
+// Every head_dim around a tile, an access or a power of two, while the rule and the shape rotate. Emulated:
+// causal with more keys than a tile; GQA, MQA, a head_dim that no access divides.
+constexpr std::string_view kHeadDims = R"(
+  $head_dim = {1,2,7,8,16,24,31,32,33,40,63,64,65~,72,80,95,96,97,112,127,128~,129,136,160,192~,251,256}
+  $shape = batch=<1|2> kv_heads=<2|2|1> q_heads=<4|2|2> q_len=<17|1|33|5|20> kv_len=<67|131|33|70>
+  1x1x1x1x1x$head_dim : $shape causal=<on|off> lse=<off|on|off|off>
+)";
+
+// Every rule on shapes that decode, are odd, fill a tile and cross it: five in each line.
+constexpr std::size_t kRuleShapes = 5;
+constexpr std::string_view kRules = R"(
+  $all = 2x2x4x1x150x32 3x1x3x19x83x27 1x2x2x64x64x64 4x2x4x34x129x40 1x1x2x9x100x144
+  $all : lse
+  $all : causal lse
+  $all : window=1
+  $all : window=37 lse
+  $all : window=1000 causal
+  $all : causal prefix_len=41
+  $all : window=9 prefix_len=70 lse
+  $all : causal soft_cap=2.5 lse
+  $all : soft_cap=30 scale=1.5
+  $all : causal scale=-0.37
+  $all : causal wild lse
+  $all : window=21 wild
+  $all : causal wild prefix_len=13
+  2x2x4x3x3x32 3x1x3x19x19x27 1x2x2x64x64x64 4x2x4x34x34x40 1x1x2x9x9x144 : causal lse
+  # More queries than keys: the first rows see nothing.
+  $all : causal lse q_len=21 kv_len=13
+  $all : q_len=90 kv_len=71 q_heads=<2|1|2|2|1>
+  $all : window=5 q_len=40 kv_len=22
+  2x2x4x1x0x32 3x1x3x19x0x27 1x2x2x64x0x64 4x2x4x34x0x40 1x1x2x9x0x144 : lse
+  $all : causal lse q_scale=1e15 k_scale=1e15
+  $all : q_scale=40 k_scale=40 soft_cap=<50|0|50|0|50>
+  $all : mask=f32 mask_broadcast=batch_heads lse
+  $all : mask=same mask_broadcast=<batch_heads|none|batch|heads|batch> causal wild
+  $all : mask=<f32|same|f32|same|f32> masked_rows lse wild soft_cap=3
+  $all : mask=f32 mask_broadcast=heads_rows window=40
+)";
+
+// For each of the families.
+constexpr std::string_view kFamilyShapes = R"(
+  2x2x4x1x150x32
+  3x1x3x19x83x27! : causal lse
+  4x2x4x34x129x40 : lse
+)";
+
+constexpr std::string_view kOthers = R"(
+  $alone = {exact,wild causal} batch=1 kv_len=<256|256|64|64|128|128>
+  2x2x4x1x150x32 3x1x3x19x83x27! 4x2x4x34x129x40 : v_scale=1e30 ; removed_keys lse ; $alone
+  0x1x2x3x70x40 1x2x2x0x65x32
+)";
+
+// What a model asks for: decoding and the chunks of a prefill.
+constexpr std::string_view kBench = R"(
+  $decode = causal ; causal keys=paged page_size=16
+  1x4x8x1x512x32 : $decode
+  1x4x8x64x512x32 : causal
+  4x8x32x1x2048x128 : $decode
+  1x4x4x256x256x64 1x2x8x256x256x128 1x2x2x128x128x256 : causal
+)";
+
+void settle(Spec& spec) {
+  if (spec.dtype != DType::kF16) return;
+  for (double* scale : {&spec.q_scale, &spec.k_scale, &spec.v_scale}) *scale = std::min(*scale, 1e4);
+}
+
+// The cases of a dtype and a layout. `quick_from` says which of them are quick, `rule_from` which rules are
+// tried with each shape: together the layouts try all of them.
+void add_cases_of(OpSuite& suite, DType dtype, const std::string& layout, std::size_t quick_from,
+                  std::size_t rule_from) {
+  const Keys keys = layout == "packed" ? Keys::kPacked : layout == "paged" ? Keys::kPaged : Keys::kDense;
+  Spec base;
+  base.dtype = dtype;
+  base.keys = keys;
+  base.packed_q = keys == Keys::kPacked;
+  base.strided = layout == "strided";
+  const bool dense = keys == Keys::kDense;
+  std::size_t turn = 0;
+  const auto laid_out = [&](Spec spec) {
+    constexpr std::array<std::int64_t, 6> kPageSizes = {16, 1, 7, 4, 5, 64};
+    if (keys == Keys::kPaged) {
+      spec.packed_q = turn % 2 == 1;
+      spec.page_size = kPageSizes[turn % kPageSizes.size()];
+    }
+    if (!dense) spec.strided = turn % 3 == 2;
+    ++turn;
+    settle(spec);
+    return make_case(kCases, spec);
+  };
+  const auto add = [&](const Spec& spec) { suite.cases.push_back(laid_out(spec)); };
+  const auto specs = [&](std::string_view table) {
+    std::size_t own_turn = 0;
+    return kCases.fields().expand(table, base, own_turn);
+  };
+
+  std::size_t at = 0;
+  for (Spec spec : specs(kHeadDims)) {
+    spec.quick = (at + quick_from) % 6 == 0;
+    if (dense || at % 3 != 1) add(spec);
+    ++at;
+  }
+  // A rule takes three of the shapes in this layout, and others in the next.
+  const std::vector<Spec> rules = specs(kRules);
+  for (std::size_t shape = 0; shape < kRuleShapes; ++shape) {
+    for (std::size_t rule = 0; rule < rules.size() / kRuleShapes; ++rule) {
+      Spec spec = rules[rule * kRuleShapes + shape];
+      const std::size_t turned = shape + rule + rule_from;
+      if (turned % 5 > 2 || (!dense && spec.mask != Mask::kNone)) continue;
+      spec.quick = turned % 5 == 0 && (rule + 1 + rule_from + quick_from) % 2 == 0;
+      add(spec);
+    }
+  }
+  for (Family family : {Family::kOutliers, Family::kIntegers, Family::kEqual, Family::kSubnormal,
+                        Family::kOneHot, Family::kCancel, Family::kUniform}) {
+    for (Spec spec : specs(kFamilyShapes)) {
+      spec.family = family;
+      spec.quick = spec.quick && (static_cast<std::size_t>(family) + quick_from) % 2 == 0;
+      add(spec);
+    }
+  }
+  for (const Spec& spec : specs(kOthers)) {
+    if (dense || spec.batch > 0) add(spec);
+  }
+  fill_edges(suite, dtype, layout, [&](const std::string& dimension, std::int64_t size) {
+    Spec spec = specs("1x1x2x3x21x12").front();
+    kCases.fields().resize(spec, dimension, size);
+    spec.causal = dimension == "q_len";
+    return laid_out(spec);
+  });
+}
+
 }  // namespace
+
+std::vector<double> in_pages(const std::vector<std::span<const double>>& sequences,
+                             std::int64_t page_elements, const std::vector<std::int64_t>& order) {
+  std::vector<double> cache(order.size() * static_cast<std::size_t>(page_elements), kNaN);
+  auto page = order.begin();
+  for (std::span<const double> rest : sequences) {
+    for (; !rest.empty(); ++page) {
+      const std::size_t count = std::min(rest.size(), static_cast<std::size_t>(page_elements));
+      std::ranges::copy(rest.first(count), cache.begin() + *page * page_elements);
+      rest = rest.subspan(count);
+    }
+  }
+  return cache;
+}
 
 std::vector<OutputExpectation> expect(const FlashAttentionParams& part, const HostTensors& host,
                                       const Target&, const FlashAttentionParams&) {
@@ -632,138 +747,6 @@ std::vector<OutputExpectation> expect(const FlashAttentionParams& part, const Ho
   return made();
 }
 
-namespace {
-
-// Every head_dim around a tile, an access or a power of two, while the rule and the shape rotate. Emulated:
-// causal with more keys than a tile; GQA, MQA, a head_dim that no access divides.
-constexpr std::string_view kHeadDims = R"(
-  $head_dim = {1,2,7,8,16,24,31,32,33,40,63,64,65~,72,80,95,96,97,112,127,128~,129,136,160,192~,251,256}
-  $shape = batch=<1|2> kv_heads=<2|2|1> q_heads=<4|2|2> q_len=<17|1|33|5|20> kv_len=<67|131|33|70>
-  1x1x1x1x1x$head_dim : $shape causal=<on|off> lse=<off|on|off|off>
-)";
-
-// Every rule on shapes that decode, are odd, fill a tile and cross it: five in each line.
-constexpr std::size_t kRuleShapes = 5;
-constexpr std::string_view kRules = R"(
-  $all = 2x2x4x1x150x32 3x1x3x19x83x27 1x2x2x64x64x64 4x2x4x34x129x40 1x1x2x9x100x144
-  $all : lse
-  $all : causal lse
-  $all : window=1
-  $all : window=37 lse
-  $all : window=1000 causal
-  $all : causal prefix_len=41
-  $all : window=9 prefix_len=70 lse
-  $all : causal soft_cap=2.5 lse
-  $all : soft_cap=30 scale=1.5
-  $all : causal scale=-0.37
-  $all : causal wild lse
-  $all : window=21 wild
-  $all : causal wild prefix_len=13
-  2x2x4x3x3x32 3x1x3x19x19x27 1x2x2x64x64x64 4x2x4x34x34x40 1x1x2x9x9x144 : causal lse
-  # More queries than keys: the first rows see nothing.
-  $all : causal lse q_len=21 kv_len=13
-  $all : q_len=90 kv_len=71 q_heads=<2|1|2|2|1>
-  $all : window=5 q_len=40 kv_len=22
-  2x2x4x1x0x32 3x1x3x19x0x27 1x2x2x64x0x64 4x2x4x34x0x40 1x1x2x9x0x144 : lse
-  $all : causal lse q_scale=1e15 k_scale=1e15
-  $all : q_scale=40 k_scale=40 soft_cap=<50|0|50|0|50>
-  $all : mask=f32 mask_broadcast=batch_heads lse
-  $all : mask=same mask_broadcast=<batch_heads|none|batch|heads|batch> causal wild
-  $all : mask=<f32|same|f32|same|f32> masked_rows lse wild soft_cap=3
-  $all : mask=f32 mask_broadcast=heads_rows window=40
-)";
-
-// For each of the families.
-constexpr std::string_view kFamilyShapes = R"(
-  2x2x4x1x150x32
-  3x1x3x19x83x27! : causal lse
-  4x2x4x34x129x40 : lse
-)";
-
-constexpr std::string_view kOthers = R"(
-  $alone = {exact,wild causal} batch=1 kv_len=<256|256|64|64|128|128>
-  2x2x4x1x150x32 3x1x3x19x83x27! 4x2x4x34x129x40 : v_scale=1e30 ; removed_keys lse ; $alone
-  0x1x2x3x70x40 1x2x2x0x65x32
-)";
-
-// What a model asks for: decoding and the chunks of a prefill.
-constexpr std::string_view kBench = R"(
-  $decode = causal ; causal keys=paged page_size=16
-  1x4x8x1x512x32 : $decode
-  1x4x8x64x512x32 : causal
-  4x8x32x1x2048x128 : $decode
-  1x4x4x256x256x64 1x2x8x256x256x128 1x2x2x128x128x256 : causal
-)";
-
-void settle(Spec& spec) {
-  if (spec.dtype != DType::kF16) return;
-  for (double* scale : {&spec.q_scale, &spec.k_scale, &spec.v_scale}) *scale = std::min(*scale, 1e4);
-}
-
-// The cases of a dtype and a layout. `quick_from` says which of them are quick, `rule_from` which rules are
-// tried with each shape: together the layouts try all of them.
-void add_cases_of(OpSuite& suite, DType dtype, const std::string& layout, std::size_t quick_from,
-                  std::size_t rule_from) {
-  const Keys keys = layout == "packed" ? Keys::kPacked : layout == "paged" ? Keys::kPaged : Keys::kDense;
-  const Spec base{
-      .dtype = dtype, .keys = keys, .packed_q = keys == Keys::kPacked, .strided = layout == "strided"};
-  const bool dense = keys == Keys::kDense;
-  std::size_t turn = 0;
-  const auto laid_out = [&](Spec spec) {
-    constexpr std::array<std::int64_t, 6> kPageSizes = {16, 1, 7, 4, 5, 64};
-    if (keys == Keys::kPaged) {
-      spec.packed_q = turn % 2 == 1;
-      spec.page_size = kPageSizes[turn % kPageSizes.size()];
-    }
-    if (!dense) spec.strided = turn % 3 == 2;
-    ++turn;
-    settle(spec);
-    return make_case(kCases, spec);
-  };
-  const auto add = [&](const Spec& spec) { suite.cases.push_back(laid_out(spec)); };
-  const auto specs = [&](std::string_view table) {
-    std::size_t own_turn = 0;
-    return kCases.fields().expand(table, base, own_turn);
-  };
-
-  std::size_t at = 0;
-  for (Spec spec : specs(kHeadDims)) {
-    spec.quick = (at + quick_from) % 6 == 0;
-    if (dense || at % 3 != 1) add(spec);
-    ++at;
-  }
-  // A rule takes three of the shapes in this layout, and others in the next.
-  const std::vector<Spec> rules = specs(kRules);
-  for (std::size_t shape = 0; shape < kRuleShapes; ++shape) {
-    for (std::size_t rule = 0; rule < rules.size() / kRuleShapes; ++rule) {
-      Spec spec = rules[rule * kRuleShapes + shape];
-      const std::size_t turned = shape + rule + rule_from;
-      if (turned % 5 > 2 || (!dense && spec.mask != Mask::kNone)) continue;
-      spec.quick = turned % 5 == 0 && (rule + 1 + rule_from + quick_from) % 2 == 0;
-      add(spec);
-    }
-  }
-  for (Family family : {Family::kOutliers, Family::kIntegers, Family::kEqual, Family::kSubnormal,
-                        Family::kOneHot, Family::kCancel, Family::kUniform}) {
-    for (Spec spec : specs(kFamilyShapes)) {
-      spec.family = family;
-      spec.quick = spec.quick && (static_cast<std::size_t>(family) + quick_from) % 2 == 0;
-      add(spec);
-    }
-  }
-  for (const Spec& spec : specs(kOthers)) {
-    if (dense || spec.batch > 0) add(spec);
-  }
-  fill_edges(suite, dtype, layout, [&](const std::string& dimension, std::int64_t size) {
-    Spec spec = specs("1x1x2x3x21x12").front();
-    kCases.fields().resize(spec, dimension, size);
-    spec.causal = dimension == "q_len";
-    return laid_out(spec);
-  });
-}
-
-}  // namespace
-
 OpSuite flash_attention_suite() {
   auto suite = make_suite<FlashAttentionParams>(kFlashAttentionBound);
   suite.layouts = {"contiguous", "strided", "packed", "paged"};
@@ -795,10 +778,11 @@ OpSuite flash_attention_suite() {
       add_cases_of(suite, dtype, layout, dtype_at + layout_at, layout_at);
     }
     std::size_t turn = 0;
-    add_cases(suite.bench_cases, kCases, kBench, {.dtype = dtype}, settle, turn);
+    add_cases(suite.bench_cases, kCases, kBench, kCases.fields().of_form(dtype, Layout::kContiguous), settle,
+              turn);
   }
-  add_metamorphic(suite, flash_attention_metamorphic_cases());
-  suite.large_cases = large_cases;
+  add_metamorphic(suite, flash_attention_metamorphic_cases(flash_attention));
+  suite.large_cases = large_sweep(kCases, kLarge);
   return suite;
 }
 

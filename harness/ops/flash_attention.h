@@ -1,9 +1,10 @@
 #pragma once
 
-#include "harness/core/case.h"
 #include "harness/sweep/metamorphic.h"
 #include "kernels/flash_attention.h"
 
+#include <cstdint>
+#include <span>
 #include <vector>
 
 namespace hipforge::harness {
@@ -27,12 +28,13 @@ NaN. Where a query is 0, there is no mask, the visible keys are a power of two i
 integers of a sum within 2²⁴, o is the mean rounded once, exactly.)";
 
 /// Oracle and kFlashAttentionBound: o, and lse where there is one.
-[[nodiscard]] std::vector<OutputExpectation> expect(const FlashAttentionParams& part, const HostTensors& host,
-                                                    const Target& target, const FlashAttentionParams& whole);
+[[nodiscard]] Oracle<FlashAttentionParams> expect;
 
-[[nodiscard]] OpSuite flash_attention_suite();
-/// Its metamorphic cases, of `launcher`.
-[[nodiscard]] std::vector<Case> flash_attention_metamorphic_cases(
-    const OpLauncher<FlashAttentionParams>& launcher = flash_attention);
+/// The values of sequences in a cache's pages: the i-th page of all of them at order[i], NaN where nothing lies.
+[[nodiscard]] std::vector<double> in_pages(const std::vector<std::span<const double>>& sequences,
+                                           std::int64_t page_elements,
+                                           const std::vector<std::int64_t>& order);
+
+[[nodiscard]] Relations<FlashAttentionParams> flash_attention_metamorphic_cases;
 
 }  // namespace hipforge::harness

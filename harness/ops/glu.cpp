@@ -5,7 +5,6 @@
 #include "reference/glu.h"
 #include "reference/not_finite.h"
 
-#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -27,17 +26,13 @@ enum class Operands {
   kSpecial  // values around the edges of exp and of the dtype, infinities and NaN
 };
 
-struct Spec {
+struct Spec : SpecBase {
   std::int64_t rows = 1;
   std::int64_t cols = 1;
-  DType dtype = DType::kF32;
-  Layout layout = Layout::kContiguous;
   Operands operands = Operands::kApart;
   Output output = Output::kApart;
   Activation activation = Activation::kSilu;
-  Family family = Family::kNormal;
   double scale = 3.0;
-  bool quick = false;
 };
 
 // Columns beside a slice: rows stay aligned, and the strides differ.
@@ -117,8 +112,8 @@ void declare(Fields<Spec>& made) {
   const auto is = [](Operands operands) {
     return [operands](const Spec& spec) { return spec.operands == operands; };
   };
-  made.dtype(&Spec::dtype).size("rows", &Spec::rows).size("cols", &Spec::cols);
-  made.layout("layout", &Spec::layout);
+  made.size("rows", &Spec::rows).size("cols", &Spec::cols);
+  made.layout();
   made.feature([](const Spec& spec) {
     constexpr const char* kNames[] = {"plain",           "fused_halves", "own_strides", "gate_is_up",
                                       "mixed_alignment", "integers",     "non_finite"};
@@ -145,9 +140,7 @@ void declare(Fields<Spec>& made) {
       [](const Spec& spec) { return spec.activation != Activation::kRelu2 || !of_two_operands(spec); });
   made.special({"non_finite", "minus_infinity"}, is(Operands::kSpecial));
   made.special({"integers"}, is(Operands::kExact));
-  made.special({"large"}, [](const Spec& spec) {
-    return spec.scale > 1e3 && spec.operands != Operands::kSpecial && spec.operands != Operands::kExact;
-  });
+  made.special({"large"}, [](const Spec& spec) { return spec.scale > 1e3; });
   made.over_tile([](const Spec& spec) { return spec.rows * ((spec.cols + 7) / 8 * 8) > kBlockElements; });
 }
 
@@ -171,23 +164,7 @@ std::vector<GluParams> samples(const GluParams& params, std::uint64_t seed) {
   return sample_rows(params, {"gate", "up", "y"}, params.y.shape[0], kSampledRows, seed);
 }
 
-const OpCases<Spec, GluParams> kCases{glu, declared<Spec, declare>, make, expect, work, samples};
-
-std::vector<Case> large_cases(std::int64_t shrink) {
-  std::vector<Case> cases;
-  for (DType dtype : {DType::kF16, DType::kBF16, DType::kF32}) {
-    for (bool fused : {false, true}) {
-      // 336 MiB in and out.
-      Spec spec{.rows = (dtype == DType::kF32 ? 2048 : 4096) / shrink, .cols = 14336, .dtype = dtype};
-      spec.operands = fused ? Operands::kFused : Operands::kApart;
-      spec.scale = 1.0;
-      const char* const what = fused ? "fused_halves" : "plain";
-      cases.push_back(make_large_case(kCases, spec, what, {spec.rows, spec.cols}));
-      cases.back().floor_share = 0.85;
-    }
-  }
-  return cases;
-}
+const OpCases<Spec, GluParams> kCases{glu, declared<Spec, declare>, make, work, samples};
 
 }  // namespace
 
@@ -240,11 +217,20 @@ std::vector<OutputExpectation> expect(const GluParams& part, const HostTensors& 
 constexpr std::string_view kTable = R"(
   # Around packs, waves and blocks.
   0x8 0x2049 3x0 1x1 1x7 5x8 9x31 2x256 3x257! 4x512 1x2047 1x2049 3x688 6x1021
-  $one = in_gate,sliced,special,scale=100,scale=1e30,exact
+  $one = in_gate,sliced,special,scale=100,scale=large,exact
   $two = in_up,fused,fused in_gate,fused in_up,fused beside,mixed,shared
   $family = integers,subnormal,equal,uniform,one_hot
   1x24 13x173! 3x1032 : {,gelu_tanh,relu2} {$one,outliers} ; {,gelu_tanh,relu2} scale=1 {$family} ; {,gelu_tanh} {$two}
   2x0 1x1 9x31 3x257 2x2056 : {gelu_tanh,relu2}
+)";
+
+// 336 MiB in and out.
+constexpr std::string_view kLarge = R"(
+  $both = what=plain ; what=fused_halves fused
+  [f16 bf16] scale=1 share=0.85 shrink=rows
+  4096x14336 : $both
+  [f32] scale=1 share=0.85 shrink=rows
+  2048x14336 : $both
 )";
 
 OpSuite glu_suite() {
@@ -257,10 +243,9 @@ OpSuite glu_suite() {
   // A pack, a wave's lanes, what a wave and what a block takes.
   for (std::int64_t at : {8, 32, 64, 256, 512, 2048}) suite.edges.push_back({"cols", at});
 
-  fill_suite(suite, kCases, {kTable, "3x1", "1x688 32x1024 64x4096 \n 32x4096 : fused", [](Spec& spec) {
-                               if (spec.dtype == DType::kF16 && spec.scale > 1e4) spec.scale = 1e4;
-                             }});
-  suite.large_cases = large_cases;
+  fill_suite(
+      suite, kCases,
+      {.cases = kTable, .edge = "3x1", .bench = "1x688 32x1024 64x4096 \n 32x4096 : fused", .large = kLarge});
   return suite;
 }
 

@@ -1,9 +1,7 @@
 #pragma once
 
-#include "harness/core/case.h"
+#include "harness/sweep/metamorphic.h"
 #include "kernels/glu.h"
-
-#include <vector>
 
 namespace hipforge::harness {
 
@@ -20,9 +18,6 @@ Where f is 0 in f32, infinity · f is NaN. A gate of 0 or of at most −129 give
 least 104 gate · up rounded once, exactly, where f32 holds the product.)";
 
 /// Oracle and kGluBound: y.
-[[nodiscard]] std::vector<OutputExpectation> expect(const GluParams& part, const HostTensors& host,
-                                                    const Target& target, const GluParams& whole);
-
-[[nodiscard]] OpSuite glu_suite();
+[[nodiscard]] Oracle<GluParams> expect;
 
 }  // namespace hipforge::harness

@@ -1,11 +1,7 @@
 #pragma once
 
-#include "harness/core/case.h"
-#include "harness/core/host_tensors.h"
 #include "harness/sweep/metamorphic.h"
 #include "kernels/layer_norm.h"
-
-#include <vector>
 
 namespace hipforge::harness {
 
@@ -22,12 +18,7 @@ in f32 (integers, a mean that is one, a variance whose root is a power of two), 
 exactly.)";
 
 /// Oracle and kLayerNormBound: y, and residual_out where there is one.
-[[nodiscard]] std::vector<OutputExpectation> expect(const LayerNormParams& params, const HostTensors& host,
-                                                    const Target& target, const LayerNormParams& whole);
-
-[[nodiscard]] OpSuite layer_norm_suite();
-/// Its metamorphic cases, of `launcher`.
-[[nodiscard]] std::vector<Case> layer_norm_metamorphic_cases(
-    const OpLauncher<LayerNormParams>& launcher = layer_norm);
+[[nodiscard]] Oracle<LayerNormParams> expect;
+[[nodiscard]] Relations<LayerNormParams> layer_norm_metamorphic_cases;
 
 }  // namespace hipforge::harness

@@ -8,18 +8,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 namespace hipforge::harness {
 namespace {
 
 enum class Bias { kNone, kOfWeight, kF32 };
 
-struct Spec {
+struct Spec : SpecBase {
   std::int64_t rows = 1;
   std::int64_t in_features = 1;
   std::int64_t out_features = 1;
-  DType x = DType::kF32;
   DType weight = DType::kF32;
   bool y_f32 = false;
   Bias bias = Bias::kNone;
@@ -27,11 +25,7 @@ struct Spec {
   bool column_slice = false;
   bool non_finite = false;
   bool mixed_alignment = false;  // weight in the other layout than the rest
-  Layout layout = Layout::kContiguous;
-  Family family = Family::kNormal;
-  double scale = 1.0;  // of x
-  bool quick = false;
-  bool emulated = false;
+  double scale = 1.0;            // of x
 };
 
 // Columns before a slice, and beside it in all: rows stay aligned, and no two operands have one stride.
@@ -50,7 +44,7 @@ constexpr std::int64_t kTeeth = 16;
 constexpr std::int64_t kTeethOfFewRows = 512;
 
 DType y_dtype(const Spec& spec) {
-  return spec.y_f32 ? DType::kF32 : spec.x;
+  return spec.y_f32 ? DType::kF32 : spec.dtype;
 }
 
 bool is_tiled(const Spec& spec) {
@@ -59,7 +53,7 @@ bool is_tiled(const Spec& spec) {
 
 std::string path_of(const Spec& spec) {
   if (!is_tiled(spec)) return spec.rows == 1 ? "one_row" : "rows";
-  return spec.weight == spec.x && spec.x != DType::kF32 ? "mma" : "tiled";
+  return spec.weight == spec.dtype && spec.dtype != DType::kF32 ? "mma" : "tiled";
 }
 
 bool is_over_tile(const Spec& spec) {
@@ -96,8 +90,9 @@ LinearParams make(const Spec& spec, Rig& rig) {
   LinearParams params;
   params.batch_invariant = spec.batch_invariant;
   params.x = columns(spec.rows, spec.in_features, kXSlice, [&](const Shape& shape) {
-    return spec.non_finite ? rig.input_values("x", spec.x, shape, non_finite_values(shape, 4), spec.layout)
-                           : rig.input("x", spec.x, shape, spec.family, spec.scale, spec.layout);
+    return spec.non_finite
+               ? rig.input_values("x", spec.dtype, shape, non_finite_values(shape, 4), spec.layout)
+               : rig.input("x", spec.dtype, shape, spec.family, spec.scale, spec.layout);
   });
   params.weight = columns(spec.out_features, spec.in_features, kWeightSlice, [&](const Shape& shape) {
     return spec.non_finite
@@ -116,26 +111,31 @@ LinearParams make(const Spec& spec, Rig& rig) {
 
 void declare(Fields<Spec>& made) {
   const auto is_large = [](const Spec& spec) { return spec.scale > 100.0; };
-  made.dtype(&Spec::x).size("rows", &Spec::rows).size("in_features", &Spec::in_features);
-  made.size("out_features", &Spec::out_features).layout("layout", &Spec::layout);
-  made.alias([](const Spec& spec) { return is_tiled(spec) ? "tiled_rows" : "dot_rows"; }, &Spec::rows,
-             [](Spec& spec, std::int64_t rows) { spec.rows = rows; });
+  made.dtypes(&Spec::weight).size("rows", &Spec::rows).size("in_features", &Spec::in_features);
+  made.size("out_features", &Spec::out_features).layout();
+  made.alias(
+      "dot_rows", [](const Spec& spec) { return is_tiled(spec) ? -1 : spec.rows; },
+      [](Spec& spec, std::int64_t rows) { spec.rows = rows; });
+  made.alias(
+      "tiled_rows", [](const Spec& spec) { return is_tiled(spec) ? spec.rows : -1; },
+      [](Spec& spec, std::int64_t rows) {
+        spec.rows = rows;
+        spec.batch_invariant = false;
+        spec.weight = spec.dtype;
+      });
   made.feature([](const Spec& spec) { return fmt::format("weight_{}", dtype_name(spec.weight)); });
   made.feature("y_f32", [](const Spec& spec) { return y_dtype(spec) == DType::kF32; });
   made.feature("bias", [](const Spec& spec) { return spec.bias != Bias::kNone; });
   made.feature("bias_f32", [](const Spec& spec) { return spec.bias == Bias::kF32; }).feature(path_of);
   made.feature("no_inputs", [](const Spec& spec) { return spec.in_features == 0; });
-  made.feature("column_slice", &Spec::column_slice).feature("mixed_alignment", &Spec::mixed_alignment);
-  made.feature("non_finite", &Spec::non_finite).family("family", &Spec::family);
+  made.flag("column_slice", &Spec::column_slice).says();
+  made.flag("mixed_alignment", &Spec::mixed_alignment).says().flag("non_finite", &Spec::non_finite).says();
+  made.family("family", &Spec::family);
   made.scalar("scale", &Spec::scale, 1.0).feature("large", is_large);
-  made.choice<Bias>("bias", &Spec::bias,
-                    {{"none", Bias::kNone}, {"weight", Bias::kOfWeight}, {"f32", Bias::kF32}});
+  made.choice("bias", &Spec::bias, "none weight f32");
   made.floats("weight", &Spec::weight).flag("y_f32", &Spec::y_f32);
   made.flag("batch_invariant", &Spec::batch_invariant, true);
-  made.flag("column_slice", &Spec::column_slice).flag("non_finite", &Spec::non_finite);
-  made.flag("mixed_alignment", &Spec::mixed_alignment);
-  made.special({"non_finite", "minus_infinity"}, &Spec::non_finite);
-  made.special({"large"}, [is_large](const Spec& spec) { return is_large(spec) && !spec.non_finite; });
+  made.special({"non_finite", "minus_infinity"}, &Spec::non_finite).special({"large"}, is_large);
   made.over_tile(is_over_tile);
 }
 
@@ -165,31 +165,7 @@ std::vector<LinearParams> samples(const LinearParams& params, std::uint64_t seed
   return parts;
 }
 
-const OpCases<Spec, LinearParams> kCases{linear, declared<Spec, declare>, make, expect, work, samples};
-
-std::vector<Case> large_cases(std::int64_t shrink) {
-  std::vector<Case> cases;
-  const auto add = [&](DType dtype, Shape shape, bool batch_invariant) -> Case& {
-    for (std::int64_t& size : shape) size = size > shrink ? size / shrink : size;
-    const Spec spec{.rows = shape[0],
-                    .in_features = shape[1],
-                    .out_features = shape[2],
-                    .x = dtype,
-                    .weight = dtype,
-                    .batch_invariant = batch_invariant};
-    const char* const what = batch_invariant ? "batch_invariant" : "any_order";
-    return cases.emplace_back(make_large_case(kCases, spec, what, shape));
-  };
-  for (DType dtype : {DType::kBF16, DType::kF16}) {
-    add(dtype, {8192, 8192, 8192}, false).floor_tflops = 400.0;
-    add(dtype, {1, 4096, 14336}, true).floor_share = 0.75;
-    // What a prefill and a batch of decoding sequences ask for.
-    add(dtype, {2048, 4096, 14336}, false);
-    add(dtype, {2048, 4096, 14336}, true);
-    add(dtype, {16, 4096, 14336}, true);
-  }
-  return cases;
-}
+const OpCases<Spec, LinearParams> kCases{linear, declared<Spec, declare>, make, work, samples};
 
 }  // namespace
 
@@ -240,13 +216,13 @@ std::vector<OutputExpectation> expect(const LinearParams& part, const HostTensor
 }
 
 // rows x in_features x out_features. Weights and biases take turns through all their dtypes.
-constexpr std::string_view kInTurn = R"(
+const std::string kInTurn = R"(
   $bias = bias=<none|weight|f32|none>
   $of_x = $bias y_f32=<on|off|off|off|off>
   $any = weight=<f32|f16|bf16> $of_x
 )";
 
-constexpr std::string_view kTable = R"(
+const std::string kTable = kInTurn + R"(
   # Around packs, groups of lanes, waves, blocks and tiles.
   1x1x1 1x7x3 1x8x4 1x31x5 1x255x64 1x256x129! 1x257x31 1x513x40 1x688x67 1x2049x6 1x4100x3 2x33x7 : $any
   3x256x130 4x129x66 5x65x133! 9x300x20 17x40x35 33x72x70 130x17x9 1x1024x1031 200x90x150 : $any
@@ -257,35 +233,51 @@ constexpr std::string_view kTable = R"(
   0x16x8 4x16x0 : $any
 )";
 
-constexpr std::string_view kOtherTable = R"(
+const std::string kMore = kInTurn + R"(
   # Fewer rows than a tile is worth: the invariant kernel although it was not asked for.
   31x24x9 : $any batch_invariant=off
-  $odd = bias=f32 column_slice,mixed_alignment,non_finite,scale=1e30
+  $odd = bias=f32 column_slice,mixed_alignment,non_finite,scale=large
   $family = outliers,integers,subnormal,cancel,one_hot,equal,positive y_f32,uniform
   $all = weight={f32,f16,bf16} {,bias=weight y_f32} ; weight=<f32|f16|bf16> {$odd,$family}
   1x96x20 6x37x45! 3x272x12 : $all
   70x40x72 : $any batch_invariant=off column_slice ; weight=f32 batch_invariant=off {non_finite,integers}
-)";
-
-// Of the matrix cores, around packs, steps, stages and the tiles of every target; some of 1 row or column
-// more than whole tiles, some whose rows take no 16-byte accesses.
-constexpr std::string_view kMmaTable = R"(
+  # Of the matrix cores, around packs, steps, stages and the tiles of every target; some of 1 row or column
+  # more than whole tiles, some whose rows take no 16-byte accesses.
+  [f16 bf16] batch_invariant=off
   32x1x1 32x8x8 33x16x17 63x31x63 64x32x64 65x33x65! 66x64x130 70x72x136~ 67x129x75 97x200x33 : $of_x
   128x64x128 127x40x129 129x65x127 130x136x130!~ 131x328x257 200x90x150 257x520x193 40x0x70 : $of_x
-  $odd = {column_slice,mixed_alignment,non_finite,scale=1e30}
+  $odd = {column_slice,mixed_alignment,non_finite,scale=large}
   $family = {outliers,integers,subnormal,cancel y_f32,one_hot,equal,positive y_f32}
   70x72x136 133x136x131 35x37x45 : $of_x $odd ; $bias $family
+  # Enough of the largest tiles for a target that has them to take them.
+  [f16 bf16] [contiguous] batch_invariant=off
+  1500x72x2820 : $of_x
+  1410x200x2565 : $of_x column_slice
 )";
 
-// Enough of the largest tiles for a target that has them to take them.
-constexpr std::string_view kLargestTiles = "1500x72x2820 : $of_x \n 1410x200x2565 : $of_x column_slice";
-
 // The embedded model's products, one token and a prefill.
-constexpr std::string_view kBench =
-    "1x256x{256,688} 1x688x256 1x256x4096 \n 64x256x688 : ; batch_invariant=off";
+constexpr std::string_view kBench = R"(
+  $token = 1x256x{256,688} 1x688x256 1x256x4096
+  $prefill = 64x256x688
+  [f16 bf16]
+  $token $prefill
+  $prefill : batch_invariant=off
+  [f32] weight=f16
+  $token $prefill
+  $prefill : batch_invariant=off
+)";
+
+constexpr std::string_view kLarge = R"(
+  [f16 bf16] shrink=rows+in_features+out_features
+  8192x8192x8192 : what=any_order batch_invariant=off tflops=400
+  1x4096x14336 : what=batch_invariant share=0.75
+  # What a prefill and a batch of decoding sequences ask for.
+  2048x4096x14336 : what=any_order batch_invariant=off ; what=batch_invariant
+  16x4096x14336 : what=batch_invariant
+)";
 
 void settle(Spec& spec) {
-  if (spec.x == DType::kF16 && spec.scale > 1e4) spec.scale = spec.batch_invariant ? 1e4 : 1e3;
+  if (spec.dtype == DType::kF16 && !spec.batch_invariant) spec.scale = std::min(spec.scale, 1e3);
   if (spec.family == Family::kOneHot || spec.family == Family::kEqual) spec.quick = false;
 }
 
@@ -303,37 +295,9 @@ OpSuite linear_suite() {
   for (std::int64_t at : {8, 32, 64, 256, 2048}) suite.edges.push_back({"in_features", at});
   for (std::int64_t at : {4, 64, 128}) suite.edges.push_back({"out_features", at});
 
-  for (DType x : suite.dtypes) {
-    for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
-      std::size_t turn = 0;
-      const Spec base{.x = x, .layout = layout};
-      const Spec of_mma{.x = x, .weight = x, .batch_invariant = false, .layout = layout};
-      const auto add = [&](std::string_view table, const Spec& of) {
-        add_cases(suite.cases, kCases, std::string(kInTurn).append(table), of, settle, turn);
-      };
-      add(kTable, base);
-      fill_edges(suite, x, layout_name(layout), [&](const std::string& dimension, std::int64_t size) {
-        const std::string edge = std::string(kInTurn) + "3x20x5 : $any";
-        Spec spec = kCases.fields().expand(edge, base, turn).front();
-        if (dimension == "tiled_rows") {
-          spec.rows = size;
-          spec.batch_invariant = false;
-          spec.weight = x;
-        } else {
-          kCases.fields().resize(spec, dimension, size);
-        }
-        return make_case(kCases, spec);
-      });
-      add(kOtherTable, base);
-      if (x != DType::kF32) add(kMmaTable, of_mma);
-      if (x != DType::kF32 && layout == Layout::kContiguous) add(kLargestTiles, of_mma);
-    }
-    std::size_t turn = 0;
-    const Spec timed{.x = x, .weight = x == DType::kBF16 ? DType::kBF16 : DType::kF16};
-    add_cases(suite.bench_cases, kCases, kBench, timed, settle, turn);
-  }
-  add_metamorphic(suite, linear_metamorphic_cases());
-  suite.large_cases = large_cases;
+  fill_suite(
+      suite, kCases,
+      {kTable, kInTurn + "3x20x5 : $any", kBench, settle, kMore, kLarge, linear_metamorphic_cases(linear)});
   return suite;
 }
 

@@ -1,10 +1,7 @@
 #pragma once
 
-#include "harness/core/case.h"
 #include "harness/sweep/metamorphic.h"
 #include "kernels/linear.h"
-
-#include <vector>
 
 namespace hipforge::harness {
 
@@ -17,11 +14,7 @@ Where all operands are integers and Σ|x·weight| + |bias| stays within 2²⁴ t
 oracle's value rounded once, exactly.)";
 
 /// Oracle and kLinearBound: y.
-[[nodiscard]] std::vector<OutputExpectation> expect(const LinearParams& part, const HostTensors& host,
-                                                    const Target& target, const LinearParams& whole);
-
-[[nodiscard]] OpSuite linear_suite();
-/// Its metamorphic cases, of `launcher`.
-[[nodiscard]] std::vector<Case> linear_metamorphic_cases(const OpLauncher<LinearParams>& launcher = linear);
+[[nodiscard]] Oracle<LinearParams> expect;
+[[nodiscard]] Relations<LinearParams> linear_metamorphic_cases;
 
 }  // namespace hipforge::harness

@@ -1,11 +1,11 @@
 #pragma once
 
+#include "harness/core/tolerance.h"
 #include "harness/sweep/metamorphic.h"
 #include "harness/sweep/op_cases.h"
 
 #include <fmt/format.h>
 
-#include <cmath>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -23,22 +23,18 @@ enum class NormSpecial {
   kCancel,     // a residual that takes nearly all of x away
 };
 
-struct NormSpec {
+struct NormSpec : SpecBase {
   std::int64_t rows = 1;
   std::int64_t hidden = 1;
-  DType x = DType::kF32;
   DType stream = DType::kF32;
   DType weight = DType::kF32;
   DType y = DType::kF32;
   bool fused = false;
   bool bias = false;
   bool in_place = false;
-  Layout layout = Layout::kContiguous;
-  Family family = Family::kNormal;
   double scale = 1.0;
   float eps = 1e-5f;
   NormSpecial special = NormSpecial::kNone;
-  bool quick = false;
 };
 
 template <class Params>
@@ -47,11 +43,12 @@ inline constexpr bool kHasBias = requires(Params params) {
 };
 
 inline void declare_norm(Fields<NormSpec>& made) {
-  made.dtype(&NormSpec::x).size("rows", &NormSpec::rows).size("hidden", &NormSpec::hidden);
-  made.layout("layout", &NormSpec::layout).flag("residual", &NormSpec::fused).says("residual", "plain");
+  made.dtypes(&NormSpec::stream, &NormSpec::weight, &NormSpec::y);
+  made.size("rows", &NormSpec::rows).size("hidden", &NormSpec::hidden);
+  made.layout().flag("residual", &NormSpec::fused).says("residual", "plain");
   made.feature([](const NormSpec& spec) { return fmt::format("weight_{}", dtype_name(spec.weight)); });
   made.feature("residual_f32", [](const NormSpec& spec) { return spec.fused && spec.stream == DType::kF32; });
-  made.feature("y_other_dtype", [](const NormSpec& spec) { return spec.y != spec.x; });
+  made.feature("y_other_dtype", [](const NormSpec& spec) { return spec.y != spec.dtype; });
   made.flag("in_place", &NormSpec::in_place).says("in_place").family("family", &NormSpec::family);
   made.choice<NormSpecial>(
       "special", &NormSpec::special,
@@ -64,13 +61,13 @@ inline void declare_norm(Fields<NormSpec>& made) {
   made.flag("bias", &NormSpec::bias).says("bias");
   made.feature("eps_0", [](const NormSpec& spec) { return spec.eps == 0.0f; });
   made.scalar("scale", &NormSpec::scale, 1.0);
-  made.special({"large"},
-               [](const NormSpec& spec) { return spec.scale >= 1e4 && spec.special == NormSpecial::kNone; });
-  made.option([](const NormSpec& spec) { return spec.fused && spec.stream == spec.x ? "residual_x" : ""; });
+  made.special({"large"}, [](const NormSpec& spec) { return spec.scale >= 1e4; });
   made.option(
-      [](const NormSpec& spec) { return spec.y == spec.x ? "" : fmt::format("y_{}", dtype_name(spec.y)); });
-  made.option(
-      [](const NormSpec& spec) { return spec.scale == 1.0 ? "" : fmt::format("scale_{:g}", spec.scale); });
+      [](const NormSpec& spec) { return spec.fused && spec.stream == spec.dtype ? "residual_x" : ""; });
+  made.option([](const NormSpec& spec) {
+    return spec.y == spec.dtype ? "" : fmt::format("y_{}", dtype_name(spec.y));
+  });
+  made.option("scale_{:g}", &NormSpec::scale, 1.0);
   made.over_tile([](const NormSpec& spec) { return spec.hidden > 256 * 8 || spec.rows > 1; });
 }
 
@@ -92,8 +89,8 @@ template <class Params>
   Params params;
   params.eps = spec.eps;
   const bool given = spec.special == NormSpecial::kExact || spec.special == NormSpecial::kNonFinite;
-  params.x = given ? rig.input_values("x", spec.x, shape, norm_values<Params>(spec), spec.layout)
-                   : rig.input("x", spec.x, shape, spec.family, spec.scale, spec.layout);
+  params.x = given ? rig.input_values("x", spec.dtype, shape, norm_values<Params>(spec), spec.layout)
+                   : rig.input("x", spec.dtype, shape, spec.family, spec.scale, spec.layout);
   params.weight = rig.input("weight", spec.weight, {spec.hidden}, vectors);
   if (spec.fused) {
     params.residual =
@@ -116,32 +113,25 @@ template <class Params>
   return sample_rows(params, {"x", "residual", "residual_out", "y"}, params.x.shape[0], kSampledRows, seed);
 }
 
-[[nodiscard]] inline NormSpec norm_base(DType dtype, Layout layout) {
-  return {.x = dtype, .stream = dtype, .weight = dtype, .y = dtype, .layout = layout};
-}
-
-template <class Params>
-[[nodiscard]] std::vector<Case> norm_large_cases(const OpCases<NormSpec, Params>& op, std::int64_t shrink) {
-  std::vector<Case> cases;
-  for (DType dtype : {DType::kF16, DType::kBF16, DType::kF32}) {
-    for (const auto& [hidden, fused] : {std::pair{4096, false}, {4096, true}, {8192, false}}) {
-      NormSpec spec = norm_base(dtype, Layout::kContiguous);
-      spec.hidden = hidden;
-      spec.fused = fused;
-      // 256 MiB or more in and out.
-      spec.rows =
-          (std::int64_t{128} << 20) / (hidden * static_cast<std::int64_t>(dtype_size(dtype)) * shrink);
-      cases.push_back(make_large_case(op, spec, fused ? "fused_add" : "plain", {spec.rows, hidden}));
-      cases.back().floor_share = 0.85;
+/// The outputs of a norm: y, and the sums of x and the residual where there is one. `of_row` takes a row's
+/// index and its sums and gives what an element may be off by before it is stored, of its index in the row
+/// and y; kExactly: y, which it may change, is rounded once.
+inline constexpr double kExactly = -1.0;
+template <class Params, class OfRow>
+[[nodiscard]] std::vector<OutputExpectation> norm_outputs(const Params& params, std::vector<double> y,
+                                                          const std::vector<double>& sums,
+                                                          const OfRow& of_row) {
+  const auto hidden = static_cast<std::size_t>(params.x.shape[1]);
+  Expected normed{params.y.dtype, shape_of(params.y), std::move(y), {}};
+  for (std::size_t begin = 0; begin < sums.size(); begin += hidden) {
+    const auto error_of = of_row(begin / hidden, std::span(sums).subspan(begin, hidden));
+    for (std::size_t i = 0; i < hidden; ++i) {
+      double& value = normed.value[begin + i];
+      const double error = error_of(i, value);
+      if (error == kExactly) value = round_to_dtype(normed.dtype, value);
+      normed.bound.push_back(error == kExactly ? 0.0 : error + store_rounding(normed.dtype, value));
     }
   }
-  return cases;
-}
-
-/// The outputs of a norm, with the sums of x and the residual where there is one.
-template <class Params>
-[[nodiscard]] std::vector<OutputExpectation> norm_outputs(const Params& params, Expected normed,
-                                                          const std::vector<double>& sums) {
   std::vector<OutputExpectation> outputs{{"y", std::move(normed)}};
   if (!params.residual.present()) return outputs;
   outputs.push_back(
@@ -159,54 +149,53 @@ struct NormTwin {
 };
 
 template <class Params>
+[[nodiscard]] Judge norms_agree(Relation<Params>& made, const std::vector<NormTwin>& twins) {
+  const bool fused = made.options == "residual";
+  Params plain;
+  plain.eps = 0.0f;
+  plain.weight = made.rig.input("weight", DType::kF32, {made.shape[1]});
+  plain.x = made.input("x", made.shape, Family::kIntegers);
+  if (fused) plain.residual = made.input("residual", made.shape, Family::kIntegers, 2.0);
+  const auto launch = [&](Params params, const std::string& suffix) {
+    params.y = made.output("y" + suffix, made.shape);
+    if (fused) params.residual_out = made.output("sum" + suffix, made.shape);
+    made.launch(params);
+    return params;
+  };
+  const Params first = launch(plain, "");
+  for (const NormTwin& twin : twins) {
+    Params params = plain;
+    const auto changed = [&](const char* operand, double term) {
+      return made.input(std::string(operand) + twin.name, made.shape,
+                        shifted(scaled(made.rig.values(operand), twin.factor), term));
+    };
+    params.x = changed("x", twin.term);
+    if (fused) params.residual = changed("residual", 0.0);
+    launch(params, twin.name);
+  }
+  return [first, twins, target = made.target](const Rig& launched) {
+    const std::vector<double> bound = oracle(launched, first, target, first).front().expected.bound;
+    const std::vector<double> y = launched.read("y");
+    std::vector<Agreement> agreements;
+    for (const NormTwin& twin : twins) {
+      const bool same_bits = twin.bounds == 0.0 && twin.factor > 0.0;
+      agreements.push_back(
+          {fmt::format("{}({})", op_name(first), twin.name), y,
+           scaled(launched.read(std::string("y") + twin.name), twin.factor < 0.0 ? -1.0 : 1.0),
+           same_bits ? std::vector<double>() : scaled(bound, twin.bounds)});
+    }
+    return agreements;
+  };
+}
+
+template <class Params>
 [[nodiscard]] std::vector<Case> norm_relations(const std::string& name, const std::vector<NormTwin>& twins,
                                                const OpLauncher<Params>& launcher) {
   std::vector<Case> cases;
-  const auto add = [&](DType dtype, Layout layout, const Shape& shape) {
-    const bool fused = shape[0] == 5;
-    const auto prepare = [=](Relation<Params>& relation) {
-      Rig& rig = relation.rig;
-      Params plain;
-      plain.eps = 0.0f;
-      plain.weight = rig.input("weight", DType::kF32, {shape[1]});
-      plain.x = rig.input("x", dtype, shape, Family::kIntegers, 1.0, layout);
-      if (fused) plain.residual = rig.input("residual", dtype, shape, Family::kIntegers, 2.0, layout);
-      const auto launch = [&](Params params, const std::string& suffix) {
-        params.y = rig.output("y" + suffix, dtype, shape, layout);
-        if (fused) params.residual_out = rig.output("sum" + suffix, dtype, shape, layout);
-        relation.launch(params);
-        return params;
-      };
-      const Params first = launch(plain, "");
-      for (const NormTwin& twin : twins) {
-        Params params = plain;
-        const auto changed = [&](const char* operand, double term) {
-          return rig.input_values(std::string(operand) + twin.name, dtype, shape,
-                                  shifted(scaled(rig.values(operand), twin.factor), term), layout);
-        };
-        params.x = changed("x", twin.term);
-        if (fused) params.residual = changed("residual", 0.0);
-        launch(params, twin.name);
-      }
-      return [first, twins, target = relation.target](const Rig& launched) {
-        const HostTensors host(first, [&](const TensorView& view) { return launched.before(view); });
-        const std::vector<double> bound = expect(first, host, target, first).front().expected.bound;
-        const std::vector<double> y = launched.read("y");
-        std::vector<Agreement> agreements;
-        for (const NormTwin& twin : twins) {
-          const bool same_bits = twin.bounds == 0.0 && twin.factor > 0.0;
-          agreements.push_back(
-              {fmt::format("{}({})", op_name(first), twin.name), y,
-               scaled(launched.read(std::string("y") + twin.name), twin.factor < 0.0 ? -1.0 : 1.0),
-               same_bits ? std::vector<double>() : scaled(bound, twin.bounds)});
-        }
-        return agreements;
-      };
-    };
+  for (const Form& form : forms("3x65! 2x4099 \n 5x1000 : residual")) {
     cases.push_back(
-        relation_case(launcher, dtype, layout, name, shape, fused ? "residual" : "", shape[0] == 3, prepare));
-  };
-  for_each_form({{3, 65}, {5, 1000}, {2, 4099}}, add);
+        relation_case(launcher, name, form, [=](auto& made) { return norms_agree(made, twins); }));
+  }
   return cases;
 }
 
@@ -216,8 +205,8 @@ inline constexpr std::string_view kNormTable = R"(
   $fused = residual weight=<f32|f16|bf16> <bias|> <|stream=f32>
   5x{1,2,7,8,31,64,127,256,257!,511,1024} 2x{2047,2048,2056!,4099} : ; $fused
   $fused = residual stream=f32 in_place weight={f32,f16,bf16}
-  $family = in_place,outliers,integers,equal,subnormal,one_hot,uniform,non_finite,scale=1e30,eps=0 bias
-  1x96 3x130! 7x2050 : $fused ; weight=bf16 {$family} ; weight=bf16 residual {special=cancel,scale=1e30}
+  $family = in_place,outliers,integers,equal,subnormal,one_hot,uniform,non_finite,scale=large,eps=0 bias
+  1x96 3x130! 7x2050 : $fused ; weight=bf16 {$family} ; weight=bf16 residual {special=cancel,scale=large}
   # Above what an unscaled sum of squares in f16 would hold.
   3x515 : weight=f32 scale=1e3
   0x{64,7,2049} : weight=f32
@@ -225,7 +214,18 @@ inline constexpr std::string_view kNormTable = R"(
   5x256! : special=exact eps=0
 )";
 
-inline constexpr std::string_view kNormCasts = "1x96 3x130! 7x2050 : weight=bf16 y={f16,bf16}";
+inline constexpr std::string_view kNormCasts = "[f32] \n 1x96 3x130! 7x2050 : weight=bf16 y={f16,bf16}";
+
+// 256 MiB or more in and out.
+inline constexpr std::string_view kLargeNorms = R"(
+  $both = what=plain ; what=fused_add residual
+  [f16 bf16] share=0.85 shrink=rows
+  16384x4096 : $both
+  8192x8192 : what=plain
+  [f32] share=0.85 shrink=rows
+  8192x4096 : $both
+  4096x8192 : what=plain
+)";
 
 /// The suite of a norm, of its cases and its relations.
 template <class Params>
@@ -241,19 +241,10 @@ template <class Params>
   suite.exclusions = {
       {"y_other_dtype", "", "y takes another dtype from an f32 x alone", {DType::kF16, DType::kBF16}}};
   exclude_families(suite, {"masked_rows", "nan_behind_mask"}, "there is no mask");
-  const Sweep<NormSpec> sweep{kNormTable, "2x9", "1x4096 64x1024 32x4096 : ; residual",
-                              [](NormSpec& spec) {
-                                spec.bias = spec.bias && kHasBias<Params>;
-                                if (spec.x == DType::kF16 && spec.scale > 1e4) spec.scale = 1e4;
-                              },
-                              norm_base};
-  fill_suite(suite, op, sweep);
-  for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
-    std::size_t turn = 0;
-    add_cases(suite.cases, op, kNormCasts, norm_base(DType::kF32, layout), sweep.settle, turn);
-  }
-  add_metamorphic(suite, std::move(relations));
-  suite.large_cases = [&op](std::int64_t shrink) { return norm_large_cases(op, shrink); };
+  const auto settle = [](NormSpec& spec) { spec.bias = spec.bias && kHasBias<Params>; };
+  fill_suite(suite, op,
+             {kNormTable, "2x9", "1x4096 64x1024 32x4096 : ; residual", settle, kNormCasts, kLargeNorms,
+              std::move(relations)});
   return suite;
 }
 

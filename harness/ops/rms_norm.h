@@ -1,10 +1,7 @@
 #pragma once
 
-#include "harness/core/case.h"
 #include "harness/sweep/metamorphic.h"
 #include "kernels/rms_norm.h"
-
-#include <vector>
 
 namespace hipforge::harness {
 
@@ -19,12 +16,7 @@ row exact in f32 (squares of few bits, a mean whose root is a power of two, a pr
 f32 holds), y is the oracle's value rounded once, exactly.)";
 
 /// Oracle and kRmsNormBound: y, and residual_out where there is one.
-[[nodiscard]] std::vector<OutputExpectation> expect(const RmsNormParams& params, const HostTensors& host,
-                                                    const Target& target, const RmsNormParams& whole);
-
-[[nodiscard]] OpSuite rms_norm_suite();
-/// Its metamorphic cases, of `launcher`.
-[[nodiscard]] std::vector<Case> rms_norm_metamorphic_cases(
-    const OpLauncher<RmsNormParams>& launcher = rms_norm);
+[[nodiscard]] Oracle<RmsNormParams> expect;
+[[nodiscard]] Relations<RmsNormParams> rms_norm_metamorphic_cases;
 
 }  // namespace hipforge::harness

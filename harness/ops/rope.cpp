@@ -42,22 +42,18 @@ const Scaling kScalings[] = {
     {"factors", {.scaling = RopeScaling::kFactors}}};
 constexpr std::int64_t kSampledTokens = 48;
 
-struct Spec {
+struct Spec : SpecBase {
   Shape shape{1, 1, 1, 2};      // batch, seq, heads, head_dim
   std::int64_t rotary_dim = 0;  // 0: head_dim
   RopeStyle style = RopeStyle::kInterleaved;
-  DType dtype = DType::kF32;
-  Layout layout = Layout::kContiguous;
   bool own_positions = false;
   PositionKind positions = PositionKind::kCounting;
   const Scaling* scaling = &kScalings[0];
   float magnitude = 0.0f;  // 0: what the scaling gives
   bool in_place = false;
-  Family family = Family::kNormal;
   double scale = 1.0;
   bool special = false;  // NaN, infinities and zeros of both signs among the elements
   bool cancel = false;   // pairs that the rotation turns onto an axis
-  bool quick = false;
 };
 
 const char* style_name(RopeStyle style) {
@@ -135,7 +131,7 @@ void declare(Fields<Spec>& made) {
   };
   const auto is_partial = [](const Spec& spec) { return spec.rotary_dim < spec.shape[3]; };
   const auto is_large = [](const Spec& spec) { return spec.scale != 1.0; };
-  made.dtype(&Spec::dtype).size("batch", axis(0)).size("seq", axis(1)).size("heads", axis(2));
+  made.size("batch", axis(0)).size("seq", axis(1)).size("heads", axis(2));
   made.number("rotary_dim", &Spec::rotary_dim, 2, 2).size("head_dim", axis(3), 2);
   made.feature([](const Spec& spec) { return style_name(spec.style); });
   made.feature([](const Spec& spec) { return spec.own_positions ? "positions_batch_seq" : "positions_seq"; });
@@ -146,7 +142,7 @@ void declare(Fields<Spec>& made) {
   made.feature("partial", is_partial);
   made.feature("magnitude", [](const Spec& spec) { return spec.magnitude != 0.0f; });
   made.feature("in_place", &Spec::in_place);
-  made.layout("layout", &Spec::layout).family("family", &Spec::family).scalar("scale", &Spec::scale, 1.0);
+  made.layout().family("family", &Spec::family).scalar("scale", &Spec::scale, 1.0);
   made.feature("large", is_large).special({"large"}, is_large);
   std::vector<Value<const Scaling*>> scalings;
   for (const Scaling& one : kScalings) scalings.push_back({one.name, &one});
@@ -187,24 +183,7 @@ std::vector<RopeParams> samples(const RopeParams& params, std::uint64_t seed) {
   return parts;
 }
 
-const OpCases<Spec, RopeParams> kCases{rope, declared<Spec, declare>, make, expect, work, samples};
-
-std::vector<Case> large_cases(std::int64_t shrink) {
-  std::vector<Case> cases;
-  for (DType dtype : {DType::kF16, DType::kBF16, DType::kF32}) {
-    for (RopeStyle style : {RopeStyle::kInterleaved, RopeStyle::kHalfSplit}) {
-      for (std::int64_t head_dim : {64, 128}) {
-        // 256 MiB in and out.
-        const std::int64_t batch = (dtype == DType::kF32 ? 256 : 512) / head_dim;
-        const Shape shape{batch, 4096 / shrink, 32, head_dim};
-        const Spec spec{.shape = shape, .rotary_dim = head_dim, .style = style, .dtype = dtype};
-        cases.push_back(make_large_case(kCases, spec, style_name(style), shape));
-        cases.back().floor_share = 0.85;
-      }
-    }
-  }
-  return cases;
-}
+const OpCases<Spec, RopeParams> kCases{rope, declared<Spec, declare>, make, work, samples};
 
 }  // namespace
 
@@ -244,7 +223,7 @@ constexpr std::string_view kTable = R"(
   # Every option at three shapes; at integers at position 0 the identity: exact.
   $some = in_place,positions=zero,limit,bad,ntk 131072,llama3 131072,outliers,uniform,one_hot
   $more = integers positions=zero,cancel 131072,special
-  $quick = magnitude=1.25,glm,yarn 131072,subnormal,integers,scale=1e30
+  $quick = magnitude=1.25,glm,yarn 131072,subnormal,integers,scale=large
   $rest = 131072,scaling=linear 131072,factors 131072,equal,cancel,special positions=zero
   1x3x2x16 : interleaved {$some,$more} ; half_split {$quick,$rest}
   2x5x3x34 : own_positions half_split {$some,$more} ; own_positions interleaved {$rest}
@@ -256,12 +235,22 @@ constexpr std::string_view kBench =
     "1x512x32x128 16x1x32x128 : {interleaved,half_split} 131072 rotary_dim=128 \n"
     "1x256x8x64 : {interleaved,half_split} 131072";
 
+// 256 MiB in and out.
+constexpr std::string_view kLarge = R"(
+  $styles = {what=interleaved,what=half_split half_split}
+  [f16 bf16] share=0.85 shrink=seq
+  8x4096x32x64 : rotary_dim=64 $styles
+  4x4096x32x128 : rotary_dim=128 $styles
+  [f32] share=0.85 shrink=seq
+  4x4096x32x64 : rotary_dim=64 $styles
+  2x4096x32x128 : rotary_dim=128 $styles
+)";
+
 // Where the whole vector is turned, and where a tail is copied as well.
 void settle(Spec& spec) {
   const std::int64_t head_dim = spec.shape[3];
   const bool tail = head_dim == 128 && spec.positions != PositionKind::kCounting;
   if (spec.rotary_dim == 0) spec.rotary_dim = tail ? 96 : head_dim / 2 * 2;
-  if (spec.dtype == DType::kF16 && spec.scale > 1e4) spec.scale = 1e4;
 }
 
 OpSuite rope_suite() {
@@ -274,9 +263,7 @@ OpSuite rope_suite() {
   // A pack, half a wave's and a wave's lanes in pairs, and the heads that a thread takes together.
   for (std::int64_t at : {8, 32, 64, 128, 512}) suite.edges.push_back({"head_dim", at});
   for (std::int64_t at : {4, 16}) suite.edges.push_back({"heads", at});
-  fill_suite(suite, kCases, {kTable, "1x3x2x10", kBench, settle});
-  add_metamorphic(suite, rope_metamorphic_cases());
-  suite.large_cases = large_cases;
+  fill_suite(suite, kCases, {kTable, "1x3x2x10", kBench, settle, {}, kLarge, rope_metamorphic_cases(rope)});
   return suite;
 }
 

@@ -1,10 +1,7 @@
 #pragma once
 
-#include "harness/core/case.h"
 #include "harness/sweep/metamorphic.h"
 #include "kernels/rope.h"
-
-#include <vector>
 
 namespace hipforge::harness {
 
@@ -17,11 +14,7 @@ With u = 2⁻²⁴ and m = magnitude · (|a cos φ| + |b sin φ|):
 Elements that are copied must be exactly equal.)";
 
 /// Oracle and kRopeBound: y.
-[[nodiscard]] std::vector<OutputExpectation> expect(const RopeParams& part, const HostTensors& host,
-                                                    const Target& target, const RopeParams& whole);
-
-[[nodiscard]] OpSuite rope_suite();
-/// Its metamorphic cases, of `launcher`.
-[[nodiscard]] std::vector<Case> rope_metamorphic_cases(const OpLauncher<RopeParams>& launcher = rope);
+[[nodiscard]] Oracle<RopeParams> expect;
+[[nodiscard]] Relations<RopeParams> rope_metamorphic_cases;
 
 }  // namespace hipforge::harness

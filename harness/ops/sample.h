@@ -1,9 +1,7 @@
 #pragma once
 
-#include "harness/core/case.h"
+#include "harness/sweep/metamorphic.h"
 #include "kernels/sample.h"
-
-#include <vector>
 
 namespace hipforge::harness {
 
@@ -17,9 +15,6 @@ widened so, holds u, in the set of top_k (exact) and of a top_p cut whose own ed
 top_p. The share is the distance of u (or of top_p) to the exact edge over the widening; 0 inside.)";
 
 /// ids are judged by kSampleBound, draws, where present, must be the oracle's u exactly.
-[[nodiscard]] std::vector<OutputExpectation> expect(const SampleParams& part, const HostTensors& host,
-                                                    const Target& target, const SampleParams& whole);
-
-[[nodiscard]] OpSuite sample_suite();
+[[nodiscard]] Oracle<SampleParams> expect;
 
 }  // namespace hipforge::harness

@@ -27,13 +27,11 @@ enum class Special {
   kCancel,      // large scores that the mask takes back
 };
 
-struct Spec {
+struct Spec : SpecBase {
   std::int64_t batch = 1;
   std::int64_t heads = 1;
   std::int64_t rows = 1;
   std::int64_t cols = 1;
-  DType dtype = DType::kF32;
-  Layout layout = Layout::kContiguous;
   float scale = 1.0f;
   bool causal = false;
   std::int64_t causal_offset = 0;
@@ -42,9 +40,7 @@ struct Spec {
   bool empty_rows = false;               // the mask takes every third row away
   EmptyRow empty_row = EmptyRow::kZero;
   bool in_place = false;
-  Family family = Family::kNormal;
   Special special = Special::kNone;
-  bool quick = false;
 };
 
 // Elements that a wave of 32 lanes takes at once, and the rows of its block.
@@ -166,7 +162,6 @@ bool masks_in(const Spec& spec, MaskKind kind) {
 constexpr const char* kEmptyRows = "zero uniform nan";
 
 void declare(Fields<Spec>& made) {
-  made.dtype(&Spec::dtype);
   made.feature("scale", [](const Spec& spec) { return spec.scale != 1.0f; });
   made.feature("causal", &Spec::causal);
   made.feature("mask_f32", [](const Spec& spec) { return masks_in(spec, MaskKind::kF32); });
@@ -182,7 +177,7 @@ void declare(Fields<Spec>& made) {
   made.feature("long_rows", [](const Spec& spec) { return spec.cols > kRegisterCols; });
   made.size("batch", &Spec::batch).size("heads", &Spec::heads);
   made.size("rows", &Spec::rows).size("cols", &Spec::cols);
-  made.layout("layout", &Spec::layout).family("family", &Spec::family, false);
+  made.layout().family("family", &Spec::family, false);
   std::vector<Value<Special>> specials{{"none", Special::kNone}};
   for (const char* name : {"large", "non_finite", "nan_behind_mask", "integers", "cancel"}) {
     specials.push_back({name, static_cast<Special>(specials.size()), name, {name}});
@@ -208,7 +203,7 @@ void declare(Fields<Spec>& made) {
            (spec.mask != MaskKind::kNone && spec.special != Special::kCancel);
   };
   made.special({"minus_infinity"}, has_minus_infinity, false);
-  made.option([](const Spec& spec) { return spec.scale == 1.0f ? "" : fmt::format("_{:.4g}", spec.scale); });
+  made.option("_{:.4g}", &Spec::scale, 1.0f);
   made.option(
       [](const Spec& spec) { return spec.causal ? fmt::format("offset_{}", spec.causal_offset) : ""; });
   made.option([](const Spec& spec) {
@@ -235,22 +230,7 @@ std::vector<SoftmaxParams> samples(const SoftmaxParams& params, std::uint64_t se
   return parts;
 }
 
-const OpCases<Spec, SoftmaxParams> kCases{softmax, declared<Spec, declare>, make, expect, work, samples};
-
-std::vector<Case> large_cases(std::int64_t shrink) {
-  std::vector<Case> cases;
-  for (DType dtype : {DType::kF16, DType::kBF16, DType::kF32}) {
-    for (std::int64_t cols : {1024, 2048, 4096, 8192, 16384}) {
-      // 256 MiB in and out.
-      const std::int64_t rows =
-          (std::int64_t{128} << 20) / (cols * static_cast<std::int64_t>(dtype_size(dtype)) * shrink);
-      const Spec spec{.rows = rows, .cols = cols, .dtype = dtype};
-      cases.push_back(make_large_case(kCases, spec, "plain", {rows, cols}));
-      cases.back().floor_share = 0.85;
-    }
-  }
-  return cases;
-}
+const OpCases<Spec, SoftmaxParams> kCases{softmax, declared<Spec, declare>, make, work, samples};
 
 bool fits_f32(double value) {
   return round_to_dtype(DType::kF32, value) == value;
@@ -386,6 +366,14 @@ constexpr std::string_view kBench = R"(
   1x4x128x1024 : scale=0.125 causal offset=896
 )";
 
+// 256 MiB in and out.
+constexpr std::string_view kLarge = R"(
+  [f16 bf16] what=plain share=0.85 shrink=rows shape=rows+cols
+  1x1x{65536x1024,32768x2048,16384x4096,8192x8192,4096x16384}
+  [f32] what=plain share=0.85 shrink=rows shape=rows+cols
+  1x1x{32768x1024,16384x2048,8192x4096,4096x8192,2048x16384}
+)";
+
 OpSuite softmax_suite() {
   auto suite = make_suite<SoftmaxParams>(kSoftmaxBound);
   suite.features = words_of(
@@ -396,12 +384,11 @@ OpSuite softmax_suite() {
   // largest block holds; the rows of a block that takes one per wave.
   for (std::int64_t at : {8, 32, 64, 256, 512, 1024, 2048, 16384}) suite.edges.push_back({"cols", at});
   suite.edges.push_back({"rows", 4});
-  fill_suite(suite, kCases, {kTable, "1x1x2x11", kBench, [](Spec& spec) {
-                               if (spec.special == Special::kLarge && spec.dtype == DType::kF16)
-                                 spec.scale = 0x1p86f;
-                             }});
-  add_metamorphic(suite, softmax_metamorphic_cases());
-  suite.large_cases = large_cases;
+  const auto settle = [](Spec& spec) {
+    if (spec.special == Special::kLarge && spec.dtype == DType::kF16) spec.scale = 0x1p86f;
+  };
+  fill_suite(suite, kCases,
+             {kTable, "1x1x2x11", kBench, settle, {}, kLarge, softmax_metamorphic_cases(softmax)});
   return suite;
 }
 

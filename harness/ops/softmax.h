@@ -1,10 +1,7 @@
 #pragma once
 
-#include "harness/core/case.h"
 #include "harness/sweep/metamorphic.h"
 #include "kernels/softmax.h"
-
-#include <vector>
 
 namespace hipforge::harness {
 
@@ -19,12 +16,7 @@ exponential below the smallest normal number loses another 2⁻¹⁴⁹ at most;
 exact but for their store; so is a row whose t_j are the largest or at least 128 below it, 1 / count in f32.)";
 
 /// Oracle and kSoftmaxBound: y.
-[[nodiscard]] std::vector<OutputExpectation> expect(const SoftmaxParams& part, const HostTensors& host,
-                                                    const Target& target, const SoftmaxParams& whole);
-
-[[nodiscard]] OpSuite softmax_suite();
-/// Its metamorphic cases, of `launcher`.
-[[nodiscard]] std::vector<Case> softmax_metamorphic_cases(
-    const OpLauncher<SoftmaxParams>& launcher = softmax);
+[[nodiscard]] Oracle<SoftmaxParams> expect;
+[[nodiscard]] Relations<SoftmaxParams> softmax_metamorphic_cases;
 
 }  // namespace hipforge::harness

@@ -13,15 +13,13 @@
 namespace hipforge::harness {
 namespace {
 
-struct Spec {
+struct Spec : SpecBase {
   std::int64_t batch = 1;
   std::int64_t q_heads = 1;
   std::int64_t kv_heads = 1;
   std::int64_t q_len = 1;
   std::int64_t kv_len = 1;
   std::int64_t head_dim = 1;
-  DType dtype = DType::kF32;
-  Layout layout = Layout::kContiguous;
   Family weights = Family::kPositive;  // as after a softmax
   Family values = Family::kNormal;
   double scale = 1.0;
@@ -30,8 +28,6 @@ struct Spec {
   bool sum_to_1 = false;         // weights add up to about 1, as probabilities do
   bool mma = false;              // a case for the edges of the matrix cores' tiles
   bool mixed_alignment = false;  // values in the other layout than the rest
-  bool quick = false;
-  bool emulated = false;
 };
 
 constexpr std::int64_t kTile = 64;       // rows and columns of the tiled kernels
@@ -91,27 +87,25 @@ WeightedMatmulParams make(const Spec& spec, Rig& rig) {
 }
 
 void declare(Fields<Spec>& made) {
-  made.dtype(&Spec::dtype).size("batch", &Spec::batch).size("kv_heads", &Spec::kv_heads);
+  made.size("batch", &Spec::batch).size("kv_heads", &Spec::kv_heads);
   made.size("q_heads", &Spec::q_heads).size("q_len", &Spec::q_len).size("kv_len", &Spec::kv_len);
-  made.size("head_dim", &Spec::head_dim).layout("layout", &Spec::layout);
+  made.size("head_dim", &Spec::head_dim).layout();
   made.shape_text([](const Spec& spec) {
     return fmt::format("b{}_h{}x{}_q{}_kv{}_d{}", spec.batch, spec.q_heads, spec.kv_heads, spec.q_len,
                        spec.kv_len, spec.head_dim);
   });
   made.feature("decode", [](const Spec& spec) { return spec.q_len == 1; });
   made.feature("batch", [](const Spec& spec) { return spec.batch > 1; }).feature(heads_of);
-  made.feature("mma", &Spec::mma);
+  made.feature("mma", &Spec::mma).word("mma", &Spec::mma).word("sum_to_1", &Spec::sum_to_1);
   made.feature("empty_kv", [](const Spec& spec) { return spec.kv_len == 0; });
   made.feature("spans", [](const Spec& spec) { return spec.kv_len > kSpan; });
-  made.feature("mixed_alignment", &Spec::mixed_alignment).feature("non_finite", &Spec::non_finite);
-  made.feature("masked_rows", &Spec::masked_rows).feature("large", is_large).feature(family_of_values);
+  made.flag("mixed_alignment", &Spec::mixed_alignment).says().flag("non_finite", &Spec::non_finite).says();
+  made.flag("masked_rows", &Spec::masked_rows).says().feature("large", is_large).feature(family_of_values);
   made.feature("one_hot_weights", [](const Spec& spec) { return spec.weights == Family::kOneHot; });
   made.plain().family("weights", &Spec::weights, false).family("values", &Spec::values, false);
-  made.scalar("scale", &Spec::scale, 1.0).flag("non_finite", &Spec::non_finite);
-  made.flag("mixed_alignment", &Spec::mixed_alignment).flag("masked_rows", &Spec::masked_rows);
+  made.scalar("scale", &Spec::scale, 1.0);
   made.require([](const Spec& spec) { return spec.q_heads % spec.kv_heads == 0; });
-  made.special({"non_finite", "minus_infinity"}, &Spec::non_finite);
-  made.special({"large"}, [](const Spec& spec) { return is_large(spec) && !spec.non_finite; });
+  made.special({"non_finite", "minus_infinity"}, &Spec::non_finite).special({"large"}, is_large);
   made.special(
       {"one_hot"}, [](const Spec& spec) { return spec.weights == Family::kOneHot && !spec.non_finite; },
       false);
@@ -143,26 +137,8 @@ std::vector<WeightedMatmulParams> samples(const WeightedMatmulParams& params, st
   return parts;
 }
 
-const OpCases<Spec, WeightedMatmulParams> kCases{weighted_matmul, declared<Spec, declare>, make, expect, work,
+const OpCases<Spec, WeightedMatmulParams> kCases{weighted_matmul, declared<Spec, declare>, make, work,
                                                  samples};
-
-std::vector<Case> large_cases(std::int64_t shrink) {
-  std::vector<Case> cases;
-  const std::int64_t length = 4096 / shrink;
-  for (DType dtype : {DType::kBF16, DType::kF16}) {
-    const Spec spec{.batch = 4,
-                    .q_heads = 32,
-                    .kv_heads = 32,
-                    .q_len = length,
-                    .kv_len = length,
-                    .head_dim = 128,
-                    .dtype = dtype,
-                    .sum_to_1 = true};
-    cases.push_back(make_large_case(kCases, spec, "plain", {4, 32, length, length, 128}));
-    cases.back().floor_share = 0.80;
-  }
-  return cases;
-}
 
 }  // namespace
 
@@ -214,20 +190,18 @@ constexpr std::string_view kTable = R"(
   # Equal terms: their roundings all go one way, and a long plain sum drifts.
   1x1x1x{1x2048x3,20x4097x2!,2x30000x5} : weights=equal values=equal scale=0.1
   1x1x2x1x0x5 2x1x2x3x0x64 3x1x2x40x0x70! 0x2x2x3x5x8 1x2x2x0x5x8
-  $rule = {non_finite,masked_rows,scale=1e30,weights=one_hot}
+  $rule = {non_finite,masked_rows,scale=large,weights=one_hot}
   $family = {outliers,uniform,subnormal,integers weights=integers,cancel weights=equal}
   1x1x2x{1x45x16,4x100x65!,20x37x9} : $rule ; values=$family
 )";
 
-// Once for each dtype.
-constexpr std::string_view kLongest = R"(
+// Once for each dtype the longest. Of the matrix cores, around packs, steps, stages and the tiles of every
+// target; rows of several heads in one tile; more than one span.
+constexpr std::string_view kMore = R"(
+  [contiguous]
   1x1x1x1x131072x2 : values=positive
   1x1x1x1x131072x2! : weights=equal values=equal scale=0.1
-)";
-
-// Of the matrix cores, around packs, steps, stages and the tiles of every target; rows of several heads in
-// one tile; more than one span.
-constexpr std::string_view kMmaTable = R"(
+  [f16 bf16] mma
   1x1x1x{63x15x63,64x16x64,65x17x65!,127x63x127,128x64x128,129x65x129,130x72x136!~,128x128x256,131x200x264}
   1x1x1x257x328x72 2x2x6x45x72x136!~ 2x2x4x67x129x80 1x2x2x1x400x128 2x2x8x1x336x136 1x1x2x17x8x8
   1x1x1x130x2056x72! 1x1x2x66x2113x130 1x3x3x1x4104x128
@@ -237,9 +211,10 @@ constexpr std::string_view kMmaTable = R"(
 
 constexpr std::string_view kBench = "1x8x32x1x1024x128 4x2x8x1x512x64 1x4x4x128x256x64 1x2x8x64x512x128";
 
-void settle(Spec& spec) {
-  if (spec.dtype == DType::kF16 && is_large(spec)) spec.scale = 1e4;
-}
+constexpr std::string_view kLarge = R"(
+  [f16 bf16] sum_to_1 shrink=q_len+kv_len shape=batch+q_heads+q_len+kv_len+head_dim
+  4x32x32x4096x4096x128 : what=plain share=0.80
+)";
 
 OpSuite weighted_matmul_suite() {
   auto suite = make_suite<WeightedMatmulParams>(kWeightedMatmulBound);
@@ -254,27 +229,13 @@ OpSuite weighted_matmul_suite() {
                       {"mixed_alignment", "", "staging for matrix cores, of f16 and bf16", {DType::kF32}}};
   exclude_families(suite, {"nan_behind_mask"}, "it does not mask: 0 · NaN is NaN");
 
-  for (DType dtype : suite.dtypes) {
-    std::size_t turn = 0;
-    for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
-      Spec base{.dtype = dtype, .layout = layout};
-      const auto add = [&](std::string_view table) {
-        add_cases(suite.cases, kCases, table, base, settle, turn);
-      };
-      add(kTable);
-      if (layout == Layout::kContiguous) add(kLongest);
-      fill_edges(suite, dtype, layout_name(layout), [&](const std::string& dimension, std::int64_t size) {
-        Spec spec = kCases.fields().expand("1x1x2x3x10x12", base, turn).front();
-        kCases.fields().resize(spec, dimension, size);
-        return make_case(kCases, spec);
-      });
-      base.mma = true;
-      if (dtype != DType::kF32) add(kMmaTable);
-    }
-    add_cases(suite.bench_cases, kCases, kBench, Spec{.dtype = dtype}, settle, turn);
-  }
-  add_metamorphic(suite, weighted_matmul_metamorphic_cases());
-  suite.large_cases = large_cases;
+  fill_suite(suite, kCases,
+             {.cases = kTable,
+              .edge = "1x1x2x3x10x12",
+              .bench = kBench,
+              .more = kMore,
+              .large = kLarge,
+              .relations = weighted_matmul_metamorphic_cases(weighted_matmul)});
   return suite;
 }
 

@@ -1,10 +1,7 @@
 #pragma once
 
-#include "harness/core/case.h"
 #include "harness/sweep/metamorphic.h"
 #include "kernels/weighted_matmul.h"
-
-#include <vector>
 
 namespace hipforge::harness {
 
@@ -16,12 +13,7 @@ no error: out is the oracle's value rounded once, exactly. On gfx90a, whose
 matrix cores flush subnormal f16 and bf16 factors, the products of such count as lost.)";
 
 /// Oracle and kWeightedMatmulBound: out.
-[[nodiscard]] std::vector<OutputExpectation> expect(const WeightedMatmulParams& part, const HostTensors& host,
-                                                    const Target& target, const WeightedMatmulParams& whole);
-
-[[nodiscard]] OpSuite weighted_matmul_suite();
-/// Its metamorphic cases, of `launcher`.
-[[nodiscard]] std::vector<Case> weighted_matmul_metamorphic_cases(
-    const OpLauncher<WeightedMatmulParams>& launcher = weighted_matmul);
+[[nodiscard]] Oracle<WeightedMatmulParams> expect;
+[[nodiscard]] Relations<WeightedMatmulParams> weighted_matmul_metamorphic_cases;
 
 }  // namespace hipforge::harness

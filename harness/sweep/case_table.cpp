@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 namespace hipforge::harness {
 namespace {
@@ -60,6 +61,18 @@ std::string in_turn(std::string text, std::size_t turn) {
   return text;
 }
 
+// Of a line "[f16 bf16] [contiguous] words" the words, if the form has one of the names of each list.
+std::optional<std::string> words_for(const std::vector<std::string>& form, const std::string& line) {
+  std::string words;
+  for (const std::string& list : split(line, '[')) {
+    const std::size_t close = std::min(list.find(']'), list.size());
+    const auto names = words_of(list.substr(0, close));
+    if (!names.empty() && std::ranges::find_first_of(names, form) == names.end()) return {};
+    if (close < list.size()) words = list.substr(close + 1) + " ";
+  }
+  return words;
+}
+
 TableCase shaped(const std::string& line, std::string shape) {
   TableCase made;
   made.line = line;
@@ -82,15 +95,22 @@ std::vector<std::string> words_of(std::string_view text) {
   return words;
 }
 
-std::vector<TableCase> read_case_table(std::string_view table, std::size_t& turn) {
+std::vector<TableCase> read_case_table(std::string_view table, std::size_t& turn,
+                                       const std::vector<std::string>& form) {
   std::vector<TableCase> cases;
   std::map<std::string, std::string> names;
+  std::optional<std::string> section = "";
   for (const std::string& text : split(table, '\n')) {
     const std::string said = text.substr(0, text.find('#'));
     if (const auto words = words_of(said); words.size() > 1 && words[1] == "=") {
       names[words[0]] = spelled_out(fmt::format("{}", fmt::join(words.begin() + 2, words.end(), " ")), names);
       continue;
     }
+    if (said.find('[') != std::string::npos) {
+      section = words_for(form, said);
+      continue;
+    }
+    if (!section) continue;
     const std::string line = spelled_out(said, names);
     const std::size_t colon = std::min(line.find(':'), line.size());
     for (const std::string& shapes : words_of(line.substr(0, colon))) {
@@ -98,7 +118,7 @@ std::vector<TableCase> read_case_table(std::string_view table, std::size_t& turn
         for (const std::string& group : split(line.substr(std::min(colon + 1, line.size())), ';')) {
           for (const std::string& words : either(group)) {
             cases.push_back(shaped(line, shape));
-            cases.back().words = words_of(in_turn(words, turn));
+            cases.back().words = words_of(in_turn(*section + words, turn));
             if (words.find('<') != std::string::npos) ++turn;
           }
         }

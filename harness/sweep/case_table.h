@@ -24,9 +24,12 @@ struct TableCase {
 ///
 ///   3x7! 4x{130,131!~} : outliers ; scale=0.5 {f16,bf16} ; y=<f32|f16>   # a comment
 ///
-/// Each shape goes with each of the groups of words between ';'. {a,b} stands for either. <a|b> stands for one of them in
-/// turn, which `turn` counts: a case that has such words takes a turn. After a line "$name = words", $name stands
-/// for those. '!' behind a shape: quick, '~': emulated. Throws Error on a line that is none of this.
-[[nodiscard]] std::vector<TableCase> read_case_table(std::string_view table, std::size_t& turn);
+/// Each shape goes with each of the groups of words between ';'. {a,b} stands for either. <a|b> stands for
+/// one of them in turn, which `turn` counts: a case that has such words takes a turn. After a line "$name =
+/// words", $name stands for those. '!' behind a shape: quick, '~': emulated. The lines below "[f16 bf16]
+/// [contiguous] words" are for a `form` that has one of the names of each list, and say these words as well.
+/// Throws Error on a line that is none of this.
+[[nodiscard]] std::vector<TableCase> read_case_table(std::string_view table, std::size_t& turn,
+                                                     const std::vector<std::string>& form = {});
 
 }  // namespace hipforge::harness

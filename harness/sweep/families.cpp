@@ -77,9 +77,8 @@ void set_sizes(Case& test, std::vector<std::pair<std::string, std::int64_t>> siz
   for (auto& [name, size] : sizes) test.sizes[std::move(name)] = size;
 }
 
-void exclude_families(OpSuite& suite, const std::vector<std::string>& families, const std::string& reason,
-                      const std::vector<DType>& dtypes) {
-  for (const std::string& family : families) suite.exclusions.push_back({family, "", reason, dtypes});
+void exclude_families(OpSuite& suite, const std::vector<std::string>& families, const std::string& reason) {
+  for (const std::string& family : families) suite.exclusions.push_back({family, "", reason});
 }
 
 std::vector<std::string> counted_features(const OpSuite& suite) {

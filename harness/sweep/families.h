@@ -57,8 +57,7 @@ inline constexpr std::array<const char*, 15> kInputFamilies = {
 void set_sizes(Case& test, std::vector<std::pair<std::string, std::int64_t>> sizes);
 
 /// Excludes these families whatever the layout.
-void exclude_families(OpSuite& suite, const std::vector<std::string>& families, const std::string& reason,
-                      const std::vector<DType>& dtypes = {});
+void exclude_families(OpSuite& suite, const std::vector<std::string>& families, const std::string& reason);
 
 /// What a suite's coverage is counted by: its own features, then the families.
 [[nodiscard]] std::vector<std::string> counted_features(const OpSuite& suite);

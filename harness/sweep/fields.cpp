@@ -73,13 +73,10 @@ void FieldList::set_row(void* spec, const TableCase& row) const {
   }
 }
 
-void FieldList::set_size(void* spec, const std::string& name, std::int64_t size) const {
-  for (const Dimension& dimension : dimensions_) {
-    if (dimension.name(spec) != name) continue;
-    dimension.set(spec, size);
-    return;
-  }
-  throw Error(invalid_argument("no size ", name));
+const FieldList::Dimension& FieldList::dimension(const std::string& name) const {
+  const auto found = std::ranges::find(dimensions_, name, &Dimension::name);
+  if (found == dimensions_.end()) throw Error(invalid_argument("no size ", name));
+  return *found;
 }
 
 Case FieldList::case_of(const std::string& op, const void* spec) const {
@@ -94,7 +91,7 @@ Case FieldList::case_of(const std::string& op, const void* spec) const {
   if (plain_ && test.features.empty()) test.features.emplace_back("plain");
   bool special = false;
   for (const auto& [families, holds, exclusive] : families_) {
-    if (!holds(spec)) continue;
+    if ((special && exclusive) || !holds(spec)) continue;
     special = special || exclusive;
     test.families.insert(test.families.end(), families.begin(), families.end());
   }
@@ -102,9 +99,11 @@ Case FieldList::case_of(const std::string& op, const void* spec) const {
   Shape shape;
   std::vector<std::pair<std::string, std::int64_t>> sizes;
   for (const Dimension& dimension : dimensions_) {
-    sizes.emplace_back(dimension.name(spec), dimension.get(spec));
-    if (dimension.in_shape) shape.push_back(sizes.back().second);
-    test.odd = test.odd || any_odd({sizes.back().second});
+    const std::int64_t size = dimension.get(spec);
+    if (size < 0) continue;
+    sizes.emplace_back(dimension.name, size);
+    if (dimension.in_shape) shape.push_back(size);
+    test.odd = test.odd || any_odd({size});
   }
   set_sizes(test, std::move(sizes));
   test.shape = shape_text_ ? shape_text_(spec) : shape_name(shape);

@@ -18,6 +18,15 @@
 
 namespace hipforge::harness {
 
+/// What the spec of every op has.
+struct SpecBase {
+  DType dtype = DType::kF32;
+  Layout layout = Layout::kContiguous;
+  Family family = Family::kNormal;
+  bool quick = false;
+  bool emulated = false;
+};
+
 /// One value that a choice can take. Of a special kind of data also the families that it stands for, in place of that of
 /// the family field.
 template <class T>
@@ -49,7 +58,7 @@ class FieldList {
     std::function<bool(void* spec, const std::string&)> assign{};
   };
   struct Dimension {
-    Text name;
+    std::string name;
     Number get;
     SetNumber set;
     bool in_shape;
@@ -73,7 +82,7 @@ class FieldList {
   // nothing, or too much.
   [[nodiscard]] bool set_word(void* spec, const std::string& word) const;
   void set_row(void* spec, const TableCase& row) const;
-  void set_size(void* spec, const std::string& name, std::int64_t size) const;
+  [[nodiscard]] const Dimension& dimension(const std::string& name) const;
   [[nodiscard]] Case case_of(const std::string& op, const void* spec) const;
   // Of `spec`, which is `base` after some settings.
   [[nodiscard]] Variants variants_of(const Kept& base, const Kept& spec, const MakeCase& make_case) const;
@@ -87,9 +96,9 @@ class FieldList {
   std::vector<Special> families_;
   std::function<DType(const void*)> dtype_;
   std::function<Family(const void*)> family_;
-  std::function<void(void*, DType)> set_dtype_;
-  std::function<void(void*, Layout)> set_layout_;
+  std::function<void(void*)> same_dtypes_;
   Rule last_flag_;
+  std::string last_name_;
   Text layout_;
   Rule over_tile_;
   std::function<void(void*)> settle_;
@@ -119,13 +128,14 @@ class Fields : private FieldList {
  public:
   Fields() {
     clone_ = [](const void* spec) -> std::shared_ptr<void> { return std::make_shared<Spec>(of(spec)); };
+    dtype_ = [](const void* spec) { return of(spec).dtype; };
+    layout_ = [](const void* spec) { return layout_name(of(spec).layout); };
   }
 
   /// A number of at least `least` (a case that has less keeps it), in steps of `step` from there. Part of the shape.
   template <class Access>
   Fields& size(const std::string& name, Access access, std::int64_t least = 1, std::int64_t step = 1) {
-    dimensions_.push_back(
-        {[name](const void*) { return name; }, getter(access), setter<std::int64_t>(access), true});
+    dimensions_.push_back({name, getter(access), setter<std::int64_t>(access), true});
     return number(name, access, least, step);
   }
 
@@ -178,10 +188,13 @@ class Fields : private FieldList {
   template <class Access>
   Fields& flag(const std::string& name, Access access, bool simplest = false) {
     last_flag_ = getter(access);
+    last_name_ = name;
     return choice<bool>(name, access,
                         {{simplest ? "on" : "off", simplest}, {simplest ? "off" : "on", !simplest}});
   }
 
+  /// The flag before it is a feature.
+  Fields& says() { return says(last_name_); }
   /// Features of the flag before it, where it is on and where it is off; empty: none.
   Fields& says(const std::string& on, const std::string& off = "") {
     features_.push_back([on, off, is_on = last_flag_](const void* spec) { return is_on(spec) ? on : off; });
@@ -195,20 +208,23 @@ class Fields : private FieldList {
                          0);
   }
 
-  /// What tables alone can set: NAME=TEXT.
-  template <class F>
-  Fields& word(const std::string& name, F assign) {
-    words_.push_back(
-        {name, [assign](void* spec, const std::string& text) { return assign(of(spec), text); }});
+  /// What tables alone can set: NAME=TEXT, or a flag, NAME.
+  Fields& word(const std::string& name, bool (*assign)(Spec&, const std::string&)) {
+    words_.push_back({name, [=](void* spec, const std::string& text) { return assign(of(spec), text); }});
+    return *this;
+  }
+  Fields& word(const std::string& name, bool Spec::*flag) {
+    words_.push_back({name, [=](void* spec, const std::string&) { return of(spec).*flag = true; }});
     return *this;
   }
 
-  /// A scalar that is simple at one value.
+  /// A scalar that is simple at one value. "large" is what f16, too, can hold of a large one.
   template <class Access, class T>
   Fields& scalar(const std::string& name, Access access, T simplest) {
     const auto text = [access](const void* spec) { return fmt::format("{}", get(access, of(spec))); };
     const auto assign = [access](void* spec, const std::string& said) {
-      const auto value = parse_number<T>(said);
+      const char* const large = of(spec).dtype == DType::kF16 ? "1e4" : "1e30";
+      const auto value = parse_number<T>(said == "large" ? large : said);
       if (value) std::invoke(access, of(spec)) = *value;
       return value.has_value();
     };
@@ -230,14 +246,7 @@ class Fields : private FieldList {
     return choice<Family>(name, access, values, values.size());
   }
 
-  template <class Access>
-  Fields& layout(const std::string& name, Access access) {
-    layout_ = [access](const void* spec) { return std::string(layout_name(get(access, of(spec)))); };
-    set_layout_ = setter<Layout>(access);
-    return choice<Layout>(name, access,
-                          {{layout_name(Layout::kContiguous), Layout::kContiguous},
-                           {layout_name(Layout::kStrided), Layout::kStrided}});
-  }
+  Fields& layout() { return choice("layout", &Spec::layout, "contiguous strided"); }
   /// The layout's name, where it is not a Layout.
   template <class F>
   Fields& layout_text(F text) {
@@ -245,11 +254,10 @@ class Fields : private FieldList {
     return *this;
   }
 
-  /// The dtype that the case counts for.
-  template <class Access>
-  Fields& dtype(Access access) {
-    dtype_ = getter(access);
-    if constexpr (std::is_member_object_pointer_v<Access>) set_dtype_ = setter<DType>(access);
+  /// Dtypes that are the case's unless a table says more.
+  template <class... Members>
+  Fields& dtypes(Members... members) {
+    same_dtypes_ = [=](void* spec) { ((of(spec).*members = of(spec).dtype), ...); };
     return *this;
   }
 
@@ -272,8 +280,8 @@ class Fields : private FieldList {
     return *this;
   }
 
-  /// Families where `holds`: all that do hold are a case's, and the family field's does not count beside an
-  /// `exclusive` one.
+  /// Families where `holds`. Of `exclusive` ones the first that does counts alone, and the family field's does
+  /// not count beside it.
   template <class F>
   Fields& special(std::vector<std::string> families, F holds, bool exclusive = true) {
     families_.push_back({std::move(families), getter(holds), exclusive});
@@ -293,17 +301,27 @@ class Fields : private FieldList {
     options_.push_back(says_of(text));
     return *this;
   }
+  /// The same of a value: "window_{}", where it is not what it is `without`.
+  template <class Access, class T = bool>
+  Fields& option(const std::string& format, Access access, T without = {}) {
+    options_.push_back([=](const void* spec) {
+      const auto value = get(access, of(spec));
+      const bool said = value != static_cast<decltype(value)>(without);
+      return said ? fmt::format(fmt::runtime(format), value) : std::string();
+    });
+    return *this;
+  }
   Fields& no_features_in_id() {
     features_in_id_ = false;
     return *this;
   }
 
-  /// A size that is no field, under a name that may depend on the spec, for the edges that coverage asks for
-  /// ("tiled_rows"). `set` makes a spec of that size.
-  template <class Name, class Access>
-  Fields& alias(Name name, Access get_size, std::function<void(Spec&, std::int64_t)> set) {
-    dimensions_.push_back({says_of(name), getter(get_size),
-                           [set](void* spec, std::int64_t wanted) { set(of(spec), wanted); }, false});
+  /// A size that is no field, for the edges that coverage asks for ("tiled_rows"); below 0 where the spec has
+  /// none. `set` makes a spec of that size.
+  template <class Access>
+  Fields& alias(const std::string& name, Access get_size, std::function<void(Spec&, std::int64_t)> set) {
+    dimensions_.push_back(
+        {name, getter(get_size), [set](void* spec, std::int64_t wanted) { set(of(spec), wanted); }, false});
     return *this;
   }
 
@@ -327,26 +345,33 @@ class Fields : private FieldList {
   }
 
   /// Sets the size of this name, which an edge of the suite is beside.
-  void resize(Spec& spec, const std::string& name, std::int64_t size) const { set_size(&spec, name, size); }
+  void resize(Spec& spec, const std::string& name, std::int64_t size) const {
+    dimension(name).set(&spec, size);
+  }
+  [[nodiscard]] std::int64_t size_of(const Spec& spec, const std::string& name) const {
+    return dimension(name).get(&spec);
+  }
 
   /// The spec of this dtype and layout that says nothing else.
   [[nodiscard]] Spec of_form(DType dtype, Layout layout) const {
     Spec spec{};
-    set_dtype_(&spec, dtype);
-    set_layout_(&spec, layout);
+    spec.dtype = dtype;
+    spec.layout = layout;
+    if (same_dtypes_) same_dtypes_(&spec);
     return spec;
   }
+
+  /// Sets what a line of a table says.
+  void set(Spec& spec, const TableCase& row) const { set_row(&spec, row); }
 
   /// The specs of a table of cases: `base` with the sizes of a line, in the order of their declaration, and its words.
   [[nodiscard]] std::vector<Spec> expand(std::string_view table, const Spec& base, std::size_t& turn) const {
     std::vector<Spec> specs;
-    for (const TableCase& row : read_case_table(table, turn)) {
+    for (const TableCase& row : read_case_table(table, turn, {dtype_name(dtype_(&base)), layout_(&base)})) {
       Spec& spec = specs.emplace_back(base);
       set_row(&spec, row);
-      if constexpr (requires { spec.quick; }) spec.quick = row.quick;
-      if constexpr (requires { spec.emulated; }) {
-        spec.emulated = row.emulated && layout_(&spec) == layout_name(Layout::kContiguous);
-      }
+      spec.quick = row.quick;
+      spec.emulated = row.emulated && layout_(&spec) == layout_name(Layout::kContiguous);
     }
     return specs;
   }
@@ -354,19 +379,17 @@ class Fields : private FieldList {
   /// The case of `spec`, all but what prepares it.
   [[nodiscard]] Case describe(const std::string& op, const Spec& spec) const {
     Case test = case_of(op, &spec);
-    if constexpr (requires { spec.quick; }) test.quick = spec.quick;
-    if constexpr (requires { spec.emulated; }) test.emulated = spec.emulated;
+    test.quick = spec.quick;
+    test.emulated = spec.emulated;
     return test;
   }
 
   /// Value of Case::variants for the case that `make_case` made of `spec`.
-  [[nodiscard]] std::function<Variants()> variants(const Spec& spec,
-                                                   Case (*make_case)(const void* op, const Spec&),
-                                                   const void* op) const {
-    return [this, spec, make_case, op] {
+  template <class MakeOne>
+  [[nodiscard]] std::function<Variants()> variants(const Spec& spec, const MakeOne& make_case) const {
+    return [this, spec, make_case] {
       const auto kept = std::make_shared<const Spec>(spec);
-      return variants_of(kept, kept,
-                         [make_case, op](const void* changed) { return make_case(op, of(changed)); });
+      return variants_of(kept, kept, [make_case](const void* changed) { return make_case(of(changed)); });
     };
   }
 

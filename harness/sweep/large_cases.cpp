@@ -1,5 +1,7 @@
 #include "harness/sweep/large_cases.h"
 
+#include "harness/system/number.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -81,16 +83,26 @@ Comparison SampledOutputs::judge(const Rig& rig) const {
   return worst;
 }
 
-Case large_case(const std::string& op, DType dtype, const std::string& shape, const std::string& what,
-                std::function<PreparedCase(const CaseEnvironment&)> prepare) {
-  Case test;
-  test.op = op;
-  test.dtype = dtype;
-  test.layout = layout_name(Layout::kContiguous);
-  test.shape = shape;
-  test.id = fmt::format("{}/{}/large/{}/{}", op, dtype_name(dtype), shape, what);
-  test.prepare = std::move(prepare);
-  return test;
+LargeLine::LargeLine(TableCase& row) {
+  const auto taken = [&](std::string_view name) {
+    std::string text;
+    std::erase_if(row.words, [&](const std::string& word) {
+      if (!word.starts_with(name)) return false;
+      text = word.substr(name.size());
+      return true;
+    });
+    return text;
+  };
+  const auto sizes = [&](std::string_view name) {
+    std::string names = taken(name);
+    std::ranges::replace(names, '+', ' ');
+    return words_of(names);
+  };
+  what = taken("what=");
+  share = parse_number<double>(taken("share=")).value_or(0.0);
+  tflops = parse_number<double>(taken("tflops=")).value_or(0.0);
+  shrink = sizes("shrink=");
+  shape = sizes("shape=");
 }
 
 }  // namespace hipforge::harness

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "harness/core/case.h"
+#include "harness/sweep/case_table.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -79,9 +80,18 @@ template <class Params>
   return parts;
 }
 
-/// op/dtype/large/shape/what.
-[[nodiscard]] Case large_case(const std::string& op, DType dtype, const std::string& shape,
-                              const std::string& what,
-                              std::function<PreparedCase(const CaseEnvironment&)> prepare);
+/// What a line of a table says of a large case beside its spec: what=NAME, the end of its id, share=X or
+/// tflops=X, what a GPU must reach; shrink=SIZE+SIZE, the lengths that are divided where they are larger than
+/// the divisor; and shape=SIZE+SIZE, those that the id says where they are not the op's. The line says it no
+/// more.
+struct LargeLine {
+  explicit LargeLine(TableCase& row);
+
+  std::string what;
+  double share;
+  double tflops;
+  std::vector<std::string> shrink;
+  std::vector<std::string> shape;
+};
 
 }  // namespace hipforge::harness

@@ -1,5 +1,7 @@
 #include "harness/sweep/metamorphic.h"
 
+#include "harness/sweep/case_table.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -64,19 +66,6 @@ Comparison judge_agreements(const std::vector<Agreement>& agreements) {
   return result;
 }
 
-std::vector<double> slice_axis(const std::vector<double>& values, const Shape& shape, std::size_t axis,
-                               std::int64_t first, std::int64_t count) {
-  std::int64_t inner = 1;
-  for (std::size_t i = axis + 1; i < shape.size(); ++i) inner *= shape[i];
-  const std::int64_t step = inner * shape[axis];
-  std::vector<double> slice;
-  for (std::int64_t outer = 0; outer * step < static_cast<std::int64_t>(values.size()); ++outer) {
-    const auto begin = values.begin() + outer * step + first * inner;
-    slice.insert(slice.end(), begin, begin + count * inner);
-  }
-  return slice;
-}
-
 std::vector<double> scaled(std::vector<double> values, double factor) {
   for (double& value : values) value *= factor;
   return values;
@@ -87,21 +76,34 @@ std::vector<double> shifted(std::vector<double> values, double term) {
   return values;
 }
 
-Case metamorphic_case(const std::string& op, DType dtype, const std::string& layout,
-                      const std::string& relation, const Shape& shape, const std::string& options, bool quick,
+std::vector<Form> forms(std::string_view table) {
+  std::vector<Form> all;
+  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+    for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
+      std::size_t turn = 0;
+      for (const TableCase& row : read_case_table(table, turn)) {
+        all.push_back({dtype, layout, row.sizes, fmt::format("{}", fmt::join(row.words, ".")), row.quick});
+      }
+    }
+  }
+  return all;
+}
+
+Case metamorphic_case(const std::string& op, const std::string& relation, const Form& form,
+                      const std::string& layout,
                       std::function<PreparedCase(const CaseEnvironment&)> prepare) {
   Case test;
   test.op = op;
-  test.dtype = dtype;
+  test.dtype = form.dtype;
   test.layout = layout;
   test.features = {relation};
-  test.shape = shape_name(shape);
-  test.odd = any_odd(shape);
+  test.shape = shape_name(form.shape);
+  test.odd = any_odd(form.shape);
   test.over_tile = true;  // several launches, of several blocks
-  test.quick = quick;
+  test.quick = form.quick;
   test.metamorphic = true;
-  test.id = fmt::format("{}/{}/{}/metamorphic/{}/{}{}{}", op, dtype_name(dtype), layout, test.shape, relation,
-                        options.empty() ? "" : ".", options);
+  test.id = fmt::format("{}/{}/{}/metamorphic/{}/{}{}{}", op, dtype_name(form.dtype), layout, test.shape,
+                        relation, form.options.empty() ? "" : ".", form.options);
   test.prepare = std::move(prepare);
   return test;
 }
@@ -113,15 +115,6 @@ void add_metamorphic(OpSuite& suite, std::vector<Case> cases) {
     }
     suite.cases.push_back(std::move(test));
   }
-}
-
-std::function<Status(hipStream_t)> launch_all(std::vector<std::function<Status(hipStream_t)>> launches) {
-  return [launches = std::move(launches)](hipStream_t stream) {
-    for (const auto& launch : launches) {
-      if (Status status = launch(stream); !status.ok()) return status;
-    }
-    return Status{};
-  };
 }
 
 }  // namespace hipforge::harness

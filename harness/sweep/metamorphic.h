@@ -1,12 +1,14 @@
 #pragma once
 
 #include "harness/core/case.h"
+#include "harness/core/host_tensors.h"
 
 #include <cstdint>
 #include <functional>
-#include <initializer_list>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -18,20 +20,16 @@ namespace hipforge::harness {
 /// What a relation launches: the op, or in a test one with a defect.
 template <class Params>
 using OpLauncher = std::function<Status(const Params&, hipStream_t, const Target&)>;
-/// The same, for the target of an environment.
+/// The metamorphic cases of an op, of that launcher.
 template <class Params>
-using Launcher = std::function<Status(const Params&, hipStream_t)>;
+using Relations = std::vector<Case>(const OpLauncher<Params>& launcher);
 
-/// `own`, or the environment's candidate where it has one.
+/// An op's oracle: values and bounds of the outputs, of any params and the tensors that they had before the
+/// launch. `whole` is the launch that `part` is a sample of, or `part` itself: on it depends which kernel
+/// ran.
 template <class Params>
-[[nodiscard]] Launcher<Params> launcher_of(const CaseEnvironment& environment,
-                                           const OpLauncher<Params>& own) {
-  return [candidate = environment.candidate, own, target = environment.target](const Params& params,
-                                                                               hipStream_t stream) {
-    const auto launch = [&](hipStream_t on) { return own(params, on, target); };
-    return candidate == nullptr ? launch(stream) : candidate->launch(params, launch, stream);
-  };
-}
+using Oracle = std::vector<OutputExpectation>(const Params& part, const HostTensors& host,
+                                              const Target& target, const Params& whole);
 
 /// Two outputs that must agree, element by element.
 struct Agreement {
@@ -45,73 +43,91 @@ struct Agreement {
 /// Whether all agree; worst_share as of a comparison with an oracle.
 [[nodiscard]] Comparison judge_agreements(const std::vector<Agreement>& agreements);
 
-/// `count` indices of an axis of row-major values of this shape.
-[[nodiscard]] std::vector<double> slice_axis(const std::vector<double>& values, const Shape& shape,
-                                             std::size_t axis, std::int64_t first, std::int64_t count);
-
 /// Every element times `factor`, or plus `term`.
 [[nodiscard]] std::vector<double> scaled(std::vector<double> values, double factor);
 [[nodiscard]] std::vector<double> shifted(std::vector<double> values, double term);
 
-/// A case of a relation, which becomes its feature. `sizes` name its shape.
-[[nodiscard]] Case metamorphic_case(const std::string& op, DType dtype, const std::string& layout,
-                                    const std::string& relation, const Shape& shape,
-                                    const std::string& options, bool quick,
+/// What the cases of a relation differ in.
+struct Form {
+  DType dtype = DType::kF32;
+  Layout layout = Layout::kContiguous;
+  Shape shape{};
+  std::string options{};  ///< what the id says after the relation
+  bool quick = false;
+};
+/// Those of f32, f16 and bf16, both layouts and each case of a table (harness/sweep/case_table.h), whose
+/// words are options.
+[[nodiscard]] std::vector<Form> forms(std::string_view table);
+
+/// A case of a relation, which becomes its feature.
+[[nodiscard]] Case metamorphic_case(const std::string& op, const std::string& relation, const Form& form,
+                                    const std::string& layout,
                                     std::function<PreparedCase(const CaseEnvironment&)> prepare);
 
 /// Takes the cases into a suite, their relations among its features.
 void add_metamorphic(OpSuite& suite, std::vector<Case> cases);
 
-/// Launches in order; the first failure ends it.
-[[nodiscard]] std::function<Status(hipStream_t)> launch_all(
-    std::vector<std::function<Status(hipStream_t)>> launches);
+/// What gets the agreements out of the rig after the launches.
+using Judge = std::function<std::vector<Agreement>(const Rig& launched)>;
 
-/// What a relation is made of: operands, and launches in order.
+/// What a relation is made of: operands of the form's dtype and layout, and launches in order.
 template <class Params>
-struct Relation {
+struct Relation : Form {
   Rig& rig;
   Target target;
-  Launcher<Params> launcher;
-  std::vector<std::function<Status(hipStream_t)>> launches{};
+  std::vector<Params> launches{};
 
-  void launch(const Params& params) {
-    launches.emplace_back([params, own = launcher](hipStream_t stream) { return own(params, stream); });
+  void launch(const Params& params) { launches.push_back(params); }
+  [[nodiscard]] TensorView input(const std::string& name, const Shape& of, Family family = Family::kNormal,
+                                 double scale = 1.0) {
+    return rig.input(name, dtype, of, family, scale, layout);
+  }
+  [[nodiscard]] TensorView input(const std::string& name, const Shape& of,
+                                 const std::vector<double>& values) {
+    return rig.input_values(name, dtype, of, values, layout);
+  }
+  [[nodiscard]] TensorView output(const std::string& name, const Shape& of) {
+    return rig.output(name, dtype, of, layout);
   }
 };
+template <class Params>
+using Prepare = std::function<Judge(Relation<Params>&)>;
 
-/// `prepare` takes a Relation<Params>& and returns what gets the agreements out of the rig after the
-/// launches.
-template <class Params, class Prepare>
-[[nodiscard]] PreparedCase prepare_relation(const CaseEnvironment& environment,
-                                            const OpLauncher<Params>& launcher, const Prepare& prepare) {
-  PreparedCase prepared;
-  prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
-  Relation<Params> made{*prepared.rig, environment.target, launcher_of(environment, launcher)};
-  prepared.judge = [agreements = prepare(made)](const Rig& launched) {
-    return judge_agreements(agreements(launched));
+/// The oracle's word on a launch of a relation, or on one of another `whole`.
+template <class Params>
+[[nodiscard]] std::vector<OutputExpectation> oracle(const Rig& launched, const Params& params,
+                                                    const Target& target, const Params& whole) {
+  const HostTensors host(params, [&](const TensorView& view) { return launched.before(view); });
+  return expect(params, host, target, whole);
+}
+
+/// A metamorphic_case of `launcher`, or of the environment's candidate where it has one. Its layout is the
+/// form's, or of a name of its own.
+template <class Params>
+[[nodiscard]] Case relation_case(const OpLauncher<Params>& launcher, const std::string& relation,
+                                 const Form& form, const std::type_identity_t<Prepare<Params>>& prepare,
+                                 const std::string& layout = "") {
+  const auto prepare_case = [=](const CaseEnvironment& environment) {
+    PreparedCase prepared;
+    prepared.rig = std::make_unique<Rig>(environment.seed, environment.stream);
+    Relation<Params> made{form, *prepared.rig, environment.target};
+    prepared.judge = [agreements = prepare(made)](const Rig& launched) {
+      return judge_agreements(agreements(launched));
+    };
+    prepared.launch = [launcher, launches = std::move(made.launches), target = environment.target,
+                       candidate = environment.candidate](hipStream_t stream) {
+      Status status;
+      for (const Params& params : launches) {
+        const auto own = [&](hipStream_t on) { return launcher(params, on, target); };
+        status = candidate == nullptr ? own(stream) : candidate->launch(params, own, stream);
+        if (!status.ok()) break;
+      }
+      return status;
+    };
+    return prepared;
   };
-  prepared.launch = launch_all(std::move(made.launches));
-  return prepared;
-}
-
-/// A metamorphic_case of `launcher`.
-template <class Params, class Prepare>
-[[nodiscard]] Case relation_case(const OpLauncher<Params>& launcher, DType dtype, Layout layout,
-                                 const std::string& relation, const Shape& shape, const std::string& options,
-                                 bool quick, Prepare prepare) {
-  return metamorphic_case(
-      op_name(Params{}), dtype, layout_name(layout), relation, shape, options, quick,
-      [=](const CaseEnvironment& environment) { return prepare_relation(environment, launcher, prepare); });
-}
-
-/// Calls visit(dtype, layout, shape) for f32, f16 and bf16, both layouts and these shapes.
-template <class Visit>
-void for_each_form(std::initializer_list<Shape> shapes, Visit&& visit) {
-  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
-    for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
-      for (const Shape& shape : shapes) visit(dtype, layout, shape);
-    }
-  }
+  return metamorphic_case(op_name(Params{}), relation, form,
+                          layout.empty() ? layout_name(form.layout) : layout, prepare_case);
 }
 
 }  // namespace hipforge::harness

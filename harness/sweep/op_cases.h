@@ -4,6 +4,7 @@
 #include "harness/core/host_tensors.h"
 #include "harness/sweep/fields.h"
 #include "harness/sweep/large_cases.h"
+#include "harness/sweep/metamorphic.h"
 
 #include <cstdint>
 #include <functional>
@@ -32,10 +33,6 @@ struct OpCases {
   const Fields<Spec>& (*fields)();
   /// The only maker of the op's params: its operands in a rig.
   Params (*make)(const Spec&, Rig&);
-  /// Values and bounds of the outputs, of any params and the tensors that they had before the launch. `whole` is the
-  /// launch that `part` is a sample of, or `part` itself: on it depends which kernel ran.
-  std::vector<OutputExpectation> (*expect)(const Params& part, const HostTensors& host, const Target& target,
-                                           const Params& whole);
   Work (*work)(const Spec&, const Params&);
   /// Launches of parts of the operands whose outputs stand for all of a large one's; null: there are no large cases.
   std::vector<Params> (*samples)(const Params&, std::uint64_t seed) = nullptr;
@@ -49,10 +46,9 @@ struct OpCases {
 }
 
 /// The oracle's word on a launch, each output with the place where it lies.
-template <class Params, class Expect>
+template <class Params>
 [[nodiscard]] std::vector<OutputExpectation> expectations(const Params& part, const HostTensors::Fetch& fetch,
-                                                          const Target& target, const Params& whole,
-                                                          Expect&& expect) {
+                                                          const Target& target, const Params& whole) {
   std::vector<OutputExpectation> outputs = expect(part, HostTensors(part, fetch), target, whole);
   for (OutputExpectation& output : outputs) {
     for_each_operand(part, [&](const OperandRole& role, const TensorView& view) {
@@ -84,19 +80,17 @@ template <class Spec, class Params>
   };
   const auto before = [rig](const TensorView& view) { return rig->before(view); };
   if (host_copy == HostCopy::kAll) {
-    prepared.expect = [params, before, expect = op.expect, target = environment.target] {
-      return expectations(params, before, target, params, expect);
+    prepared.expect = [params, before, target = environment.target] {
+      return expectations(params, before, target, params);
     };
     return prepared;
   }
-  prepared.judge = [params, before, expect = op.expect, samples = op.samples, target = environment.target,
+  prepared.judge = [params, before, samples = op.samples, target = environment.target,
                     seed = environment.seed](const Rig& judged) {
     SampledOutputs sampled;
     for (const Params& part : samples(params, seed)) {
-      for (const OutputExpectation& output : expectations(part, before, target, params, expect)) {
-        for_each_operand(params, [&](const OperandRole& role, const TensorView& view) {
-          if (output.output == role.name) sampled.add(output, view);
-        });
+      for (const OutputExpectation& output : expectations(part, before, target, params)) {
+        sampled.add(output, judged.view(output.output));
       }
     }
     return sampled.judge(judged);
@@ -111,10 +105,7 @@ template <class Spec, class Params>
   test.prepare = [&op, spec](const CaseEnvironment& environment) {
     return prepare_case(op, spec, environment);
   };
-  const auto remake = [](const void* same_op, const Spec& changed) {
-    return make_case(*static_cast<const OpCases<Spec, Params>*>(same_op), changed);
-  };
-  test.variants = op.fields().variants(spec, remake, &op);
+  test.variants = op.fields().variants(spec, [&op](const Spec& changed) { return make_case(op, changed); });
   return test;
 }
 
@@ -125,7 +116,9 @@ struct Sweep {
   std::string_view edge;   ///< one case of a table, to be given each size around an edge that no other has
   std::string_view bench;  ///< a table, of contiguous tensors
   std::function<void(Spec&)> settle = [](Spec&) {};  ///< after the words of a table: what it does not say
-  std::function<Spec(DType, Layout)> base{};         ///< before them; empty: the dtype and the layout alone
+  std::string_view more{};                           ///< a table of cases that stand for no edge
+  std::string_view large{};                          ///< a table (harness/sweep/large_cases.h)
+  std::vector<Case> relations{};
 };
 
 /// Appends the cases of a table. One that two lines say, since a dtype makes them the same, is there once.
@@ -140,36 +133,64 @@ void add_cases(std::vector<Case>& cases, const OpCases<Spec, Params>& op, std::s
   }
 }
 
+/// What makes the large cases of a table (harness/sweep/large_cases.h), OP/DTYPE/large/SHAPE/WHAT.
 template <class Spec, class Params>
-void fill_suite(OpSuite& suite, const OpCases<Spec, Params>& op, const Sweep<Spec>& sweep) {
-  const auto base_of = [&](DType dtype, Layout layout) {
-    return sweep.base ? sweep.base(dtype, layout) : op.fields().of_form(dtype, layout);
+[[nodiscard]] std::function<std::vector<Case>(std::int64_t)> large_sweep(const OpCases<Spec, Params>& op,
+                                                                         std::string_view table) {
+  return [&op, table](std::int64_t divisor) {
+    const Fields<Spec>& fields = op.fields();
+    std::vector<Case> cases;
+    for (DType dtype : {DType::kF16, DType::kBF16, DType::kF32}) {
+      std::size_t turn = 0;
+      for (TableCase& row : read_case_table(table, turn, {dtype_name(dtype)})) {
+        const LargeLine line(row);
+        Spec spec = fields.of_form(dtype, Layout::kContiguous);
+        fields.set(spec, row);
+        for (const std::string& name : line.shrink) {
+          const std::int64_t size = fields.size_of(spec, name);
+          if (size > divisor) fields.resize(spec, name, size / divisor);
+        }
+        Case& test = cases.emplace_back();
+        test.op = op_name(Params{});
+        test.dtype = dtype;
+        test.layout = layout_name(Layout::kContiguous);
+        Shape shape;
+        for (const std::string& name : line.shape) shape.push_back(fields.size_of(spec, name));
+        test.shape = shape.empty() ? fields.describe(test.op, spec).shape : shape_name(shape);
+        test.id = fmt::format("{}/{}/large/{}/{}", test.op, dtype_name(dtype), test.shape, line.what);
+        test.floor_share = line.share;
+        test.floor_tflops = line.tflops;
+        test.prepare = [&op, spec](const CaseEnvironment& environment) {
+          return prepare_case(op, spec, environment, HostCopy::kNone);
+        };
+      }
+    }
+    return cases;
   };
+}
+
+template <class Spec, class Params>
+void fill_suite(OpSuite& suite, const OpCases<Spec, Params>& op, Sweep<Spec> sweep) {
   for (DType dtype : suite.dtypes) {
+    const auto add = [&](std::vector<Case>& cases, std::string_view table, Layout layout, std::size_t& turn) {
+      add_cases(cases, op, table, op.fields().of_form(dtype, layout), sweep.settle, turn);
+    };
     for (Layout layout : {Layout::kContiguous, Layout::kStrided}) {
       std::size_t turn = 0;
-      const Spec base = base_of(dtype, layout);
-      add_cases(suite.cases, op, sweep.cases, base, sweep.settle, turn);
+      add(suite.cases, sweep.cases, layout, turn);
       fill_edges(suite, dtype, layout_name(layout), [&](const std::string& dimension, std::int64_t size) {
-        Spec spec = op.fields().expand(sweep.edge, base, turn).front();
+        Spec spec = op.fields().expand(sweep.edge, op.fields().of_form(dtype, layout), turn).front();
         op.fields().resize(spec, dimension, size);
         sweep.settle(spec);
         return make_case(op, spec);
       });
+      add(suite.cases, sweep.more, layout, turn);
     }
     std::size_t turn = 0;
-    add_cases(suite.bench_cases, op, sweep.bench, base_of(dtype, Layout::kContiguous), sweep.settle, turn);
+    add(suite.bench_cases, sweep.bench, Layout::kContiguous, turn);
   }
-}
-
-/// A case of a size that a GPU is measured at (harness/sweep/large_cases.h): OP/DTYPE/large/SHAPE/WHAT.
-template <class Spec, class Params>
-[[nodiscard]] Case make_large_case(const OpCases<Spec, Params>& op, const Spec& spec, const std::string& what,
-                                   const Shape& shape) {
-  return large_case(op_name(Params{}), op.fields().describe(op_name(Params{}), spec).dtype, shape_name(shape),
-                    what, [&op, spec](const CaseEnvironment& environment) {
-                      return prepare_case(op, spec, environment, HostCopy::kNone);
-                    });
+  add_metamorphic(suite, std::move(sweep.relations));
+  if (!sweep.large.empty()) suite.large_cases = large_sweep(op, sweep.large);
 }
 
 /// The params as hipforge_candidate.h has them: its tensors in the order of for_each_operand, then its scalars, flags and

@@ -7,38 +7,36 @@ namespace {
 constexpr double kStep = 0.5;
 constexpr double kShift = 64.0;
 
+Judge shift_invariant(Relation<SoftmaxParams>& made) {
+  const auto launch = [&](SoftmaxParams params, const char* y) {
+    params.y = made.output(y, made.shape);
+    made.launch(params);
+  };
+  SoftmaxParams params;
+  params.causal = made.options == "causal";
+  params.causal_offset = made.shape[3] - made.shape[2];
+  params.x = made.input("x", made.shape, Family::kIntegers, kStep);
+  launch(params, "y");
+  SoftmaxParams moved = params;
+  moved.x = made.input("x_plus_c", made.shape, shifted(made.rig.values("x"), kShift));
+  launch(moved, "y_of_x_plus_c");
+  params.mask =
+      made.rig.input("c", DType::kF32, {1, 1, 1, made.shape[3]}, Family::kEqual, -kShift, made.layout);
+  launch(params, "y_with_mask_c");
+  return [](const Rig& launched) {
+    const std::vector<double> y = launched.read("y");
+    return std::vector<Agreement>{{"softmax(x + c)", y, launched.read("y_of_x_plus_c"), {}},
+                                  {"softmax(x) with a mask of c", y, launched.read("y_with_mask_c"), {}}};
+  };
+}
+
 }  // namespace
 
 std::vector<Case> softmax_metamorphic_cases(const OpLauncher<SoftmaxParams>& launcher) {
   std::vector<Case> cases;
-  const auto add = [&](DType dtype, Layout layout, const Shape& shape) {
-    const bool causal = shape[3] % 2 == 0;
-    const auto prepare = [=](Relation<SoftmaxParams>& relation) {
-      Rig& rig = relation.rig;
-      SoftmaxParams params;
-      params.causal = causal;
-      params.causal_offset = shape[3] - shape[2];
-      params.x = rig.input("x", dtype, shape, Family::kIntegers, kStep, layout);
-      params.y = rig.output("y", dtype, shape, layout);
-      relation.launch(params);
-      SoftmaxParams moved = params;
-      moved.x = rig.input_values("x_plus_c", dtype, shape, shifted(rig.values("x"), kShift), layout);
-      moved.y = rig.output("y_of_x_plus_c", dtype, shape, layout);
-      relation.launch(moved);
-      SoftmaxParams masked = params;
-      masked.mask = rig.input("c", DType::kF32, {1, 1, 1, shape[3]}, Family::kEqual, -kShift, layout);
-      masked.y = rig.output("y_with_mask_c", dtype, shape, layout);
-      relation.launch(masked);
-      return [](const Rig& launched) {
-        const std::vector<double> y = launched.read("y");
-        return std::vector<Agreement>{{"softmax(x + c)", y, launched.read("y_of_x_plus_c"), {}},
-                                      {"softmax(x) with a mask of c", y, launched.read("y_with_mask_c"), {}}};
-      };
-    };
-    cases.push_back(relation_case(launcher, dtype, layout, "shift_invariant", shape, causal ? "causal" : "",
-                                  shape[3] == 300, prepare));
-  };
-  for_each_form({{2, 3, 5, 33}, {1, 2, 3, 300}, {1, 1, 4, 2049}, {1, 1, 2, 17000}}, add);
+  for (const Form& form : forms("2x3x5x33 1x1x4x2049 \n 1x2x3x300! 1x1x2x17000 : causal")) {
+    cases.push_back(relation_case(launcher, "shift_invariant", form, shift_invariant));
+  }
   return cases;
 }
 

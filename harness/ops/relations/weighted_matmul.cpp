@@ -3,48 +3,55 @@
 #include "harness/sweep/large_cases.h"
 
 namespace hipforge::harness {
+namespace {
+
+using Made = Relation<WeightedMatmulParams>;
+
+// Of all rows of all batches, into "together". Shapes: batch x q_heads x kv_heads x q_len x kv_len x head_dim.
+WeightedMatmulParams launch_whole(Made& made) {
+  const Shape& size = made.shape;
+  WeightedMatmulParams whole;
+  whole.weights = made.input("weights", {size[0], size[1], size[3], size[4]}, Family::kPositive);
+  whole.values = made.input("values", {size[0], size[4], size[2], size[5]});
+  whole.out = made.output("together", {size[0], size[3], size[1], size[5]});
+  made.launch(whole);
+  return whole;
+}
+
+Judge agree(const char* what, const TensorView& together, const TensorView& apart) {
+  return [=](const Rig& launched) {
+    return std::vector<Agreement>{{what, launched.now(together), launched.now(apart), {}}};
+  };
+}
+
+Judge decode_is_last_row(Made& made) {
+  const WeightedMatmulParams whole = launch_whole(made);
+  const std::int64_t last = made.shape[3] - 1;
+  WeightedMatmulParams decoded = slice_operands(whole, {"weights"}, 2, last);
+  const TensorView row = slice_axis(whole.out, 1, last, 1);
+  decoded.out = made.output("decoded", shape_of(row));
+  made.launch(decoded);
+  return agree("last row of many and alone", row, decoded.out);
+}
+
+Judge batch_mates(Made& made) {
+  const WeightedMatmulParams whole = launch_whole(made);
+  WeightedMatmulParams apart = whole;
+  apart.out = made.output("apart", shape_of(whole.out));
+  for (std::int64_t b = 0; b < made.shape[0]; ++b) {
+    made.launch(slice_operands(apart, {"weights", "values", "out"}, 0, b));
+  }
+  return agree("batch together and apart", whole.out, apart.out);
+}
+
+}  // namespace
 
 std::vector<Case> weighted_matmul_metamorphic_cases(const OpLauncher<WeightedMatmulParams>& launcher) {
   std::vector<Case> cases;
-  // Of batch, q_heads, kv_heads, q_len, kv_len and head_dim.
-  const auto add = [&](DType dtype, Layout layout, const Shape& shape, bool decode) {
-    const auto prepare = [=](Relation<WeightedMatmulParams>& relation) {
-      Rig& rig = relation.rig;
-      const Shape out_shape{shape[0], shape[3], shape[1], shape[5]};
-      WeightedMatmulParams whole;
-      whole.weights = rig.input("weights", dtype, {shape[0], shape[1], shape[3], shape[4]}, Family::kPositive,
-                                1.0, layout);
-      whole.values =
-          rig.input("values", dtype, {shape[0], shape[4], shape[2], shape[5]}, Family::kNormal, 1.0, layout);
-      whole.out = rig.output("together", dtype, out_shape, layout);
-      relation.launch(whole);
-      WeightedMatmulParams apart = whole;
-      const std::int64_t last = shape[3] - 1;
-      if (decode) {
-        apart.weights = slice_axis(whole.weights, 2, last, 1);
-        apart.out = rig.output("decoded", dtype, {shape[0], 1, shape[1], shape[5]}, layout);
-        relation.launch(apart);
-      } else {
-        apart.out = rig.output("apart", dtype, out_shape, layout);
-        for (std::int64_t b = 0; b < shape[0]; ++b) {
-          relation.launch(slice_operands(apart, {"weights", "values", "out"}, 0, b));
-        }
-      }
-      const TensorView together = decode ? slice_axis(whole.out, 1, last, 1) : whole.out;
-      return [=](const Rig& launched) {
-        return std::vector<Agreement>{{decode ? "last row of many and alone" : "batch together and apart",
-                                       launched.now(together),
-                                       launched.now(apart.out),
-                                       {}}};
-      };
-    };
-    cases.push_back(relation_case(launcher, dtype, layout, decode ? "decode_is_last_row" : "batch_mates",
-                                  shape, "", shape[3] == 19, prepare));
-  };
-  for_each_form({{2, 4, 2, 19, 70, 24}, {3, 2, 2, 65, 133, 65}, {2, 3, 1, 5, 2060, 16}},
-                [&](DType dtype, Layout layout, const Shape& shape) {
-                  for (bool decode : {true, false}) add(dtype, layout, shape, decode);
-                });
+  for (const Form& form : forms("2x4x2x19x70x24! 3x2x2x65x133x65 2x3x1x5x2060x16")) {
+    cases.push_back(relation_case(launcher, "decode_is_last_row", form, decode_is_last_row));
+    cases.push_back(relation_case(launcher, "batch_mates", form, batch_mates));
+  }
   return cases;
 }
 

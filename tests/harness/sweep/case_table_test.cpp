@@ -53,23 +53,18 @@ TEST(CaseTable, WhatIsNoCaseIsNamed) {
   EXPECT_NE(fault("1 : d=<a|b").find("< without >"), std::string::npos);
 }
 
-struct Spec {
+struct Spec : SpecBase {
   std::int64_t rows = 1;
   std::int64_t cols = 1;
-  DType dtype = DType::kF32;
   bool causal = false;
   double scale = 1.0;
-  Family family = Family::kNormal;
-  Layout layout = Layout::kContiguous;
-  bool quick = false;
-  bool emulated = false;
 };
 
 const Fields<Spec>& fields() {
   static const auto all = [] {
     Fields<Spec> made;
-    made.dtype(&Spec::dtype).size("rows", &Spec::rows).size("cols", &Spec::cols);
-    made.layout("layout", &Spec::layout).flag("causal", &Spec::causal).scalar("scale", &Spec::scale, 1.0);
+    made.size("rows", &Spec::rows).size("cols", &Spec::cols);
+    made.layout().flag("causal", &Spec::causal).scalar("scale", &Spec::scale, 1.0);
     made.family("family", &Spec::family);
     return made;
   }();
@@ -78,7 +73,9 @@ const Fields<Spec>& fields() {
 
 TEST(CaseTable, WordsSetFields) {
   std::size_t turn = 0;
-  const std::vector<Spec> specs = fields().expand("2x3!~ : causal scale=-0.5 outliers", {.cols = 9}, turn);
+  Spec base;
+  base.cols = 9;
+  const std::vector<Spec> specs = fields().expand("2x3!~ : causal scale=-0.5 outliers", base, turn);
   ASSERT_EQ(specs.size(), 1u);
   EXPECT_EQ(specs[0].rows, 2);
   EXPECT_EQ(specs[0].cols, 3);
@@ -86,7 +83,17 @@ TEST(CaseTable, WordsSetFields) {
   EXPECT_EQ(specs[0].scale, -0.5);
   EXPECT_EQ(specs[0].family, Family::kOutliers);
   // Emulated are contiguous tensors alone.
-  EXPECT_FALSE(fields().expand("2x3~", {.layout = Layout::kStrided}, turn)[0].emulated);
+  base.layout = Layout::kStrided;
+  EXPECT_FALSE(fields().expand("2x3~", base, turn)[0].emulated);
+  // What is large, as far as f16 holds it; a section is for the forms that it names, and says its words of
+  // all lines.
+  const auto scale_of = [&](DType dtype) {
+    return fields().expand("[f32 f16] [strided] scale=large \n 1x2",
+                           fields().of_form(dtype, Layout::kStrided), turn);
+  };
+  EXPECT_EQ(scale_of(DType::kF32).front().scale, 1e30);
+  EXPECT_EQ(scale_of(DType::kF16).front().scale, 1e4);
+  EXPECT_TRUE(scale_of(DType::kBF16).empty());
   Spec spec;
   fields().resize(spec, "cols", 77);
   EXPECT_EQ(spec.cols, 77);
