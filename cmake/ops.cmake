@@ -5,8 +5,8 @@ set_property(GLOBAL PROPERTY HIPFORGE_ALL_OPS "")
 
 function(add_op op)
   set(slice
-      kernels/${op}.h kernels/${op}.hip reference/${op}.h reference/${op}.cpp harness/ops/${op}.h
-      harness/ops/${op}.cpp tests/kernels/${op}_test.cpp tests/reference/${op}_test.cpp)
+      kernels/${op}.h kernels/${op}.hip reference/${op}.h reference/${op}.cpp harness/ops/${op}.cpp
+      tests/kernels/${op}_test.cpp tests/reference/${op}_test.cpp)
   foreach(file ${slice})
     if(NOT EXISTS ${PROJECT_SOURCE_DIR}/${file})
       list(APPEND missing ${file})

@@ -38,7 +38,7 @@ namespace hipforge {
 /// that is not finite; kUnsupported for a dtype (the message names the legal ones) or a wave size; kHipError
 /// from the launch.
 ///
-/// Bound: harness/ops/embedding.h. Bytes: ids once, a row of the table and one of y per token.
+/// Bound: harness/ops/embedding.cpp. Bytes: ids once, a row of the table and one of y per token.
 /// FLOPs: 1 per element.
 ///
 /// Deterministic: a row's bits depend on its id, the table's row and scale alone.

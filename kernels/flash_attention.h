@@ -74,7 +74,7 @@ namespace hipforge {
 /// that is none of the layouts; kUnsupported for a dtype, a head_dim over 256 or 0, more than 2³¹ − 1 blocks;
 /// kHipError from the launch.
 ///
-/// Bound: harness/ops/flash_attention.h. Bytes: every tensor once, of paged tensors the keys in use. FLOPs:
+/// Bound: harness/ops/flash_attention.cpp. Bytes: every tensor once, of paged tensors the keys in use. FLOPs:
 /// 4 · head_dim per visible pair of a query's head and a key.
 ///
 /// Deterministic. A row's bits depend on its query, on the keys, values and mask elements that it sees, on

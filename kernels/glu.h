@@ -47,7 +47,7 @@ enum class Activation {
 /// one of the above; kUnsupported for a dtype or dtypes that differ (the message names the legal ones) or a
 /// wave size; kHipError from the launch.
 ///
-/// Bound: harness/ops/glu.h. Bytes: every tensor once.
+/// Bound: harness/ops/glu.cpp. Bytes: every tensor once.
 /// FLOPs: 5 per element (kGeluTanh 9, kRelu2 2), the exponential counted as one.
 ///
 /// Deterministic: an element's bits depend on its gate and up alone.

@@ -35,7 +35,7 @@ namespace hipforge {
 /// other. Empty: rows = 0 launches nothing; hidden = 0 is refused.
 ///
 /// Errors: kInvalidArgument for a shape, stride, overlap, eps or a missing residual_out; kUnsupported for a dtype;
-/// kHipError from the launch. Bound: harness/ops/layer_norm.h. Bytes: every tensor once; FLOPs: 8 per element.
+/// kHipError from the launch. Bound: harness/ops/layer_norm.cpp. Bytes: every tensor once; FLOPs: 8 per element.
 /// Deterministic: a row's bits depend on its own elements, its alignment class and the Target, not on other rows.
 struct LayerNormParams {
   TensorView x;

@@ -42,7 +42,7 @@ namespace hipforge {
 /// Errors: kInvalidArgument for a rank, shape, stride, null or short buffer, or an overlap with y;
 /// kUnsupported for a dtype (the message names the legal ones) or a wave size; kHipError from the launch.
 ///
-/// Bound: harness/ops/linear.h. Bytes: x, weight, bias and y once.
+/// Bound: harness/ops/linear.cpp. Bytes: x, weight, bias and y once.
 /// FLOPs: 2 · rows · in_features · out_features.
 ///
 /// Deterministic: with batch_invariant the bits of y[r, n] are a function of row r of x, row n of weight,

@@ -47,7 +47,7 @@ enum class RopeStyle { kInterleaved, kHalfSplit };
 ///
 /// Errors: kInvalidArgument for a shape, stride, overlap, rotary_dim, magnitude, or positions of another
 /// form; kUnsupported for a dtype or style; kHipError from the launch.
-/// Bound: harness/ops/rope.h. Bytes: x, y, positions and inv_freq once. FLOPs: 6 per rotated pair.
+/// Bound: harness/ops/rope.cpp. Bytes: x, y, positions and inv_freq once. FLOPs: 6 per rotated pair.
 /// Deterministic: an element's bits depend on its pair, position, inv_freq and magnitude alone.
 struct RopeParams {
   TensorView x;

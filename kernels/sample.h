@@ -42,7 +42,7 @@ namespace hipforge {
 ///
 /// Errors: kInvalidArgument for a shape, stride, overlap or scalar; kUnsupported for a dtype; kHipError from
 /// the launch. No workspace.
-/// Bound: harness/ops/sample.h. Bytes: logits once (they are read up to eleven times, from cache), the
+/// Bound: harness/ops/sample.cpp. Bytes: logits once (they are read up to eleven times, from cache), the
 /// outputs once. FLOPs: 4 per logit.
 /// Deterministic.
 struct SampleParams {

@@ -47,7 +47,7 @@ enum class EmptyRow {
 /// Errors: kInvalidArgument for a rank, shape, stride, size, overlap or a scale that is not finite;
 /// kUnsupported for a dtype; kHipError from the launch.
 ///
-/// Bound: harness/ops/softmax.h. Bytes: every tensor once. FLOPs: 5 per element.
+/// Bound: harness/ops/softmax.cpp. Bytes: every tensor once. FLOPs: 5 per element.
 ///
 /// Deterministic: a row's bits depend on its own elements, its mask, cols and the Target, not on its
 /// alignment, on other rows or on how many there are.

@@ -37,7 +37,7 @@ namespace hipforge {
 /// Errors: kInvalidArgument for a rank, shape, stride, size, overlap or q_heads that is no multiple of
 /// kv_heads; kUnsupported for a dtype; kHipError from the launch.
 ///
-/// Bound: harness/ops/weighted_matmul.h. Bytes: every tensor once.
+/// Bound: harness/ops/weighted_matmul.cpp. Bytes: every tensor once.
 /// FLOPs: 2 · batch · q_heads · q_len · kv_len · head_dim.
 ///
 /// Deterministic: on one target an element's bits depend on its own weights and values and on kv_len alone:

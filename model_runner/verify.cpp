@@ -1,16 +1,6 @@
 #include "model_runner/verify.h"
 
-#include "harness/core/compare.h"
-#include "harness/ops/argmax.h"
-#include "harness/ops/embedding.h"
-#include "harness/ops/flash_attention.h"
-#include "harness/ops/glu.h"
-#include "harness/ops/kv_append.h"
-#include "harness/ops/linear.h"
-#include "harness/ops/rms_norm.h"
-#include "harness/ops/rope.h"
-#include "harness/ops/sample.h"
-#include "harness/sweep/op_cases.h"
+#include "harness/core/case.h"
 #include "kernels/runtime/check.h"
 #include "model_runner/device_values.h"
 
@@ -139,7 +129,7 @@ std::vector<double> Verifier::fetch(const TensorView& view) const {
 template <class Params>
 void Verifier::check(const Params& params, Outcome& outcome) {
   const auto fetcher = [this](const TensorView& view) { return fetch(view); };
-  for (const auto& output : harness::expectations(params, fetcher, target_, params)) {
+  for (const auto& output : harness::suite_of(op_name(params)).expect(params, fetcher, target_)) {
     const std::vector<double> values = download_values(output.view);
     outcome.add(output.output,
                 output.judge ? output.judge(values) : harness::compare(values, output.expected));

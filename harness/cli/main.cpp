@@ -229,7 +229,8 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "hipforge: {}\n", error.what());
     return kExitUsage;
   } catch (const UsageError& error) {
-    return usage_error(app.get_subcommands().front()->get_name().c_str(), error.what());
+    fmt::print(stderr, "hipforge {}: {}\n", app.get_subcommands().front()->get_name(), error.what());
+    return kExitUsage;
   } catch (const std::exception& error) {
     fmt::print(stderr, "hipforge: {}\n", error.what());
     return kExitCannotRun;

@@ -128,6 +128,12 @@ CaseResult run_case(const Case& test, const CaseEnvironment& environment) {
   }
 }
 
+const OpSuite& suite_of(std::string_view op) {
+  const auto found = std::ranges::find(all_suites(), op, &OpSuite::op);
+  if (found == all_suites().end()) throw Error(failure(StatusCode::kNotFound, "no op ", op));
+  return *found;
+}
+
 Case find_case(const std::string& id) {
   const std::size_t at = id.find('@');
   const std::string base = id.substr(0, at);

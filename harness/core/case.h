@@ -181,7 +181,12 @@ struct SizeEdge {
 /// three shapes, one odd and one over a tile; and the sizes around each edge.
 struct OpSuite {
   std::string op;
-  std::string bound;  ///< in words, as its header under harness/ops has it
+  std::string bound;  ///< in words
+  /// The oracle's word on a launch of any params (RmsNormParams, ...): each output with the place where it lies. `fetch`
+  /// gets what the tensors held before it.
+  std::function<std::vector<OutputExpectation>(const std::any& params, const HostTensors::Fetch& fetch,
+                                               const Target& target)>
+      expect;
   std::vector<DType> dtypes;
   std::vector<std::string> features;
   std::vector<std::string> layouts;
@@ -194,13 +199,17 @@ struct OpSuite {
   /// (harness/sweep/large_cases.h), with lengths divided by `shrink`: 1 to measure, more to try them where
   /// they do not fit. Empty where an op has none.
   std::function<std::vector<Case>(std::int64_t shrink)> large_cases;
-  /// An op's params (RmsNormParams, ...) as the struct of hipforge_candidate.h; throws std::bad_any_cast for another's.
+  /// The metamorphic cases of an OpLauncher<Params>; empty where an op has none.
+  std::function<std::vector<Case>(const std::any& launcher)> relations;
+  /// An op's params as the struct of hipforge_candidate.h; throws std::bad_any_cast for another's.
   std::function<std::vector<std::byte>(const std::any& params)> candidate_struct;
   std::string candidate_declaration;  ///< of that struct and of the function that takes it, in C
 };
 
 /// All ops, in the order of the design.
 [[nodiscard]] const std::vector<OpSuite>& all_suites();
+/// Throws Error{kNotFound} for an op that this build does not have.
+[[nodiscard]] const OpSuite& suite_of(std::string_view op);
 /// The case of that id, among the checked ones or those of a bench, or a variant of one:
 /// "op/dtype/layout/what@rows=1,family=equal". Throws Error{kNotFound} for an unknown one,
 /// Error{kInvalidArgument} for settings that it cannot take.

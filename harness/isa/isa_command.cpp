@@ -1,5 +1,6 @@
 #include "harness/isa/isa_command.h"
 
+#include "harness/core/selection.h"
 #include "harness/isa/isa_figures.h"
 #include "harness/output/summary.h"
 #include "harness/system/child_process.h"
@@ -158,8 +159,7 @@ int run_cubin(const IsaOptions& options, const std::regex& wanted) {
                loop.vector, loop.lds, loop.global);
   }
   if (passed + failed == 0)
-    return usage_error("isa",
-                       fmt::format("no matrix-core kernel (_mma, _wgmma) matches in {}", options.cubin));
+    throw UsageError(fmt::format("no matrix-core kernel (_mma, _wgmma) matches in {}", options.cubin));
   fmt::print("{} passed, {} failed, 0 skipped\n", passed, failed);
   return failed > 0 ? kExitFailed : kExitGood;
 }
@@ -182,14 +182,9 @@ std::size_t accept(const std::vector<IsaRecord>& records, const std::string& rea
 }  // namespace
 
 int run_isa(const IsaOptions& options) {
-  std::regex wanted;
-  try {
-    wanted = std::regex(options.kernel);
-  } catch (const std::regex_error& error) {
-    return usage_error("isa", fmt::format("--kernel {}: {}", options.kernel, error.what()));
-  }
+  const std::regex wanted = parse_filter("--kernel", options.kernel);
   if (options.accept && options.accept->find_first_not_of(" \t") == std::string::npos) {
-    return usage_error("isa", "--accept needs a reason");
+    throw UsageError("--accept needs a reason");
   }
   if (!options.cubin.empty()) return run_cubin(options, wanted);
 
@@ -199,12 +194,11 @@ int run_isa(const IsaOptions& options) {
     if (code_objects.contains(name)) continue;
     std::vector<std::string> names;
     for (const auto& [known, files] : code_objects) names.push_back(known);
-    return usage_error("isa", fmt::format("{} has no code objects for {}, it has {}", options.folder, name,
-                                          fmt::join(names, ", ")));
+    throw UsageError(fmt::format("{} has no code objects for {}, it has {}", options.folder, name,
+                                 fmt::join(names, ", ")));
   }
-  std::erase_if(code_objects, [&, &only = options.architectures](const auto& entry) {
-    return !only.empty() && std::ranges::find(only, entry.first) == only.end();
-  });
+  std::erase_if(code_objects,
+                [&](const auto& entry) { return !selected(options.architectures, entry.first); });
   if (options.accept && !fs::exists(folder / "toolchain.json")) {
     cannot_run(fmt::format("{} is missing, so nobody knows whose figures --accept would take",
                            (folder / "toolchain.json").string()));
@@ -219,7 +213,7 @@ int run_isa(const IsaOptions& options) {
   for (const auto& [architecture, files] : code_objects) {
     for (const fs::path& file : files) examine(file, architecture, toolchain.objdump, wanted, records);
   }
-  if (records.empty()) return usage_error("isa", fmt::format("no kernel matches {}", options.kernel));
+  if (records.empty()) throw UsageError(fmt::format("no kernel matches {}", options.kernel));
 
   BaselineEntries& entries = baseline[toolchain.name];
   std::set<Name> gone;

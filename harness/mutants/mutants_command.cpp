@@ -1,5 +1,6 @@
 #include "harness/mutants/mutants_command.h"
 
+#include "harness/core/selection.h"
 #include "harness/mutants/mutants.h"
 #include "harness/output/summary.h"
 #include "harness/system/exit_code.h"
@@ -126,16 +127,9 @@ JsonFields trial_json(const Trial& trial) {
 
 int run_mutants(const MutantsOptions& options) {
   if (options.hand_made && options.generated)
-    return usage_error("mutants", "--hand-made and --generated exclude each other");
-  if (options.race && options.generated)
-    return usage_error("mutants", "--race is for the mutants made by hand");
-  std::regex wanted;
-  try {
-    wanted = std::regex(options.id);
-  } catch (const std::regex_error& error) {
-    return usage_error("mutants",
-                       fmt::format("--id '{}' is no regular expression: {}", options.id, error.what()));
-  }
+    throw UsageError("--hand-made and --generated exclude each other");
+  if (options.race && options.generated) throw UsageError("--race is for the mutants made by hand");
+  const std::regex wanted = parse_filter("--id", options.id);
   const std::string name = options.generated ? "generated" : "hand";
   const std::string folder = options.folder + "/" + name;
   if (!std::filesystem::exists(folder + "/mutants.json")) {
@@ -143,10 +137,9 @@ int run_mutants(const MutantsOptions& options) {
                         ": configure with -DHIPFORGE_MUTANTS=ON and build the target mutants_", name));
   }
   MutantBuild build = read_mutant_build(folder);
-  std::erase_if(build.mutants, [&, &only = options.ops](const Mutant& mutant) {
-    const bool of_op = only.empty() || std::ranges::find(only, mutant.op) != only.end();
+  std::erase_if(build.mutants, [&](const Mutant& mutant) {
     const bool race = !options.race || mutant.kind == "barrier";
-    return !of_op || !race || !std::regex_search(mutant.id, wanted);
+    return !selected(options.ops, mutant.op) || !race || !std::regex_search(mutant.id, wanted);
   });
   std::vector<Trial> trials;
   for (const Mutant& mutant : build.mutants) {
@@ -154,7 +147,7 @@ int run_mutants(const MutantsOptions& options) {
     if (mutant.left_out.empty()) trials.push_back({&mutant});
   }
   if (options.list && !build.mutants.empty()) return kExitGood;
-  if (trials.empty()) return usage_error("mutants", "no mutant matches");
+  if (trials.empty()) throw UsageError("no mutant matches");
   std::vector<JsonFields> left_out;
   for (const Mutant& mutant : build.mutants) {
     if (mutant.left_out.empty()) continue;

@@ -1,5 +1,6 @@
-#include "harness/ops/argmax.h"
+#include "kernels/argmax.h"
 
+#include "harness/sweep/metamorphic.h"
 #include "harness/sweep/op_cases.h"
 #include "reference/argmax.h"
 #include "reference/not_finite.h"
@@ -9,6 +10,13 @@
 #include <utility>
 
 namespace hipforge::harness {
+
+constexpr const char* kArgmaxBound = R"(
+Index and value are exact: bound 0.)";
+
+// ids, values where present, within kArgmaxBound.
+Oracle<ArgmaxParams> expect;
+
 namespace {
 
 // An element that is made on the host.

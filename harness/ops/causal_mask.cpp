@@ -1,9 +1,17 @@
-#include "harness/ops/causal_mask.h"
+#include "kernels/causal_mask.h"
 
+#include "harness/sweep/metamorphic.h"
 #include "harness/sweep/op_cases.h"
 #include "reference/causal_mask.h"
 
 namespace hipforge::harness {
+
+constexpr const char* kCausalMaskBound = R"(
+Every element is exactly 0 or −inf: bound 0.)";
+
+// mask, within kCausalMaskBound.
+Oracle<CausalMaskParams> expect;
+
 namespace {
 
 struct Spec : SpecBase {

@@ -1,6 +1,7 @@
-#include "harness/ops/embedding.h"
+#include "kernels/embedding.h"
 
 #include "harness/core/tolerance.h"
+#include "harness/sweep/metamorphic.h"
 #include "harness/sweep/op_cases.h"
 #include "kernels/runtime/device_error.h"
 #include "reference/embedding.h"
@@ -10,6 +11,14 @@
 #include <limits>
 
 namespace hipforge::harness {
+
+constexpr const char* kEmbeddingBound = R"(
+The product's rounding in f32 unless f32 holds it, then the store's unless y's dtype holds the
+oracle's value. Where both are absent the copy is exact: bound 0.)";
+
+// y, within kEmbeddingBound.
+Oracle<EmbeddingParams> expect;
+
 namespace {
 
 struct Spec : SpecBase {

@@ -1,6 +1,7 @@
-#include "harness/ops/flash_attention.h"
+#include "kernels/flash_attention.h"
 
 #include "harness/core/tolerance.h"
+#include "harness/sweep/metamorphic.h"
 #include "harness/sweep/op_cases.h"
 #include "reference/flash_attention.h"
 #include "reference/not_finite.h"
@@ -16,6 +17,29 @@
 #include <utility>
 
 namespace hipforge::harness {
+
+constexpr const char* kFlashAttentionBound = R"(
+With u = 2⁻²⁴ and x_j = largest score − score_j:
+  a score errs by (head_dim + 1)·u·scale·Σ|q k| of its sum, 2u of the scale and its product; the soft cap
+  carries that on and adds u inside and 5u outside (tanhf within 2 ulp); the mask's addition u. Its
+  exponential errs by u of the argument and 4u (expf within 2 ulp), each rescale by as much again: u·x_j +
+  8u for the arguments, and 4u·(2 + x_j / lag). The oracle turns these into the change of o and lse that
+  they can cause. The sums of weighted values and of weights: their depth times u, and 1 + x_j / lag
+  roundings of rescaling; the division u; what underflows in an exponential, 2⁻¹⁴⁹|v|; the store. lse: the
+  sum's relative error; logf within 2 ulp; one addition.
+On matrix cores (f16, bf16) an addition in a product counts twice, because it may truncate; head_dim of
+them make a score, those of FlashAttentionDepth a sum. Scores are powers of two: log₂e and the mask's
+product with it add u of the scale and of the mask. A weight is rounded to the dtype, u_dtype·Σp|v|, but
+for f16's subnormals, 2⁻³⁴|v|; the sum of weights is that of the weights before they are rounded. The
+output is multiplied by a reciprocal, 2u. Rows that belong to no sequence are expected to be as they were,
+NaN. Where a query is 0, there is no mask, the visible keys are a power of two in number and the values
+integers of a sum within 2²⁴, o is the mean rounded once, exactly.)";
+
+// o, and lse where there is one, within kFlashAttentionBound.
+Oracle<FlashAttentionParams> expect;
+
+Relations<FlashAttentionParams> flash_attention_metamorphic_cases;
+
 namespace {
 
 // Samples of a large case.
@@ -612,20 +636,6 @@ void add_cases_of(OpSuite& suite, DType dtype, const std::string& layout, std::s
 
 }  // namespace
 
-std::vector<double> in_pages(const std::vector<std::span<const double>>& sequences,
-                             std::int64_t page_elements, const std::vector<std::int64_t>& order) {
-  std::vector<double> cache(order.size() * static_cast<std::size_t>(page_elements), kNaN);
-  auto page = order.begin();
-  for (std::span<const double> rest : sequences) {
-    for (; !rest.empty(); ++page) {
-      const std::size_t count = std::min(rest.size(), static_cast<std::size_t>(page_elements));
-      std::ranges::copy(rest.first(count), cache.begin() + *page * page_elements);
-      rest = rest.subspan(count);
-    }
-  }
-  return cache;
-}
-
 std::vector<OutputExpectation> expect(const FlashAttentionParams& part, const HostTensors& host,
                                       const Target&, const FlashAttentionParams&) {
   const bool packed = part.q_offsets.present();
@@ -781,7 +791,7 @@ OpSuite flash_attention_suite() {
     add_cases(suite.bench_cases, kCases, kBench, kCases.fields().of_form(dtype, Layout::kContiguous), settle,
               turn);
   }
-  add_metamorphic(suite, flash_attention_metamorphic_cases(flash_attention));
+  add_relations(suite, kCases.launch, flash_attention_metamorphic_cases);
   suite.large_cases = large_sweep(kCases, kLarge);
   return suite;
 }

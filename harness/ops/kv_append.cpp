@@ -1,5 +1,6 @@
-#include "harness/ops/kv_append.h"
+#include "kernels/kv_append.h"
 
+#include "harness/sweep/metamorphic.h"
 #include "harness/sweep/op_cases.h"
 #include "kernels/runtime/device_error.h"
 #include "reference/kv_append.h"
@@ -12,6 +13,13 @@
 #include <utility>
 
 namespace hipforge::harness {
+
+constexpr const char* kKvAppendBound = R"(
+The cache after the append is exact: bound 0.)";
+
+// k_cache and v_cache, within kKvAppendBound.
+Oracle<KvAppendParams> expect;
+
 namespace {
 
 enum class Fault {

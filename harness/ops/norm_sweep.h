@@ -230,7 +230,7 @@ inline constexpr std::string_view kLargeNorms = R"(
 /// The suite of a norm, of its cases and its relations.
 template <class Params>
 [[nodiscard]] OpSuite norm_suite(const OpCases<NormSpec, Params>& op, const char* bound,
-                                 std::vector<Case> relations) {
+                                 Relations<Params>* relations) {
   auto suite = make_suite<Params>(bound);
   suite.features = words_of(
       "plain residual residual_f32 weight_f32 weight_f16 weight_bf16 in_place outliers integers equal "
@@ -242,9 +242,9 @@ template <class Params>
       {"y_other_dtype", "", "y takes another dtype from an f32 x alone", {DType::kF16, DType::kBF16}}};
   exclude_families(suite, {"masked_rows", "nan_behind_mask"}, "there is no mask");
   const auto settle = [](NormSpec& spec) { spec.bias = spec.bias && kHasBias<Params>; };
-  fill_suite(suite, op,
-             {kNormTable, "2x9", "1x4096 64x1024 32x4096 : ; residual", settle, kNormCasts, kLargeNorms,
-              std::move(relations)});
+  fill_suite(
+      suite, op,
+      {kNormTable, "2x9", "1x4096 64x1024 32x4096 : ; residual", settle, kNormCasts, kLargeNorms, relations});
   return suite;
 }
 

@@ -2,6 +2,7 @@
 
 #include "harness/core/case.h"
 #include "harness/core/device_info.h"
+#include "harness/core/selection.h"
 #include "harness/output/summary.h"
 #include "harness/replay/recording.h"
 #include "harness/replay/rerun.h"
@@ -42,7 +43,7 @@ bool is_op_of_case(const RecordedLaunch& launch) {
 }
 
 std::vector<Group> select_groups(const Recording& recording, const ReplayOptions& options) {
-  const std::regex filter(options.filter);
+  const std::regex filter = parse_filter("--filter", options.filter);
   std::vector<Group> groups;
   for (const RecordedLaunch& launch : recording.launches) {
     // Code objects hold ops; the kernels that make inputs are the harness's own.
@@ -299,14 +300,8 @@ void replay_emulated(const Recording& recording, const std::vector<Group>& group
 
 int run_replay(const ReplayOptions& options) {
   const Recording recording(options.folder);
-  std::vector<Group> groups;
-  try {
-    groups = select_groups(recording, options);
-  } catch (const std::regex_error& error) {
-    return usage_error(
-        "replay", fmt::format("--filter '{}' is no regular expression: {}", options.filter, error.what()));
-  }
-  if (groups.empty()) return usage_error("replay", "no launch matches");
+  const std::vector<Group> groups = select_groups(recording, options);
+  if (groups.empty()) throw UsageError("no launch matches");
   std::vector<LaunchRecord> records;
   if (options.emulate.empty()) {
     replay_on_device(recording, groups, records);

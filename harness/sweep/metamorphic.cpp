@@ -1,6 +1,7 @@
 #include "harness/sweep/metamorphic.h"
 
 #include "harness/sweep/case_table.h"
+#include "reference/not_finite.h"
 
 #include <fmt/format.h>
 
@@ -115,6 +116,20 @@ void add_metamorphic(OpSuite& suite, std::vector<Case> cases) {
     }
     suite.cases.push_back(std::move(test));
   }
+}
+
+std::vector<double> in_pages(const std::vector<std::span<const double>>& sequences,
+                             std::int64_t page_elements, const std::vector<std::int64_t>& order) {
+  std::vector<double> cache(order.size() * static_cast<std::size_t>(page_elements), kNaN);
+  auto page = order.begin();
+  for (std::span<const double> rest : sequences) {
+    for (; !rest.empty(); ++page) {
+      const std::size_t count = std::min(rest.size(), static_cast<std::size_t>(page_elements));
+      std::ranges::copy(rest.first(count), cache.begin() + *page * page_elements);
+      rest = rest.subspan(count);
+    }
+  }
+  return cache;
 }
 
 }  // namespace hipforge::harness

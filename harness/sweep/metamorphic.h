@@ -3,6 +3,7 @@
 #include "harness/core/case.h"
 #include "harness/core/host_tensors.h"
 
+#include <any>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -47,6 +48,11 @@ struct Agreement {
 [[nodiscard]] std::vector<double> scaled(std::vector<double> values, double factor);
 [[nodiscard]] std::vector<double> shifted(std::vector<double> values, double term);
 
+/// The values of sequences in a cache's pages: the i-th page of all of them at order[i], NaN where nothing lies.
+[[nodiscard]] std::vector<double> in_pages(const std::vector<std::span<const double>>& sequences,
+                                           std::int64_t page_elements,
+                                           const std::vector<std::int64_t>& order);
+
 /// What the cases of a relation differ in.
 struct Form {
   DType dtype = DType::kF32;
@@ -66,6 +72,16 @@ struct Form {
 
 /// Takes the cases into a suite, their relations among its features.
 void add_metamorphic(OpSuite& suite, std::vector<Case> cases);
+
+/// An op's relations as cases of its suite.
+template <class Params>
+void add_relations(OpSuite& suite, Status (*launch)(const Params&, hipStream_t, const Target&),
+                   Relations<Params>* relations) {
+  add_metamorphic(suite, relations(launch));
+  suite.relations = [relations](const std::any& launcher) {
+    return relations(std::any_cast<const OpLauncher<Params>&>(launcher));
+  };
+}
 
 /// What gets the agreements out of the rig after the launches.
 using Judge = std::function<std::vector<Agreement>(const Rig& launched)>;

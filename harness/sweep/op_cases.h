@@ -110,7 +110,7 @@ template <class Spec, class Params>
 }
 
 /// What the cases of a suite are made of, for each of its dtypes and layouts.
-template <class Spec>
+template <class Spec, class Params>
 struct Sweep {
   std::string_view cases;  ///< a table (harness/sweep/case_table.h)
   std::string_view edge;   ///< one case of a table, to be given each size around an edge that no other has
@@ -118,7 +118,7 @@ struct Sweep {
   std::function<void(Spec&)> settle = [](Spec&) {};  ///< after the words of a table: what it does not say
   std::string_view more{};                           ///< a table of cases that stand for no edge
   std::string_view large{};                          ///< a table (harness/sweep/large_cases.h)
-  std::vector<Case> relations{};
+  Relations<Params>* relations = nullptr;            ///< null: there are none
 };
 
 /// Appends the cases of a table. One that two lines say, since a dtype makes them the same, is there once.
@@ -170,7 +170,7 @@ template <class Spec, class Params>
 }
 
 template <class Spec, class Params>
-void fill_suite(OpSuite& suite, const OpCases<Spec, Params>& op, Sweep<Spec> sweep) {
+void fill_suite(OpSuite& suite, const OpCases<Spec, Params>& op, const Sweep<Spec, Params>& sweep) {
   for (DType dtype : suite.dtypes) {
     const auto add = [&](std::vector<Case>& cases, std::string_view table, Layout layout, std::size_t& turn) {
       add_cases(cases, op, table, op.fields().of_form(dtype, layout), sweep.settle, turn);
@@ -189,7 +189,7 @@ void fill_suite(OpSuite& suite, const OpCases<Spec, Params>& op, Sweep<Spec> swe
     std::size_t turn = 0;
     add(suite.bench_cases, sweep.bench, Layout::kContiguous, turn);
   }
-  add_metamorphic(suite, std::move(sweep.relations));
+  if (sweep.relations != nullptr) add_relations(suite, op.launch, sweep.relations);
   if (!sweep.large.empty()) suite.large_cases = large_sweep(op, sweep.large);
 }
 
@@ -254,7 +254,7 @@ template <class Params>
       op_name(params), fields);
 }
 
-/// What a suite is filled from: names, the bound in words, and how a candidate takes the op's params. Of all
+/// What a suite is filled from: names, the oracle, its bound in words, and how a candidate takes the op's params. Of all
 /// floats and both layouts, unless the op says otherwise.
 template <class Params>
 [[nodiscard]] OpSuite make_suite(const char* bound) {
@@ -263,6 +263,10 @@ template <class Params>
   suite.bound = bound;
   suite.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
   suite.layouts = {layout_name(Layout::kContiguous), layout_name(Layout::kStrided)};
+  suite.expect = [](const std::any& params, const HostTensors::Fetch& fetch, const Target& target) {
+    const auto& launched = std::any_cast<const Params&>(params);
+    return expectations(launched, fetch, target, launched);
+  };
   suite.candidate_struct = [](const std::any& params) {
     return CandidateStruct(std::any_cast<const Params&>(params)).bytes();
   };

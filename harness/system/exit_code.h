@@ -1,10 +1,6 @@
 #pragma once
 
-#include <fmt/format.h>
-
-#include <cstdio>
 #include <stdexcept>
-#include <string>
 
 namespace hipforge::harness {
 
@@ -18,11 +14,5 @@ inline constexpr int kExitCannotRun = 3;  ///< no device, no file, a bad file, o
 struct UsageError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
-
-/// The same, said on the spot.
-[[nodiscard]] inline int usage_error(const char* command, const std::string& message) {
-  fmt::print(stderr, "hipforge {}: {}\n", command, message);
-  return kExitUsage;
-}
 
 }  // namespace hipforge::harness

@@ -1,4 +1,5 @@
-#include "harness/ops/flash_attention.h"
+#include "kernels/flash_attention.h"
+
 #include "harness/sweep/families.h"
 #include "harness/sweep/large_cases.h"
 #include "harness/sweep/metamorphic.h"
@@ -9,6 +10,9 @@
 #include <numeric>
 
 namespace hipforge::harness {
+
+Oracle<FlashAttentionParams> expect;
+
 namespace {
 
 using Params = FlashAttentionParams;

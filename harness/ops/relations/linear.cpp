@@ -1,10 +1,14 @@
-#include "harness/ops/linear.h"
+#include "kernels/linear.h"
 
 #include "harness/sweep/large_cases.h"
+#include "harness/sweep/metamorphic.h"
 
 #include <algorithm>
 
 namespace hipforge::harness {
+
+Oracle<LinearParams> expect;
+
 namespace {
 
 // Rows together and apart: the same bits where that is promised, else within the bounds of both.

@@ -1,11 +1,15 @@
-#include "harness/ops/rope.h"
+#include "kernels/rope.h"
 
 #include "harness/sweep/families.h"
+#include "harness/sweep/metamorphic.h"
 #include "kernels/runtime/check.h"
 
 #include <cmath>
 
 namespace hipforge::harness {
+
+Oracle<RopeParams> expect;
+
 namespace {
 
 using Made = Relation<RopeParams>;

@@ -1,4 +1,6 @@
-#include "harness/ops/softmax.h"
+#include "kernels/softmax.h"
+
+#include "harness/sweep/metamorphic.h"
 
 namespace hipforge::harness {
 namespace {

@@ -1,6 +1,7 @@
-#include "harness/ops/weighted_matmul.h"
+#include "kernels/weighted_matmul.h"
 
 #include "harness/sweep/large_cases.h"
+#include "harness/sweep/metamorphic.h"
 
 namespace hipforge::harness {
 namespace {

@@ -4,6 +4,7 @@
 #include "harness/system/exit_code.h"
 #include "harness/system/file.h"
 #include "kernels/runtime/status.h"
+#include "tests/captured_stdout.h"
 #include "tests/harness/isa/code_object_builder.h"
 
 #include <fmt/format.h>
@@ -200,10 +201,8 @@ class IsaCommand : public ::testing::Test {
     return quiet_run();
   }
   int quiet_run() {
-    ::testing::internal::CaptureStdout();
-    const int code = run_isa(options_);
-    output_ = ::testing::internal::GetCapturedStdout();
-    return code;
+    const CapturedStdout capture(output_);
+    return run_isa(options_);
   }
   std::string message_of_failure() {
     ::testing::internal::CaptureStdout();
@@ -298,14 +297,14 @@ TEST_F(IsaCommand, AnotherToolchainHasAnotherBaseline) {
 
 TEST_F(IsaCommand, UsageErrors) {
   options_.kernel = "(";
-  EXPECT_EQ(quiet_run(), kExitUsage);
+  EXPECT_THROW((void)quiet_run(), UsageError);
   options_.kernel = "no_such_kernel";
-  EXPECT_EQ(quiet_run(), kExitUsage);
+  EXPECT_THROW((void)quiet_run(), UsageError);
   options_.kernel.clear();
   options_.architectures = {"gfx90a"};
-  EXPECT_EQ(quiet_run(), kExitUsage);
+  EXPECT_THROW((void)quiet_run(), UsageError);
   options_.architectures.clear();
-  EXPECT_EQ(run_accepting(" "), kExitUsage);
+  EXPECT_THROW((void)run_accepting(" "), UsageError);
 }
 
 TEST_F(IsaCommand, WhatIsMissingOrMalformedIsNamed) {

@@ -124,15 +124,15 @@ TEST_F(Mutants, UsageErrors) {
   make_manifest(1);
   make_program("hipforge", "exit 0");
   options_.id = "no_such_mutant";
-  EXPECT_EQ(run_mutants(options_), kExitUsage);
+  EXPECT_THROW((void)run_mutants(options_), UsageError);
   options_.id = "[";
-  EXPECT_EQ(run_mutants(options_), kExitUsage);
+  EXPECT_THROW((void)run_mutants(options_), UsageError);
   options_.id = "";
   options_.ops = {"rope"};
-  EXPECT_EQ(run_mutants(options_), kExitUsage);
+  EXPECT_THROW((void)run_mutants(options_), UsageError);
   options_.ops = {};
   options_.hand_made = options_.generated = true;
-  EXPECT_EQ(run_mutants(options_), kExitUsage);
+  EXPECT_THROW((void)run_mutants(options_), UsageError);
 }
 
 TEST_F(Mutants, OfTheGeneratedOnesFiveInAHundredMaySurviveEachWithAReason) {

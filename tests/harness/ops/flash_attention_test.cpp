@@ -1,7 +1,6 @@
-#include "harness/ops/flash_attention.h"
+#include "kernels/flash_attention.h"
 
-#include "harness/core/compare.h"
-#include "harness/sweep/op_cases.h"
+#include "harness/core/case.h"
 #include "kernels/runtime/device_error.h"
 
 #include <gtest/gtest.h>
@@ -45,7 +44,7 @@ struct Launch {
     Target target;
     ASSERT_TRUE(device_target(target).ok());
     const auto before = [this](const TensorView& view) { return rig.before(view); };
-    const std::vector<OutputExpectation> outputs = expectations(params, before, target, params);
+    const std::vector<OutputExpectation> outputs = suite_of("flash_attention").expect(params, before, target);
     ASSERT_TRUE(rig.reset().ok());
     ASSERT_TRUE(flash_attention(params, nullptr, target).ok());
     ASSERT_TRUE(rig.finish().ok());

@@ -1,14 +1,14 @@
 #include "harness/sweep/metamorphic.h"
 
-#include "harness/ops/flash_attention.h"
-#include "harness/ops/linear.h"
-#include "harness/ops/rms_norm.h"
-#include "harness/ops/rope.h"
-#include "harness/ops/softmax.h"
-#include "harness/ops/weighted_matmul.h"
+#include "kernels/flash_attention.h"
+#include "kernels/linear.h"
+#include "kernels/rms_norm.h"
+#include "kernels/rope.h"
 #include "kernels/runtime/check.h"
 #include "kernels/runtime/device_buffer.h"
 #include "kernels/runtime/target.h"
+#include "kernels/softmax.h"
+#include "kernels/weighted_matmul.h"
 
 #include <gtest/gtest.h>
 
@@ -54,6 +54,12 @@ void expect_passed(const std::vector<Case>& cases, const std::string& relation,
   EXPECT_EQ(tally.failed, 0u) << tally.message;
 }
 
+// The op's relations between launches by `launcher`.
+template <class Params>
+std::vector<Case> relations_of(const OpLauncher<Params>& launcher) {
+  return suite_of(op_name(Params{})).relations(launcher);
+}
+
 TEST(Agreements, BitsAreComparedWithTheSignsOfZeros) {
   EXPECT_TRUE(judge_agreements({{"a", {1.0, NAN, -0.0}, {1.0, NAN, -0.0}, {}}}).passed);
   EXPECT_FALSE(judge_agreements({{"a", {0.0}, {-0.0}, {}}}).passed);
@@ -86,7 +92,7 @@ TEST(Metamorphic, AttentionThatMasksADecodedRowOtherwiseIsCaught) {
     if (params.q.shape[1] == 1) params.v = slice_axis(params.v, 1, 0, params.v.shape[1] - 1);
     return flash_attention(params, stream, target);
   };
-  const std::vector<Case> cases = flash_attention_metamorphic_cases(off_by_one);
+  const std::vector<Case> cases = relations_of<FlashAttentionParams>(off_by_one);
   expect_caught(cases, "decode_is_last_row");
   expect_caught(cases, "chunked_prefill");  // its first chunk is one row
   expect_passed(cases, "batch_mates");
@@ -99,7 +105,7 @@ TEST(Metamorphic, AttentionOfAnotherOrderIsCaughtWhereItPromisedOneAndAllowedWhe
     params.scale = params.q.shape[0] == 1 ? std::nextafter(scale, 1.0f) : scale;
     return flash_attention(params, stream, target);
   };
-  const std::vector<Case> cases = flash_attention_metamorphic_cases(other_order);
+  const std::vector<Case> cases = relations_of<FlashAttentionParams>(other_order);
   expect_passed(cases, "batch_mates", "any_order");
   const Tally tally = run_relation(cases, "batch_mates", "f32/");
   EXPECT_EQ(tally.failed, tally.passed) << "those with batch_invariant, and no others";
@@ -107,7 +113,7 @@ TEST(Metamorphic, AttentionOfAnotherOrderIsCaughtWhereItPromisedOneAndAllowedWhe
     params.scale = params.q.shape[0] == 1 ? 0.5f : 0.0f;
     return flash_attention(params, stream, target);
   };
-  expect_caught(flash_attention_metamorphic_cases(wrong), "batch_mates");
+  expect_caught(relations_of<FlashAttentionParams>(wrong), "batch_mates");
 }
 
 TEST(Metamorphic, AWrongPageAndALostSequenceAreCaught) {
@@ -125,12 +131,12 @@ TEST(Metamorphic, AWrongPageAndALostSequenceAreCaught) {
     HIPFORGE_HIP_CHECK(hipStreamSynchronize(stream));
     return status;
   };
-  expect_caught(flash_attention_metamorphic_cases(wrong_page), "page_order");
+  expect_caught(relations_of<FlashAttentionParams>(wrong_page), "page_order");
   const auto shorter = [](FlashAttentionParams params, hipStream_t stream, const Target& target) {
     if (params.q_offsets.present()) params.window = params.window > 0 ? params.window - 1 : 30;
     return flash_attention(params, stream, target);
   };
-  expect_caught(flash_attention_metamorphic_cases(shorter), "packed_is_dense");
+  expect_caught(relations_of<FlashAttentionParams>(shorter), "packed_is_dense");
 }
 
 TEST(Metamorphic, ALinearLayerThatForgetsTheBiasOfASingleRowIsCaught) {
@@ -138,7 +144,7 @@ TEST(Metamorphic, ALinearLayerThatForgetsTheBiasOfASingleRowIsCaught) {
     if (params.x.shape[0] == 1) params.bias = {};
     return linear(params, stream, target);
   };
-  const std::vector<Case> cases = linear_metamorphic_cases(no_bias);
+  const std::vector<Case> cases = relations_of<LinearParams>(no_bias);
   expect_caught(cases, "batch_mates");
   expect_caught(cases, "batch_mates_in_any_order");
 }
@@ -151,7 +157,7 @@ TEST(Metamorphic, WeightedSumsThatLoseAKeyInDecodingAreCaught) {
     }
     return weighted_matmul(params, stream, target);
   };
-  const std::vector<Case> cases = weighted_matmul_metamorphic_cases(lost_key);
+  const std::vector<Case> cases = relations_of<WeightedMatmulParams>(lost_key);
   expect_caught(cases, "decode_is_last_row");
   expect_caught(cases, "batch_mates");
 }
@@ -171,7 +177,7 @@ TEST(Metamorphic, ASoftmaxThatDoesNotSubtractTheMaximumIsCaught) {
     HIPFORGE_HIP_CHECK(hipMemcpy(params.y.data, values.data(), count * sizeof(float), hipMemcpyHostToDevice));
     return Status{};
   };
-  const std::vector<Case> cases = softmax_metamorphic_cases(without_maximum);
+  const std::vector<Case> cases = relations_of<SoftmaxParams>(without_maximum);
   expect_caught(cases, "shift_invariant", "softmax/f32/contiguous/metamorphic/2x3x5x33/");
 }
 
@@ -180,7 +186,7 @@ TEST(Metamorphic, AnRmsNormWithAnEpsilonOfItsOwnIsCaught) {
     params.eps = 0.05f;
     return rms_norm(params, stream, target);
   };
-  expect_caught(rms_norm_metamorphic_cases(own_eps), "scale_invariant");
+  expect_caught(relations_of<RmsNormParams>(own_eps), "scale_invariant");
 }
 
 TEST(Metamorphic, ARotationThatScalesOrKeepsStalePositionsIsCaught) {
@@ -188,7 +194,7 @@ TEST(Metamorphic, ARotationThatScalesOrKeepsStalePositionsIsCaught) {
     params.magnitude *= 1.02f;
     return rope(params, stream, target);
   };
-  expect_caught(rope_metamorphic_cases(scales), "keeps_norms");
+  expect_caught(relations_of<RopeParams>(scales), "keeps_norms");
   // Of four launches the third takes the positions of the one before it.
   struct Stale {
     TensorView previous;
@@ -201,7 +207,7 @@ TEST(Metamorphic, ARotationThatScalesOrKeepsStalePositionsIsCaught) {
     stale->previous = own;
     return rope(params, stream, target);
   };
-  expect_caught(rope_metamorphic_cases(keeps_positions), "relative_positions");
+  expect_caught(relations_of<RopeParams>(keeps_positions), "relative_positions");
 }
 
 }  // namespace

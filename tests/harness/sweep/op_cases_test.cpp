@@ -1,5 +1,7 @@
-#include "harness/ops/embedding.h"
-#include "harness/ops/linear.h"
+#include "harness/sweep/op_cases.h"
+
+#include "kernels/embedding.h"
+#include "kernels/linear.h"
 
 #include <gtest/gtest.h>
 
@@ -25,7 +27,7 @@ TEST(LinearOracle, TakesALargeWeightSliceBySliceEachWithItsPartOfTheBias) {
   params.y = TensorView::contiguous(nullptr, DType::kF32, {2, kOutputs});
   std::size_t slices = 0;
   // x is 1 and −1, a row of weights its number, and so is the bias.
-  const HostTensors host(params, [&](const TensorView& view) {
+  const auto fetch = [&](const TensorView& view) {
     std::vector<double> values(static_cast<std::size_t>(view.numel()));
     for (std::size_t i = 0; i < values.size(); ++i) {
       const auto row = static_cast<std::int64_t>(i) / kInputs;
@@ -38,8 +40,8 @@ TEST(LinearOracle, TakesALargeWeightSliceBySliceEachWithItsPartOfTheBias) {
     slices += view.rank == 2 && view.shape[0] != 2;
     EXPECT_LE(values.size(), std::size_t{1} << 22) << view.shape_text();
     return values;
-  });
-  const Expected y = expect(params, host, Target{}, params).front().expected;
+  };
+  const Expected y = suite_of("linear").expect(params, fetch, Target{}).front().expected;
   EXPECT_EQ(slices, 3u);
   ASSERT_EQ(y.value.size(), 2u * kOutputs);
   for (std::int64_t n = 0; n < kOutputs; ++n) {
@@ -57,13 +59,13 @@ TEST(EmbeddingOracle, AsksForTheRowsOfGoodIdsAlone) {
   params.ids = TensorView::contiguous(nullptr, DType::kI32, {4});
   params.y = TensorView::contiguous(nullptr, DType::kF32, {4, 2});
   std::vector<std::int64_t> rows;
-  const HostTensors host(params, [&](const TensorView& view) {
+  const auto fetch = [&](const TensorView& view) {
     if (view.rank == 1) return std::vector<double>{999.0, 1000.0, -1.0, 7.0};
     rows.push_back(first_element(view) / 2);
     EXPECT_EQ(view.numel(), 2);
     return std::vector<double>(2, static_cast<double>(rows.back()));
-  });
-  const Expected y = expect(params, host, Target{}, params).front().expected;
+  };
+  const Expected y = suite_of("embedding").expect(params, fetch, Target{}).front().expected;
   EXPECT_EQ(rows, (std::vector<std::int64_t>{999, 7}));
   ASSERT_EQ(y.value.size(), 8u);
   EXPECT_EQ(y.value[1], 1998.0);
