@@ -71,21 +71,34 @@ class Timer:
         return samples
 
 
-def rms_norm_peers(torch, shape, what, make):
-    import torch.nn.functional as functional
+def norm_peers(norm):
+    """Of a norm of rows: norm(functional, x, hidden, weight)."""
 
-    rows, hidden = shape
-    weight = make(hidden)
-    if what == "plain":
-        def step(x):
-            return functional.rms_norm(x, (hidden,), weight, 1e-5)
-        operands = [lambda: (make(rows, hidden),)]
-    else:
-        def step(x, residual):
-            total = x + residual
-            return functional.rms_norm(total, (hidden,), weight, 1e-5), total
-        operands = [lambda: (make(rows, hidden), make(rows, hidden))]
-    return "memory", operands[0], {"torch eager": step, "torch.compile": torch.compile(step)}
+    def peers(torch, shape, what, make):
+        import torch.nn.functional as functional
+
+        rows, hidden = shape
+        weight = make(hidden)
+        if what == "plain":
+            def step(x):
+                return norm(functional, x, hidden, weight)
+            operands = lambda: (make(rows, hidden),)
+        else:
+            def step(x, residual):
+                total = x + residual
+                return norm(functional, total, hidden, weight), total
+            operands = lambda: (make(rows, hidden), make(rows, hidden))
+        return "memory", operands, {"torch eager": step, "torch.compile": torch.compile(step)}
+
+    return peers
+
+
+def rms_norm(functional, x, hidden, weight):
+    return functional.rms_norm(x, (hidden,), weight, 1e-5)
+
+
+def layer_norm(functional, x, hidden, weight):
+    return functional.layer_norm(x, (hidden,), weight, None, 1e-5)
 
 
 def softmax_peers(torch, shape, what, make):
@@ -182,7 +195,8 @@ def flash_attention_peers(torch, shape, what, make):
 
 
 PEERS = {
-    "rms_norm": rms_norm_peers,
+    "rms_norm": norm_peers(rms_norm),
+    "layer_norm": norm_peers(layer_norm),
     "softmax": softmax_peers,
     "glu": glu_peers,
     "rope": rope_peers,
