@@ -85,9 +85,9 @@ set(hipforge_common_headers ${hipforge_kernel_headers} <fmt/format.h> <map> <set
 set(CMAKE_PCH_WARN_INVALID OFF)
 
 # hipforge_precompile(target headers... | REUSE_FROM other): reads the headers once, or what `other` reads once serves
-# here too. Of a build for races every source reads its own: one that forgot a header shows.
+# here too.
 function(hipforge_precompile target)
-  if(HIPFORGE_RACE)
+  if(NOT HIPFORGE_UNITY)
     return()
   endif()
   if(ARGV1 STREQUAL "REUSE_FROM")
@@ -114,9 +114,9 @@ function(hipforge_quick_to_build target)
 endfunction()
 
 # hipforge_unity(target size|GROUP): so many sources, or those of a UNITY_GROUP, are compiled as one, which reads their
-# headers once. Of a build for races every source stands alone: one that forgot a header shows.
+# headers once.
 function(hipforge_unity target size)
-  if(HIPFORGE_RACE OR NOT HIPFORGE_UNITY)
+  if(NOT HIPFORGE_UNITY)
     return()
   endif()
   set_target_properties(${target} PROPERTIES UNITY_BUILD ON)
