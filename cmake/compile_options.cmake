@@ -85,9 +85,9 @@ set(hipforge_common_headers ${hipforge_kernel_headers} <fmt/format.h> <map> <set
 set(CMAKE_PCH_WARN_INVALID OFF)
 
 # hipforge_precompile(target headers... | REUSE_FROM other): reads the headers once, or what `other` reads once serves
-# here too.
+# here too. Not of a build for races: what replaces memcpy there must be read before any header.
 function(hipforge_precompile target)
-  if(NOT HIPFORGE_UNITY)
+  if(HIPFORGE_RACE OR NOT HIPFORGE_UNITY)
     return()
   endif()
   if(ARGV1 STREQUAL "REUSE_FROM")

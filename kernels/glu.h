@@ -24,7 +24,8 @@ enum class Activation {
 ///
 /// Tensors (strides in elements, last axis contiguous), all of one dtype out of f32, f16, bf16:
 ///   gate  [rows, cols]  any row stride
-///   up    [rows, cols]  absent exactly where activation is kRelu2; any row stride; gate and up may be column ranges of one matrix, or the same view
+///   up    [rows, cols]  absent exactly where activation is kRelu2; any row stride; gate and up may be column
+///                       ranges of one matrix, or the same view
 ///   y     [rows, cols]  any row stride; may be the same view as gate or as up, or a column range of their
 ///                       matrix beside them (equal row strides); overlaps nothing otherwise
 ///
@@ -43,9 +44,8 @@ enum class Activation {
 /// Empty: rows = 0 or cols = 0 launches nothing.
 ///
 /// Errors: kInvalidArgument for a rank, shape, stride, null or short buffer, an up that is there or not against the
-/// activation, or an overlap with y that is not
-/// one of the above; kUnsupported for a dtype or dtypes that differ (the message names the legal ones) or a
-/// wave size; kHipError from the launch.
+/// activation, or an overlap with y that is not one of the above; kUnsupported for a dtype or dtypes that differ
+/// (the message names the legal ones) or a wave size; kHipError from the launch.
 ///
 /// Bound: harness/ops/glu.cpp. Bytes: every tensor once.
 /// FLOPs: 5 per element (kGeluTanh 9, kRelu2 2), the exponential counted as one.

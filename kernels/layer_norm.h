@@ -64,6 +64,7 @@ void for_each_scalar(P& p, Visit&& visit) {
   visit("eps", p.eps);
 }
 
+/// Launches what layer_norm_plan plans for `target`.
 [[nodiscard]] Status layer_norm(const LayerNormParams& params, hipStream_t stream,
                                 const Target& target = kCurrentDevice);
 

@@ -21,8 +21,9 @@ struct BenchSettings {
 };
 
 /// Times cases block by block, in whatever order they come. A kernel's result is checked before its first
-/// block and after its last; one that is wrong has no figure. The operands of a case stay where they are until its
-/// last block, as long as a quarter of the device's and of the host's memory is free: the oldest go first.
+/// block and after its last; one that is wrong has no figure. The operands of a case stay where they are
+/// until its last block, as long as a quarter of the device's and of the host's memory is free: the oldest go
+/// first.
 class Bench {
  public:
   explicit Bench(const BenchSettings& settings) : settings_(settings) {}

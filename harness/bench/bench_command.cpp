@@ -46,6 +46,7 @@ void judge_candidate(Run& run) {
 
 int run_bench(const BenchOptions& options) {
   require_known("op", options.ops, op_names());
+  require_known("dtype", options.dtypes, {"f32", "f16", "bf16"});
   if (!options.candidate_path.empty() && options.ops.size() != 1) {
     throw UsageError(fmt::format("--candidate goes with one --op, {} are named", options.ops.size()));
   }

@@ -17,8 +17,8 @@ struct BenchOptions {
 /// `hipforge bench`: times an op's cases of a size worth timing (harness/bench/bench.h), all blocks of a case
 /// in a row. With a candidate its blocks alternate with ours (A B A B ...), and it prints the ratio of times,
 /// candidate to ours, with its interval, and same, faster or slower as `hipforge compare` does. A case that
-/// the candidate does not support is listed. Returns an exit code: 1 where a result is wrong; throws Error where
-/// it cannot run, UsageError for what cannot be asked for.
+/// the candidate does not support is listed. Returns an exit code: 1 where a result is wrong; throws Error
+/// where it cannot run, UsageError for what cannot be asked for.
 [[nodiscard]] int run_bench(const BenchOptions& options);
 
 }  // namespace hipforge::harness

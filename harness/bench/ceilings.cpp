@@ -47,8 +47,8 @@ Case matrix_case(DType dtype) {
   throw Error(unsupported("matrix rate: no linear case of 8192x8192x8192 in ", dtype_name(dtype)));
 }
 
-// The vendor's matrix library, where it is installed. It is opened at run time, so nothing that we build depends
-// on it.
+// The vendor's matrix library, where it is installed. It is opened at run time, so nothing that we build
+// depends on it.
 struct VendorMatmul {
   std::string name;  // "cuBLAS 13.0.2"; where there is none, what was looked for
   // y = x · weightᵀ, each kMatrixSize square and row-major, f16 or bf16, accumulated in f32, on the default

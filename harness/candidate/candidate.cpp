@@ -75,8 +75,8 @@ void append(std::vector<std::string>& command, const std::string& joined, const 
   }
 }
 
-// Compiles a source with the compiler of this build's platform to a shared library in `folder`, and returns its
-// path. Throws Error{kInvalidArgument} with the compiler's first error.
+// Compiles a source with the compiler of this build's platform to a shared library in `folder`, and returns
+// its path. Throws Error{kInvalidArgument} with the compiler's first error.
 std::string compile_candidate(const std::string& source, const std::filesystem::path& folder) {
   const std::string library = folder / "candidate.so";
   std::string compiled = std::filesystem::absolute(source);

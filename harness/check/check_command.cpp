@@ -151,6 +151,33 @@ std::vector<CaseRecord> run_cases(const CheckOptions& options, const std::vector
   return records;
 }
 
+// Throws UsageError for options that are wrong whatever is to be done with them.
+void require_usable(const CheckOptions& options) {
+  std::vector<std::string> waves;
+  for (int wave : options.waves) waves.push_back(std::to_string(wave));
+  require_known("op", options.ops, op_names());
+  require_known("dtype", options.dtypes, {"f32", "f16", "bf16"});
+  require_known("wave", waves, {"32", "64"});
+  if (!options.target.empty()) require_known("target", {options.target}, known_targets());
+  if (!options.emulate.empty()) require_known("target", {options.emulate}, known_targets());
+  const auto refuse = [](bool wrong, const std::string& why) {
+    if (wrong) throw UsageError(why);
+  };
+  refuse(options.accept && options.accept->find_first_not_of(" \t") == std::string::npos,
+         "--accept needs a reason");
+  if (!options.candidate_path.empty()) {
+    refuse(options.coverage, "--coverage and --candidate do not go together: it counts our own cases");
+    refuse(options.ops.size() != 1,
+           fmt::format("--candidate goes with one --op, {} are named", options.ops.size()));
+    refuse(!options.record_path.empty(),
+           "--record and --candidate do not go together: only our own launches are recorded");
+    refuse(options.baseline || options.accept,
+           "--baseline and --candidate do not go together: it holds our own kernels' shares");
+  }
+  refuse(options.isolate && !options.record_path.empty(),
+         "--record and --isolate do not go together: launches are recorded in this process");
+}
+
 // Records the op's launches for an AMD architecture and replays them with a candidate's code object on an
 // emulator of it.
 int check_emulated(const CheckOptions& options) {
@@ -190,31 +217,6 @@ bool parse_shard(const std::string& text, CheckOptions& options) {
   options.shard = *shard;
   options.shards = *shards;
   return true;
-}
-
-void require_usable(const CheckOptions& options) {
-  std::vector<std::string> waves;
-  for (int wave : options.waves) waves.push_back(std::to_string(wave));
-  require_known("op", options.ops, op_names());
-  require_known("dtype", options.dtypes, {"f32", "f16", "bf16"});
-  require_known("wave", waves, {"32", "64"});
-  if (!options.target.empty()) require_known("target", {options.target}, known_targets());
-  const auto refuse = [](bool wrong, const std::string& why) {
-    if (wrong) throw UsageError(why);
-  };
-  refuse(options.accept && options.accept->find_first_not_of(" \t") == std::string::npos,
-         "--accept needs a reason");
-  if (options.coverage) return;
-  if (!options.candidate_path.empty()) {
-    refuse(options.ops.size() != 1,
-           fmt::format("--candidate goes with one --op, {} are named", options.ops.size()));
-    refuse(!options.record_path.empty(),
-           "--record and --candidate do not go together: only our own launches are recorded");
-    refuse(options.baseline || options.accept,
-           "--baseline and --candidate do not go together: it holds our own kernels' shares");
-  }
-  refuse(options.isolate && !options.record_path.empty(),
-         "--record and --isolate do not go together: launches are recorded in this process");
 }
 
 int run_check(const CheckOptions& options) {

@@ -37,7 +37,8 @@ int main(int argc, char** argv) {
   add_numbers(*check, "--wave", options.waves, "Wave sizes, 32 or 64 (cpu platform; default: both)");
   check->add_option("--target", options.target, "Launch exactly what this architecture would get");
   check->add_option("--filter", options.filter, "Only cases whose id matches this regular expression");
-  check->add_option("--case", options.case_id, "Only the case of this id, or a variant, ID@NAME=VALUE,...");
+  check->add_option("--case", options.case_id, "Only the case of this id, or a variant, ID@NAME=VALUE,...")
+      ->check([](const std::string& id) { return std::string(id.empty() ? "an id is needed" : ""); });
   add_number(*check, "--seed", options.seed, "Seed of the inputs");
   check->add_flag("--quick", options.quick, "The short selection");
   check->add_option_function<std::string>(
@@ -75,11 +76,13 @@ int main(int argc, char** argv) {
              kFromZero<double>);
   check->add_flag("--isolate", options.isolate,
                   "Cases in processes of their own: a crash, a hang or no memory fails a case, not the run");
-  add_number(*check, "--timeout", options.timeout_s, "With --isolate: seconds of a case", kAboveZero<double>);
+  add_number(*check, "--timeout", options.timeout_s, "With --isolate: seconds of a case", kAboveZero<double>)
+      ->needs("--isolate");
   add_number(*check, "--memory-limit", options.memory_limit_mib,
              "With --isolate: MiB of a process (default: three quarters of what is available)",
              kAboveZero<std::int64_t>)
-      ->default_str("");
+      ->default_str("")
+      ->needs("--isolate");
   check->add_flag("--serve-cases", options.serve)->group("");
   check->add_option(
       "--explain", options.explain,
@@ -226,7 +229,9 @@ int main(int argc, char** argv) {
     return run_check(options);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
-    fmt::print(stderr, "hipforge: {}\n", error.what());
+    const bool unknown = argc > 1 && app.get_subcommands().empty() && argv[1][0] != '-';
+    fmt::print(stderr, "hipforge: {}{}{}\n", unknown ? argv[1] : "", unknown ? " is no command: " : "",
+               error.what());
     return kExitUsage;
   } catch (const UsageError& error) {
     fmt::print(stderr, "hipforge {}: {}\n", app.get_subcommands().front()->get_name(), error.what());

@@ -21,8 +21,8 @@ namespace hipforge::harness {
 class CandidateKernel {
  public:
   virtual ~CandidateKernel() = default;
-  /// Launches it with an op's params, RmsNormParams and so on; `own` launches our kernel with the same. kUnsupported
-  /// where it has no kernel for them.
+  /// Launches it with an op's params, RmsNormParams and so on; `own` launches our kernel with the same.
+  /// kUnsupported where it has no kernel for them.
   [[nodiscard]] virtual Status launch(const std::any& params, const std::function<Status(hipStream_t)>& own,
                                       hipStream_t stream) = 0;
   /// Where it lies ready to be loaded: the file itself, or what was compiled of it, as long as this lives.
@@ -182,8 +182,8 @@ struct SizeEdge {
 struct OpSuite {
   std::string op;
   std::string bound;  ///< in words
-  /// The oracle's word on a launch of any params (RmsNormParams, ...): each output with the place where it lies. `fetch`
-  /// gets what the tensors held before it.
+  /// The oracle's word on a launch of any params (RmsNormParams, ...): each output with the place where it
+  /// lies. `fetch` gets what the tensors held before it.
   std::function<std::vector<OutputExpectation>(const std::any& params, const HostTensors::Fetch& fetch,
                                                const Target& target)>
       expect;

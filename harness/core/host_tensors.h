@@ -23,8 +23,8 @@ struct HostTensor {
   std::vector<double> values;
 };
 
-/// The tensors of one launch as they were before it, by the names of for_each_operand. Each is fetched when it is first
-/// asked for, so that an oracle which needs a few rows of a table reads no more of it.
+/// The tensors of one launch as they were before it, by the names of for_each_operand. Each is fetched when
+/// it is first asked for, so that an oracle which needs a few rows of a table reads no more of it.
 class HostTensors {
  public:
   /// Row-major values of a view into an operand.

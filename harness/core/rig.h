@@ -50,8 +50,8 @@ class Rig {
   /// An output: every bit set (NaN; −1 for integers) before each launch.
   TensorView output(const std::string& name, DType dtype, const Shape& shape,
                     Layout layout = Layout::kContiguous);
-  /// Of the operand that holds this view, these elements alone may change; an input's values are restored before each
-  /// launch. Until it is called, all of an output may.
+  /// Of the operand that holds this view, these elements alone may change; an input's values are restored
+  /// before each launch. Until it is called, all of an output may.
   void allow_writes(const TensorView& view);
   /// The device error word of the launch, zero before it and `expected` after it.
   std::uint32_t* error_word(std::uint32_t expected = 0);
@@ -59,8 +59,8 @@ class Rig {
   /// Row-major values of an operand as they were before the launch, after rounding.
   [[nodiscard]] const std::vector<double>& values(const std::string& name) const;
   [[nodiscard]] TensorView view(const std::string& name) const;
-  /// Row-major values of any view into an operand: before the launch, after rounding; and as they are now. The first of
-  /// an output is NaN.
+  /// Row-major values of any view into an operand: before the launch, after rounding; and as they are now.
+  /// The first of an output is NaN.
   [[nodiscard]] std::vector<double> before(const TensorView& view) const;
   [[nodiscard]] std::vector<double> now(const TensorView& view) const;
   /// All operands by name with the address of their allocations, for a recorder.
@@ -80,8 +80,8 @@ class Rig {
   [[nodiscard]] std::uint64_t seed() const { return seed_; }
   [[nodiscard]] hipStream_t stream() const { return stream_; }
 
-  /// How many elements of a contiguous float view are NaN or infinite now: no poison was left, no matter which elements
-  /// are sampled.
+  /// How many elements of a contiguous float view are NaN or infinite now: no poison was left, no matter
+  /// which elements are sampled.
   [[nodiscard]] std::uint64_t not_finite(const TensorView& view) const;
 
  private:

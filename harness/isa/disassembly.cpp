@@ -170,7 +170,8 @@ std::vector<std::vector<std::size_t>> find_origins(const std::vector<Instruction
 }
 
 // Which instructions are the loop with this head: it, and all that gets to a tail of it without passing it. A
-// tail goes on to the head and is dominated by it: its ways back do not come by the entry, 0. All false: no loop.
+// tail goes on to the head and is dominated by it: its ways back do not come by the entry, 0. All false: no
+// loop.
 std::vector<bool> loop_at(std::size_t head, const std::vector<std::vector<std::size_t>>& origins) {
   std::vector<bool> loop(origins.size());
   for (const std::size_t tail : origins[head]) {

@@ -78,8 +78,8 @@ void examine(const fs::path& path, const std::string& architecture, const std::s
   }
 }
 
-// Judges every kernel by the limits and against the baseline, prints the table and what is to be said of each,
-// and returns an exit code.
+// Judges every kernel by the limits and against the baseline, prints the table and what is to be said of
+// each, and returns an exit code.
 int judge(const std::vector<IsaRecord>& records, const std::string& toolchain, BaselineEntries& entries,
           const std::set<Name>& gone, const std::string& json_path) {
   using enum Entry::Verdict;

@@ -22,8 +22,8 @@ struct IsaOptions {
 /// baseline lacks, by itself or because it lacks the whole toolchain, is held to the limits alone and counts
 /// as skipped until `accept` takes it in; one that is gone is named. `accept` makes what is selected the
 /// baseline, with reason and date, and drops what is gone; what breaks a limit cannot be accepted. Returns an
-/// exit code; throws Error where a file or a tool is missing or malformed, UsageError
-/// for what cannot be asked for.
+/// exit code; throws Error where a file or a tool is missing or malformed, UsageError for what cannot be asked
+/// for.
 [[nodiscard]] int run_isa(const IsaOptions& options);
 
 }  // namespace hipforge::harness

@@ -163,8 +163,8 @@ std::vector<double> random_values(const Rig& owner, std::uint64_t salt, DType dt
   return rig.values("values");
 }
 
-// Keys of a sequence near the end, where most causal rows do not see them: one that is NaN, one whose value is,
-// one whose value is infinite. And the first, where windows leave it behind (−1: none).
+// Keys of a sequence near the end, where most causal rows do not see them: one that is NaN, one whose value
+// is, one whose value is infinite. And the first, where windows leave it behind (−1: none).
 std::array<std::int64_t, 4> wild_keys(const Spec& spec, std::int64_t kv_len) {
   const bool left_behind = spec.window > 0 && spec.prefix_len == 0;
   return {kv_len - 1, kv_len * 2 / 3, kv_len * 5 / 6, left_behind ? 0 : -1};

@@ -14,10 +14,10 @@ namespace hipforge::harness {
 constexpr const char* kGluBound = R"(
 With u = 2⁻²⁴ and e = exp(−|z|), z = g (silu) or 2·√(2/π)·(g + 0.044715·g³) (gelu):
   e is within 2 ulp (4u), and enters y with a weight of at most 1; the sum 1 + e, the product with g, the
-  division and the product with up are one rounding each: 8u·|y|. Of gelu z is off by 7u·|z|, and so is the logarithm
-  of e, whose weight in y is 1 for a negative g, else e / (1 + e). Where the exponential or a product is
-  subnormal, each of these errs by an absolute amount instead: 2·2⁻¹⁴⁹ in e, times |g| ≤ 128; 2⁻¹⁵⁰ in
-  g·e, the quotient and y. Then the store.
+  division and the product with up are one rounding each: 8u·|y|. Of gelu z is off by 7u·|z|, and so is the
+  logarithm of e, whose weight in y is 1 for a negative g, else e / (1 + e). Where the exponential or a
+  product is subnormal, each of these errs by an absolute amount instead: 2·2⁻¹⁴⁹ in e, times |g| ≤ 128;
+  2⁻¹⁵⁰ in g·e, the quotient and y. Then the store.
 kRelu2: the product rounds once, u·|y| + 2⁻¹⁵⁰, and not at all where f32 holds it.
 Where f is 0 in f32, infinity · f is NaN. A gate of 0 or of at most −129 gives exactly 0; one of at
 least 104 gate · up rounded once, exactly, where f32 holds the product.)";
@@ -236,7 +236,8 @@ constexpr std::string_view kTable = R"(
   $one = in_gate,sliced,special,scale=100,scale=large,exact
   $two = in_up,fused,fused in_gate,fused in_up,fused beside,mixed,shared
   $family = integers,subnormal,equal,uniform,one_hot
-  1x24 13x173! 3x1032 : {,gelu_tanh,relu2} {$one,outliers} ; {,gelu_tanh,relu2} scale=1 {$family} ; {,gelu_tanh} {$two}
+  $each = {,gelu_tanh,relu2}
+  1x24 13x173! 3x1032 : $each {$one,outliers} ; $each scale=1 {$family} ; {,gelu_tanh} {$two}
   2x0 1x1 9x31 3x257 2x2056 : {gelu_tanh,relu2}
 )";
 

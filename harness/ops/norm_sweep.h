@@ -139,8 +139,8 @@ template <class Params, class OfRow>
   return outputs;
 }
 
-/// y of x · factor + term beside y of x: how far they may be apart, in bounds of y; 0: not a bit, but for the signs of
-/// zeros where the factor is negative, since x + residual is +0 either way.
+/// y of x · factor + term beside y of x: how far they may be apart, in bounds of y; 0: not a bit, but for the
+/// signs of zeros where the factor is negative, since x + residual is +0 either way.
 struct NormTwin {
   const char* name;
   double factor;

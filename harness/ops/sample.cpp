@@ -119,8 +119,8 @@ struct Sum {
   }
 };
 
-// An edge of the cumulative distribution, as a share of the total, and how far rounding may move it; the arithmetic
-// of the edge itself is double.
+// An edge of the cumulative distribution, as a share of the total, and how far rounding may move it; the
+// arithmetic of the edge itself is double.
 struct EdgePlace {
   double at = 0.0;
   double bound = 0.0;

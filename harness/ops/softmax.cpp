@@ -94,7 +94,8 @@ double special_value(const Spec& spec, std::int64_t row, std::int64_t col, doubl
       return drawn < 0.5 ? -top : 0.0;
     }
     case Special::kNonFinite: {
-      // In turn: a row with +inf, with NaN, with −inf, an ordinary one, one of −inf alone, one of NaN and −inf.
+      // In turn: a row with +inf, with NaN, with −inf, an ordinary one, one of −inf alone, one of NaN and
+      // −inf.
       const double planted[] = {kInfinity, kNaN, -kInfinity, ordinary, -kInfinity, kNaN};
       const double others = row % 6 >= 4 ? -kInfinity : ordinary;
       return drawn < 0.1 || col == spec.cols / 2 ? planted[row % 6] : others;

@@ -56,8 +56,8 @@ double work_of(const PreparedCase& prepared, const std::vector<LaunchPlan>& plan
   return waves * kPerWave + static_cast<double>(prepared.bytes + prepared.flops) / target.wave;
 }
 
-// The kernels of a case's plans, and the features that the op's suite names: the families beside those differ in
-// values and sizes alone.
+// The kernels of a case's plans, and the features that the op's suite names: the families beside those differ
+// in values and sizes alone.
 std::set<std::string> parts_of(const Case& test, const std::vector<LaunchPlan>& plans) {
   std::set<std::string> parts;
   for (const LaunchPlan& plan : plans) parts.insert("kernel " + std::string(plan.kernel));

@@ -17,8 +17,8 @@ struct ReplayOptions {
 /// recording all bits must be the same. Elsewhere the case that made the launch is prepared again, from its
 /// id and seed, and its oracle and bound decide, with guards and inputs checked too; a launch that no case
 /// made is passed where the bits are the same, else skipped.
-/// Returns an exit code; throws Error where it could not run (no record, a corrupt one, no device), UsageError
-/// where no launch matches.
+/// Returns an exit code; throws Error where it could not run (no record, a corrupt one, no device),
+/// UsageError where no launch matches.
 [[nodiscard]] int run_replay(const ReplayOptions& options);
 
 }  // namespace hipforge::harness

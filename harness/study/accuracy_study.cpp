@@ -29,8 +29,8 @@ namespace {
 constexpr std::int64_t kRows = 16;
 constexpr std::int64_t kHeadDim = 16;
 
-// The control: the ops as they must not be (chronicle 006), with one f32 sum that runs over all keys. f32 is the
-// same on every device, so the host's will do.
+// The control: the ops as they must not be (chronicle 006), with one f32 sum that runs over all keys. f32 is
+// the same on every device, so the host's will do.
 using Floats = std::vector<float>;
 
 Floats naive_weighted_matmul(const Floats& weights, const Floats& values) {

@@ -45,8 +45,8 @@ inline constexpr std::array<const char*, 15> kInputFamilies = {
 /// NaN, infinities and zeros of both signs over and over, numbers between them.
 [[nodiscard]] std::vector<double> non_finite_values(const Shape& shape);
 
-/// Row-major values of which rows 1, 2 and 3 of every four hold a NaN, −infinity or +infinity here and there: what
-/// `ordinary(row, col)` says elsewhere.
+/// Row-major values of which rows 1, 2 and 3 of every four hold a NaN, −infinity or +infinity here and there:
+/// what `ordinary(row, col)` says elsewhere.
 [[nodiscard]] std::vector<double> non_finite_rows(
     std::int64_t rows, std::int64_t cols, const std::function<double(std::int64_t, std::int64_t)>& ordinary);
 

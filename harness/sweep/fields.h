@@ -27,8 +27,8 @@ struct SpecBase {
   bool emulated = false;
 };
 
-/// One value that a choice can take. Of a special kind of data also the families that it stands for, in place of that of
-/// the family field.
+/// One value that a choice can take. Of a special kind of data also the families that it stands for, in place
+/// of that of the family field.
 template <class T>
 struct Value {
   std::string name;
@@ -78,8 +78,8 @@ class FieldList {
   /// `get` gives the place of the value among the names, or past their end.
   void add_choice(const std::string& name, const std::vector<std::string>& names, std::size_t simple,
                   std::function<std::size_t(const void*)> get, std::function<void(void*, std::size_t)> set);
-  // What a word of a table says: NAME=VALUE, a flag that is on, or a value that one choice alone has. False where it says
-  // nothing, or too much.
+  // What a word of a table says: NAME=VALUE, a flag that is on, or a value that one choice alone has. False
+  // where it says nothing, or too much.
   [[nodiscard]] bool set_word(void* spec, const std::string& word) const;
   void set_row(void* spec, const TableCase& row) const;
   [[nodiscard]] const Dimension& dimension(const std::string& name) const;
@@ -120,9 +120,9 @@ class FieldList {
 ///     made.flag("residual", &Spec::fused).says("residual", "plain").family("family", &Spec::family);
 ///   }
 ///
-/// Ids, features, families, sizes, what a table of cases can say (harness/sweep/case_table.h) and what can be set to
-/// shrink a failing case follow, in the order of the declaration. `access` is what std::invoke takes to get a reference
-/// to the value from a Spec&: a pointer to a member, or a function.
+/// Ids, features, families, sizes, what a table of cases can say (harness/sweep/case_table.h) and what can be
+/// set to shrink a failing case follow, in the order of the declaration. `access` is what std::invoke takes
+/// to get a reference to the value from a Spec&: a pointer to a member, or a function.
 template <class Spec>
 class Fields : private FieldList {
  public:
@@ -132,7 +132,8 @@ class Fields : private FieldList {
     layout_ = [](const void* spec) { return layout_name(of(spec).layout); };
   }
 
-  /// A number of at least `least` (a case that has less keeps it), in steps of `step` from there. Part of the shape.
+  /// A number of at least `least` (a case that has less keeps it), in steps of `step` from there. Part of the
+  /// shape.
   template <class Access>
   Fields& size(const std::string& name, Access access, std::int64_t least = 1, std::int64_t step = 1) {
     dimensions_.push_back({name, getter(access), setter<std::int64_t>(access), true});
@@ -146,8 +147,8 @@ class Fields : private FieldList {
     return *this;
   }
 
-  /// One of several values by name, the first `simple` of them the simplest first: a failing case is tried with those
-  /// before its own. A case that has none of the values keeps its own.
+  /// One of several values by name, the first `simple` of them the simplest first: a failing case is tried
+  /// with those before its own. A case that has none of the values keeps its own.
   template <class T, class Access>
   Fields& choice(const std::string& name, Access access, const std::vector<Value<T>>& values,
                  std::size_t simple = 1) {
@@ -233,8 +234,8 @@ class Fields : private FieldList {
     return *this;
   }
 
-  /// The kind of the data: that of the last one declared is the case's. Its feature is its name, but for normal
-  /// ones.
+  /// The kind of the data: that of the last one declared is the case's. Its feature is its name, but for
+  /// normal ones.
   template <class Access>
   Fields& family(const std::string& name, Access access, bool is_feature = true) {
     family_ = getter(access);
@@ -280,8 +281,8 @@ class Fields : private FieldList {
     return *this;
   }
 
-  /// Families where `holds`. Of `exclusive` ones the first that does counts alone, and the family field's does
-  /// not count beside it.
+  /// Families where `holds`. Of `exclusive` ones the first that does counts alone, and the family field's
+  /// does not count beside it.
   template <class F>
   Fields& special(std::vector<std::string> families, F holds, bool exclusive = true) {
     families_.push_back({std::move(families), getter(holds), exclusive});
@@ -364,7 +365,8 @@ class Fields : private FieldList {
   /// Sets what a line of a table says.
   void set(Spec& spec, const TableCase& row) const { set_row(&spec, row); }
 
-  /// The specs of a table of cases: `base` with the sizes of a line, in the order of their declaration, and its words.
+  /// The specs of a table of cases: `base` with the sizes of a line, in the order of their declaration, and
+  /// its words.
   [[nodiscard]] std::vector<Spec> expand(std::string_view table, const Spec& base, std::size_t& turn) const {
     std::vector<Spec> specs;
     for (const TableCase& row : read_case_table(table, turn, {dtype_name(dtype_(&base)), layout_(&base)})) {

@@ -35,8 +35,9 @@ class SampledOutputs {
  public:
   /// What the oracle says of a part, a view into the contiguous output `whole`.
   void add(const OutputExpectation& part, const TensorView& whole);
-  /// Compares the samples with what they must be, and every element of each output with NaN and infinity. Message and
-  /// place name the element in the whole output. The verdict on the first output that is wrong, else on the worst.
+  /// Compares the samples with what they must be, and every element of each output with NaN and infinity.
+  /// Message and place name the element in the whole output. The verdict on the first output that is wrong,
+  /// else on the worst.
   [[nodiscard]] Comparison judge(const Rig& rig) const;
 
  private:
@@ -50,7 +51,8 @@ class SampledOutputs {
   std::vector<Output> outputs_;
 };
 
-/// The launch of `count` indices of one axis, from `first` on and `step` apart, of the operands of these names.
+/// The launch of `count` indices of one axis, from `first` on and `step` apart, of the operands of these
+/// names.
 template <class Params>
 [[nodiscard]] Params slice_operands(Params params, std::initializer_list<std::string_view> names,
                                     std::size_t axis, std::int64_t first, std::int64_t count = 1,
@@ -69,8 +71,8 @@ template <class Params>
   return slice_operands(params, names, axis, comb.first, comb.count, comb.step);
 }
 
-/// One launch for each of `count` of the outermost indices that these operands share: the first, the last, and a
-/// pseudo-random one out of each equal part between.
+/// One launch for each of `count` of the outermost indices that these operands share: the first, the last,
+/// and a pseudo-random one out of each equal part between.
 template <class Params>
 [[nodiscard]] std::vector<Params> sample_rows(const Params& params,
                                               std::initializer_list<std::string_view> names,

@@ -16,7 +16,8 @@
 namespace hipforge::harness {
 
 // Checks that need no oracle: what several launches of an op on related inputs must have in common. They are
-// cases like any other, with ids OP/DTYPE/LAYOUT/metamorphic/... Each op's stand in ops/relations/OP.cpp.
+// cases like any other, with ids OP/DTYPE/LAYOUT/metamorphic/... Each op's stand in ops/OP.cpp, or
+// ops/relations/OP.cpp where they are many.
 
 /// What a relation launches: the op, or in a test one with a defect.
 template <class Params>
@@ -48,7 +49,8 @@ struct Agreement {
 [[nodiscard]] std::vector<double> scaled(std::vector<double> values, double factor);
 [[nodiscard]] std::vector<double> shifted(std::vector<double> values, double term);
 
-/// The values of sequences in a cache's pages: the i-th page of all of them at order[i], NaN where nothing lies.
+/// The values of sequences in a cache's pages: the i-th page of all of them at order[i], NaN where nothing
+/// lies.
 [[nodiscard]] std::vector<double> in_pages(const std::vector<std::span<const double>>& sequences,
                                            std::int64_t page_elements,
                                            const std::vector<std::int64_t>& order);

@@ -34,7 +34,8 @@ struct OpCases {
   /// The only maker of the op's params: its operands in a rig.
   Params (*make)(const Spec&, Rig&);
   Work (*work)(const Spec&, const Params&);
-  /// Launches of parts of the operands whose outputs stand for all of a large one's; null: there are no large cases.
+  /// Launches of parts of the operands whose outputs stand for all of a large one's; null: there are no large
+  /// cases.
   std::vector<Params> (*samples)(const Params&, std::uint64_t seed) = nullptr;
 };
 
@@ -193,8 +194,8 @@ void fill_suite(OpSuite& suite, const OpCases<Spec, Params>& op, const Sweep<Spe
   if (!sweep.large.empty()) suite.large_cases = large_sweep(op, sweep.large);
 }
 
-/// The params as hipforge_candidate.h has them: its tensors in the order of for_each_operand, then its scalars, flags and
-/// enumerations as int32_t.
+/// The params as hipforge_candidate.h has them: its tensors in the order of for_each_operand, then its
+/// scalars, flags and enumerations as int32_t.
 class CandidateStruct {
  public:
   template <class Params>
@@ -254,8 +255,8 @@ template <class Params>
       op_name(params), fields);
 }
 
-/// What a suite is filled from: names, the oracle, its bound in words, and how a candidate takes the op's params. Of all
-/// floats and both layouts, unless the op says otherwise.
+/// What a suite is filled from: names, the oracle, its bound in words, and how a candidate takes the op's
+/// params. Of all floats and both layouts, unless the op says otherwise.
 template <class Params>
 [[nodiscard]] OpSuite make_suite(const char* bound) {
   OpSuite suite;

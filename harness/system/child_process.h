@@ -90,13 +90,14 @@ class ChildProcess {
 };
 
 /// Runs a command to its end. `on_line` gets every line that it writes to stdout or stderr; where it returns
-/// true the whole group is killed (kStopped), as it is after timeout_s (kTimeout). Threads may call it at once.
+/// true the whole group is killed (kStopped), as it is after timeout_s (kTimeout). Threads may call it at
+/// once.
 [[nodiscard]] ChildOutcome run_child(const std::vector<std::string>& command,
                                      const std::vector<std::string>& variables, double timeout_s,
                                      const std::function<bool(const std::string&)>& on_line);
 
-/// The standard output of a command; its standard error is ours. Throws Error{kNotFound} with the command where
-/// it cannot be run or does not end with exit code 0.
+/// The standard output of a command; its standard error is ours. Throws Error{kNotFound} with the command
+/// where it cannot be run or does not end with exit code 0.
 [[nodiscard]] std::string tool_output(const std::vector<std::string>& command);
 
 /// The first executable file of `paths`, then of the PATH's folders under the name `name`; empty where none

@@ -23,8 +23,8 @@ template <class T>
 inline constexpr Range<T> kAboveZero{std::is_floating_point_v<T> ? std::numeric_limits<T>::denorm_min()
                                                                  : T{1}};
 
-/// `text`, all of it, as a decimal number in the range; nullopt for anything else: a sign that is no minus of a
-/// signed type's, blanks, hexadecimal, nan, infinity.
+/// `text`, all of it, as a decimal number in the range; nullopt for anything else: a sign that is no minus of
+/// a signed type's, blanks, hexadecimal, nan, infinity.
 template <class T>
 [[nodiscard]] std::optional<T> parse_number(std::string_view text, Range<T> range = {}) {
   constexpr const char* kLegal = std::is_floating_point_v<T> ? "0123456789.eE+-" : "0123456789-";

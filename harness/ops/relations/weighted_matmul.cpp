@@ -8,7 +8,8 @@ namespace {
 
 using Made = Relation<WeightedMatmulParams>;
 
-// Of all rows of all batches, into "together". Shapes: batch x q_heads x kv_heads x q_len x kv_len x head_dim.
+// Of all rows of all batches, into "together". Shapes: batch x q_heads x kv_heads x q_len x kv_len x
+// head_dim.
 WeightedMatmulParams launch_whole(Made& made) {
   const Shape& size = made.shape;
   WeightedMatmulParams whole;

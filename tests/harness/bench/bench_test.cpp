@@ -1,5 +1,7 @@
 #include "harness/bench/bench.h"
 
+#include "harness/bench/bench_command.h"
+#include "harness/system/exit_code.h"
 #include "kernels/runtime/status.h"
 
 #include <gtest/gtest.h>
@@ -86,6 +88,17 @@ TEST_F(BenchCases, AWrongResultHasNoFigure) {
   EXPECT_EQ(record.error.rfind("wrong before timing: ", 0), 0u) << record.error;
   EXPECT_TRUE(record.blocks_us.empty());
   EXPECT_EQ(second_prepared_, record.copies);
+}
+
+TEST(BenchCommand, ADtypeThatIsNoneIsNamed) {
+  BenchOptions options;
+  options.dtypes = {"f9"};
+  try {
+    (void)run_bench(options);
+    FAIL() << "no error";
+  } catch (const UsageError& error) {
+    EXPECT_NE(std::string(error.what()).find("dtype f9"), std::string::npos) << error.what();
+  }
 }
 
 }  // namespace

@@ -218,6 +218,21 @@ TEST(CheckCommand, AnInterruptedRecordLeavesNothingBehind) {
   fs::remove_all(folder);
 }
 
+TEST(CheckCommand, WhatDoesNotGoTogetherIsRefusedBeforeAnythingRuns) {
+  CheckOptions coverage;
+  coverage.coverage = true;
+  coverage.candidate_path = "x.co";
+  coverage.emulate = "gfx942";
+  EXPECT_THROW((void)run_check(coverage), UsageError);
+  coverage.ops = {"rope"};
+  EXPECT_THROW((void)run_check(coverage), UsageError);
+  CheckOptions emulate;
+  emulate.candidate_path = "x.co";
+  emulate.ops = {"rope"};
+  emulate.emulate = "../gfx942";
+  EXPECT_THROW((void)run_check(emulate), UsageError);
+}
+
 TEST(CheckCommand, ShardsPartTheCases) {
   CheckOptions options;
   for (const char* bad : {"", "1", "2/2", "0/0", "1/2x", "-1/2", "a/b", "1/"}) {
