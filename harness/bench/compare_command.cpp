@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 namespace hipforge::harness {
 namespace {
@@ -21,12 +22,14 @@ void require_comparable(const Run& before, const Run& after) {
                                b.name, " (", b.platform, "): no two devices are compared"));
 }
 
-// Cases of both files that had a figure before, unjudged.
+// Cases of both files that had a figure before, unjudged. Of one that is there twice the last counts.
 std::vector<ComparedCase> common_cases(const Run& before, const Run& after) {
+  std::map<std::string, const Record*> by_name;
+  for (const Record& record : after.records) by_name[record.name()] = &record;
   std::vector<ComparedCase> cases;
   for (const Record& record : before.records) {
-    const auto found = std::ranges::find(after.records, record.name(), &Record::name);
-    if (found != after.records.end() && record.timed()) cases.push_back({&record, &*found, {}});
+    const auto found = by_name.find(record.name());
+    if (found != by_name.end() && record.timed()) cases.push_back({&record, found->second, {}});
   }
   return cases;
 }

@@ -99,7 +99,9 @@ std::string compile_candidate(const std::string& source, const std::filesystem::
   command.insert(command.end(), {compiled, "-o", library});
   std::string first;
   std::string error;  // the first line that speaks of one
-  const ChildOutcome outcome = run_child(command, {}, kCompileSeconds, [&](const std::string& line) {
+  // Its own temporary files go with the folder.
+  const std::vector<std::string> variables{"TMPDIR=" + folder.string()};
+  const ChildOutcome outcome = run_child(command, variables, kCompileSeconds, [&](const std::string& line) {
     if (first.empty()) first = line;
     if (error.empty() && line.find("error") != std::string::npos) error = line;
     return false;

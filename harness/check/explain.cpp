@@ -74,7 +74,8 @@ std::pair<const OpSuite*, const Case*> find_explained(const std::string& wanted)
     }
   }
   if (found.size() == 1) return found.front();
-  if (found.empty()) throw UsageError(fmt::format("--explain: no case has the id '{}' or matches it", wanted));
+  if (found.empty())
+    throw UsageError(fmt::format("--explain: no case has the id '{}' or matches it", wanted));
   throw UsageError(fmt::format("--explain '{}' matches {} cases, needs one: {}", wanted, found.size(),
                                some_of(ids, kNamedCandidates)));
 }

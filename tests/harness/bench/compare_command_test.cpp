@@ -104,6 +104,13 @@ TEST_F(CompareCommand, FivePercentSlowerFailsAndEveryFormSaysSo) {
   EXPECT_NE(read_file(path("verdicts.md")).find("slower, REGRESSION |"), std::string::npos);
 }
 
+TEST_F(CompareCommand, OfACaseThatIsThereTwiceTheLastCounts) {
+  Json after = run(1.0);
+  after["cases"].push_back(run(2.0)["cases"][1]);
+  EXPECT_EQ(compare(run(1.0), after), kExitFailed);
+  EXPECT_NE(printed_.find("1 regressions"), std::string::npos) << printed_;
+}
+
 TEST_F(CompareCommand, WhatIsAllowedIsAllowed) {
   EXPECT_EQ(compare(run(1.0), run(1.02)), kExitGood);
   EXPECT_NE(printed_.find("1 slower"), std::string::npos) << printed_;
