@@ -57,7 +57,7 @@ bad)
   ;;
 bench)
   run 0 bench --candidate "$folder/softmax.hip" --op softmax --filter 1x1x8x16384 --seconds 0.1 --json "$work/json"
-  has '^softmax/f32/contiguous/1x1x8x16384/plain +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+ to [0-9.]+ +<?[0-9.]+ +(same|faster|slower)$'
+  has '^softmax/f32/contiguous/1x1x8x16384/plain +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+ to [0-9.]+ +<?[0-9.]+ +(same|faster|slower)(, REGRESSION)?$'
   has '^softmax/f16/contiguous/1x1x8x16384/plain +not supported$'
   grep -q '"kernel":"candidate",.*"ratio":[0-9.]*,"low":' "$work/json" || fail "no interval in the JSON"
   run 0 compare "$work/json" "$work/json"
