@@ -115,7 +115,7 @@ int main(int argc, char** argv) {
     Run run;
     if (!part_paths.empty()) {
       run = read_run(part_paths.front());
-      for (const auto& path : part_paths | std::views::drop(1)) add_run(run, read_run(path), Adds::kCases);
+      for (std::size_t i = 1; i < part_paths.size(); ++i) add_run(run, read_run(part_paths[i]), Adds::kCases);
     } else {
       const std::deque<Case> cases = timed_cases(ops);
       Bench bench({.blocks = blocks});

@@ -103,8 +103,9 @@ Record record_of(const Json& row) {
 }
 
 void summarize_blocks(Record& record) {
-  const auto samples = std::views::join(record.blocks_us);
-  record.us = summarize({samples.begin(), samples.end()});
+  std::vector<double> samples;
+  for (const auto& block : record.blocks_us) samples.insert(samples.end(), block.begin(), block.end());
+  record.us = summarize(std::move(samples));
 }
 
 // Of one build on one device: else their figures do not belong together.

@@ -20,8 +20,8 @@ std::vector<std::int64_t> doubled_ranks(std::span<const double> before, std::spa
   std::ranges::sort(sorted);
   std::vector<std::int64_t> ranks;
   for (const double value : values) {
-    const auto ties = std::ranges::equal_range(sorted, value);
-    ranks.push_back((ties.begin() - sorted.begin()) + (ties.end() - sorted.begin()) + 1);
+    const auto [first, last] = std::equal_range(sorted.begin(), sorted.end(), value);
+    ranks.push_back((first - sorted.begin()) + (last - sorted.begin()) + 1);
   }
   return ranks;
 }
@@ -98,7 +98,9 @@ std::size_t lower_critical(std::size_t n, std::size_t m, double chance) {
     const double z = (static_cast<double>(k) - 1.0 + 0.5 - mean) / deviation;
     return 0.5 * std::erfc(-z / std::sqrt(2.0)) <= chance;
   };
-  return *std::ranges::partition_point(std::views::iota(std::size_t{1}, n * m / 2 + 1), is_unlikely) - 1;
+  std::vector<std::size_t> all(n * m / 2);
+  std::iota(all.begin(), all.end(), std::size_t{1});
+  return static_cast<std::size_t>(std::ranges::partition_point(all, is_unlikely) - all.begin());
 }
 
 }  // namespace

@@ -37,7 +37,8 @@ constexpr Architecture kArchitectures[] = {
 const Architecture& find_architecture(const std::string& name) {
   const auto found = std::ranges::find(kArchitectures, name, &Architecture::name);
   if (found != std::end(kArchitectures)) return *found;
-  const auto names = kArchitectures | std::views::transform(&Architecture::name);
+  std::vector<std::string> names;
+  for (const Architecture& architecture : kArchitectures) names.emplace_back(architecture.name);
   throw Error(unsupported("architecture ", name,
                           " is not known, supported: ", fmt::format("{}", fmt::join(names, ", "))));
 }

@@ -199,8 +199,8 @@ Sheet kernel_sheet(const std::vector<LaunchRecord>& records) {
       if (!record->oracle) continue;
       if (worst == nullptr || record->oracle->worst_share >= worst->oracle->worst_share) worst = record;
     }
-    const auto count = [&](auto value, auto member) {
-      return std::to_string(std::ranges::count(all, value, member));
+    const auto count = [&of = all](auto value, auto member) {
+      return std::to_string(std::ranges::count(of, value, member));
     };
     sheet.rows.push_back({kernel, std::to_string(all.size()), count(Verdict::kFailed, &LaunchRecord::verdict),
                           count(Verdict::kSkipped, &LaunchRecord::verdict),

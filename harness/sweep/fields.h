@@ -270,8 +270,9 @@ class Fields : private FieldList {
   }
   template <class F>
   Fields& feature(const std::string& name, F holds) {
-    features_.push_back(
-        [name, holds](const void* spec) { return std::invoke(holds, of(spec)) ? name : std::string(); });
+    features_.push_back([name, holds](const void* spec) {
+      return static_cast<bool>(std::invoke(holds, of(spec))) ? name : std::string();
+    });
     return *this;
   }
 

@@ -107,7 +107,8 @@ std::vector<std::vector<std::int64_t>> page_orders(std::int64_t pages) {
 }
 
 Judge page_order(const Params& whole, std::int64_t page_size, Made& made) {
-  const auto [batch, kv_len, kv_heads, head_dim] = whole.k.shape;
+  const std::int64_t batch = whole.k.shape[0], kv_len = whole.k.shape[1];
+  const std::int64_t kv_heads = whole.k.shape[2], head_dim = whole.k.shape[3];
   const std::int64_t pages_each = (kv_len + page_size - 1) / page_size;
   // One page more than are in use.
   const std::int64_t pages = batch * pages_each + 1;
