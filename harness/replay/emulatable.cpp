@@ -61,7 +61,7 @@ double work_of(const PreparedCase& prepared, const std::vector<LaunchPlan>& plan
 std::set<std::string> parts_of(const Case& test, const std::vector<LaunchPlan>& plans) {
   std::set<std::string> parts;
   for (const LaunchPlan& plan : plans) parts.insert("kernel " + std::string(plan.kernel));
-  for (const std::string& feature : std::ranges::find(all_suites(), test.op, &OpSuite::op)->features) {
+  for (const std::string& feature : suite_of(test.op).features) {
     if (std::ranges::count(test.features, feature) > 0) parts.insert("feature " + feature);
   }
   return parts;
